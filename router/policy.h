@@ -1,0 +1,28 @@
+/* router/policy — finds the policy of a key.
+ * Owns:       a compiled, immutable list of patterns in the order of the settings; the first match wins.
+ * Patterns:   a literal prefix, then optional "*": a "*" at the end matches anything (also nothing); a "*" in the
+ *             middle matches one or more bytes without ':' (tenant:*:wm:* matches tenant:a:wm:x, not tenant:a:b:wm:x).
+ *             A pattern without "*" matches that key only.
+ * Threads:    any, once compiled. */
+#ifndef ROUTER_POLICY_H
+#define ROUTER_POLICY_H
+
+#include "base/slice.h"
+#include "config/settings.h"
+
+#include <stdbool.h>
+
+struct policy_set;
+
+/* conf must outlive the set. */
+struct policy_set *policy_set_new(const struct settings *conf);
+void policy_set_free(struct policy_set *set);
+/* The settings of the first policy whose pattern matches, or NULL: the key is raw. */
+const struct policy_conf *policy_find(const struct policy_set *set, struct slice key);
+/* True when no key can match: lets the hot path skip the look-up. */
+bool policy_set_empty(const struct policy_set *set);
+
+/* One pattern against one key; exposed for tests. */
+bool policy_match(const char *pattern, struct slice key);
+
+#endif
