@@ -1,0 +1,130 @@
+#include "base/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define IOV_ROWS 64
+
+static void on_poll(uv_poll_t *handle, int status, int events);
+
+static void watch(struct stream *s)
+{
+    int want = (s->reading ? UV_READABLE : 0) | (s->writing ? UV_WRITABLE : 0);
+    if (s->closing || want == s->events)
+        return;
+    s->events = want;
+    if (want == 0)
+        uv_poll_stop(&s->poll);
+    else
+        uv_poll_start(&s->poll, want, on_poll);
+}
+
+int stream_init(struct stream *s, uv_loop_t *loop, int fd, struct chunk_pool *pool, const struct stream_ops *ops)
+{
+    int rc = uv_poll_init(loop, &s->poll, fd);
+    if (rc != 0)
+        return rc;
+    s->fd = fd;
+    s->events = 0;
+    s->reading = s->writing = s->closing = false;
+    chain_init(&s->out, pool);
+    s->ops = ops;
+    return 0;
+}
+
+void stream_set_reading(struct stream *s, bool on)
+{
+    s->reading = on;
+    watch(s);
+}
+
+void stream_want_writable(struct stream *s)
+{
+    s->writing = true;
+    watch(s);
+}
+
+ssize_t stream_read(struct stream *s, void *buf, size_t cap)
+{
+    ssize_t n;
+    do
+        n = read(s->fd, buf, cap);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+/* Writes until done or the socket is full. Returns 0, or a negative errno that breaks the stream. */
+static int write_out(struct stream *s)
+{
+    struct iovec iov[IOV_ROWS];
+    while (s->out.len > 0) {
+        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)chain_iov(&s->out, iov, IOV_ROWS)};
+        ssize_t n = msg.msg_iovlen == 1 ? send(s->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
+                                        : sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+        if (n >= 0) {
+            chain_consume(&s->out, (size_t)n);
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+    }
+    return 0;
+}
+
+void stream_flush(struct stream *s)
+{
+    if (s->closing || s->writing)
+        return;
+    int rc = write_out(s);
+    if (rc < 0) {
+        s->ops->on_broken(s, rc);
+        return;
+    }
+    s->writing = s->out.len > 0;
+    watch(s);
+}
+
+static void on_writable(struct stream *s)
+{
+    int rc = write_out(s);
+    if (rc < 0) {
+        s->ops->on_broken(s, rc);
+        return;
+    }
+    s->writing = s->out.len > 0;
+    watch(s);
+    if (!s->writing)
+        s->ops->on_writable(s);
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+    struct stream *s = (struct stream *)handle; /* poll is the first member */
+    if (status < 0)
+        events |= (s->reading ? UV_READABLE : 0) | (s->writing ? UV_WRITABLE : 0); /* let read or write say why */
+    if ((events & UV_WRITABLE) && s->writing)
+        on_writable(s);
+    if (!s->closing && (events & UV_READABLE) && s->reading)
+        s->ops->on_readable(s);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct stream *s = (struct stream *)handle;
+    s->ops->on_closed(s);
+}
+
+void stream_close(struct stream *s)
+{
+    if (s->closing)
+        return;
+    s->closing = true;
+    uv_poll_stop(&s->poll);
+    close(s->fd);
+    s->fd = -1;
+    chain_clear(&s->out);
+    uv_close((uv_handle_t *)&s->poll, on_handle_closed);
+}

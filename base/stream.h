@@ -1,0 +1,52 @@
+/* base/stream — a connected, non-blocking socket on a loop: reading when asked, writing what is queued.
+ * Owns:       the descriptor, the poll handle, the queue of bytes to write.
+ * Invariants: after stream_close no callback but on_closed comes, and that exactly once, later.
+ * Threads:    [loop] only.          Used by: proxy/session, backends/redis/upstream.
+ * Why not uv_tcp: a proxy wants one read buffer a thread, one writev a turn, and (for TLS) the descriptor. */
+#ifndef BASE_STREAM_H
+#define BASE_STREAM_H
+
+#include "base/chain.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <uv.h>
+
+struct stream;
+
+struct stream_ops {
+    /* Bytes, end of file or an error are waiting: call stream_read. */
+    void (*on_readable)(struct stream *s);
+    /* The descriptor can be written to and everything queued was written (also: a connect has finished). */
+    void (*on_writable)(struct stream *s);
+    /* Writing failed; the owner closes. neg_errno: -EPIPE and so on. */
+    void (*on_broken)(struct stream *s, int neg_errno);
+    /* The handle is gone; the owner's memory may be freed. */
+    void (*on_closed)(struct stream *s);
+};
+
+struct stream {
+    uv_poll_t poll;
+    int fd;
+    int events;     /* what the poll handle watches now */
+    bool reading;   /* the owner wants on_readable */
+    bool writing;   /* waiting for the socket to take more */
+    bool closing;
+    struct chain out;
+    const struct stream_ops *ops;
+};
+
+/* Takes fd (non-blocking from here on); watches nothing yet. */
+MUST_USE int stream_init(struct stream *s, uv_loop_t *loop, int fd, struct chunk_pool *pool, const struct stream_ops *ops);
+/* Starts or stops on_readable. */
+void stream_set_reading(struct stream *s, bool on);
+/* Asks for one on_writable: after a connect(2) in progress. */
+void stream_want_writable(struct stream *s);
+/* > 0 bytes read, 0 end of file, -EAGAIN nothing now, other negative errno: broken. */
+ssize_t stream_read(struct stream *s, void *buf, size_t cap);
+/* Writes what the socket takes of s->out; the rest follows when it can. May call on_broken, never on_writable. */
+void stream_flush(struct stream *s);
+void stream_close(struct stream *s);
+
+#endif
