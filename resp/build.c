@@ -1,0 +1,133 @@
+#include "resp/build.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* "<type><number>\r\n" into buf (at least 24 bytes); returns its length. */
+static size_t header(char *buf, char type, int64_t value)
+{
+    char digits[20];
+    size_t n = 0, len = 0;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+    do {
+        digits[n++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    buf[len++] = type;
+    if (value < 0)
+        buf[len++] = '-';
+    while (n > 0)
+        buf[len++] = digits[--n];
+    buf[len++] = '\r';
+    buf[len++] = '\n';
+    return len;
+}
+
+static void put_header(struct chain *c, char type, int64_t value)
+{
+    char buf[24];
+    chain_put(c, buf, header(buf, type, value));
+}
+
+void build_status(struct chain *c, const char *text)
+{
+    chain_put(c, "+", 1);
+    chain_put(c, text, strlen(text));
+    chain_put(c, "\r\n", 2);
+}
+
+void build_error(struct chain *c, const char *line)
+{
+    chain_put(c, "-", 1);
+    chain_put(c, line, strlen(line));
+    chain_put(c, "\r\n", 2);
+}
+
+void build_err(struct chain *c, enum err e, const char *detail)
+{
+    char line[512];
+    size_t n = err_line(line, sizeof line, e, detail);
+    chain_put(c, line, n);
+    chain_put(c, "\r\n", 2);
+}
+
+void build_int(struct chain *c, int64_t value)
+{
+    put_header(c, ':', value);
+}
+
+void build_bulk(struct chain *c, const void *p, size_t n)
+{
+    put_header(c, '$', (int64_t)n);
+    chain_put(c, p, n);
+    chain_put(c, "\r\n", 2);
+}
+
+void build_text(struct chain *c, const char *text)
+{
+    build_bulk(c, text, strlen(text));
+}
+
+void build_null(struct chain *c, enum resp resp)
+{
+    if (resp == RESP3)
+        chain_put(c, "_\r\n", 3);
+    else
+        chain_put(c, "$-1\r\n", 5);
+}
+
+void build_null_array(struct chain *c, enum resp resp)
+{
+    if (resp == RESP3)
+        chain_put(c, "_\r\n", 3);
+    else
+        chain_put(c, "*-1\r\n", 5);
+}
+
+void build_array(struct chain *c, size_t items)
+{
+    put_header(c, '*', (int64_t)items);
+}
+
+void build_map(struct chain *c, enum resp resp, size_t pairs)
+{
+    put_header(c, resp == RESP3 ? '%' : '*', (int64_t)(resp == RESP3 ? pairs : 2 * pairs));
+}
+
+void build_set(struct chain *c, enum resp resp, size_t items)
+{
+    put_header(c, resp == RESP3 ? '~' : '*', (int64_t)items);
+}
+
+void build_verbatim(struct chain *c, enum resp resp, const void *p, size_t n)
+{
+    if (resp == RESP2) {
+        build_bulk(c, p, n);
+        return;
+    }
+    put_header(c, '=', (int64_t)n + 4);
+    chain_put(c, "txt:", 4);
+    chain_put(c, p, n);
+    chain_put(c, "\r\n", 2);
+}
+
+void build_request(struct chain *c, const struct slice *argv, size_t argc)
+{
+    build_array(c, argc);
+    for (size_t i = 0; i < argc; i++)
+        build_bulk(c, argv[i].p, argv[i].len);
+}
+
+void build_command(struct chain *c, const char *verb, ...)
+{
+    struct slice argv[16] = {{verb, strlen(verb)}};
+    size_t argc = 1;
+    va_list ap;
+
+    va_start(ap, verb);
+    for (const char *arg; argc < 16 && (arg = va_arg(ap, const char *)) != NULL; argc++)
+        argv[argc] = (struct slice){arg, strlen(arg)};
+    va_end(ap);
+    build_request(c, argv, argc);
+}

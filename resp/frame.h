@@ -1,0 +1,38 @@
+/* resp/frame — finds where a RESP2 or RESP3 value ends, without building it.
+ * Owns:       nothing; the state is two counters, whatever the depth: nesting costs no stack and no memory.
+ * Invariants: bytes reported as used are never looked at again.
+ * Source:     redis.io/docs/reference/protocol-spec. Streamed strings and aggregates ($?, *?) are not used by
+ *             Redis and count as malformed.
+ * Threads:    any. */
+#ifndef RESP_FRAME_H
+#define RESP_FRAME_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum frame_status { FRAME_MORE, FRAME_DONE, FRAME_BAD };
+
+struct frame {
+    uint64_t owed; /* values still to come; 0: between frames */
+    uint64_t body; /* bytes of a bulk body still to pass */
+    bool tail;     /* the CR LF behind that body is still to pass */
+};
+
+/* Goes on from f's state over p[0, n). Sets *used to the bytes passed: on FRAME_DONE up to the end of the value; on
+ * FRAME_MORE all that is settled (a line that is not whole stays: show it again with what follows).
+ * FRAME_BAD: not RESP, or beyond a limit of base/limits.h. */
+enum frame_status frame_scan(struct frame *f, const char *p, size_t n, size_t *used);
+
+/* The length of the whole value at p, or 0 when it is not all there or malformed. */
+size_t frame_length(const char *p, size_t n);
+
+/* An aggregate's header ("*3\r\n"): sets *items (elements; a map's pairs count two; -1 for a null) and returns the
+ * header's length, or 0 when p does not start with a whole aggregate header. */
+size_t frame_aggregate(const char *p, size_t n, int64_t *items);
+
+/* Decimal of p[0, n) with optional sign. False when it is not one or does not fit. */
+bool frame_number(const char *p, size_t n, int64_t *ret_value);
+
+#endif

@@ -1,0 +1,237 @@
+#include "resp/request.h"
+
+#include "base/limits.h"
+#include "resp/frame.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void request_init(struct request *r)
+{
+    *r = (struct request){0};
+}
+
+void request_done(struct request *r)
+{
+    free(r->argv);
+    free(r->scratch);
+    *r = (struct request){0};
+}
+
+static enum request_status bad(struct request *r, const char *text)
+{
+    snprintf(r->error, sizeof r->error, "Protocol error: %s", text);
+    return REQUEST_BAD;
+}
+
+static void add_arg(struct request *r, const char *p, size_t len)
+{
+    if (r->argc == r->argv_cap) {
+        r->argv_cap = r->argv_cap == 0 ? 64 : 2 * r->argv_cap;
+        r->argv = realloc(r->argv, r->argv_cap * sizeof *r->argv);
+        if (r->argv == NULL)
+            abort();
+    }
+    r->argv[r->argc++] = (struct slice){p, len};
+}
+
+/* ---- multi-bulk ---- */
+
+/* Reads "<type><number>\r\n" at p[*at]; moves *at behind it. what: the words of Redis's error. */
+static enum request_status take_count(struct request *r, const char *p, size_t n, size_t *at, const char *what,
+                                      int64_t *ret_count)
+{
+    const char *start = p + *at + 1; /* behind the type byte */
+    size_t have = n - *at - 1;
+    char text[48];
+    const char *cr = memchr(start, '\r', have < LIMIT_INLINE ? have : LIMIT_INLINE);
+
+    if (cr == NULL) {
+        if (have < LIMIT_INLINE)
+            return REQUEST_MORE;
+        snprintf(text, sizeof text, "too big %s count string", what);
+        return bad(r, text);
+    }
+    if ((size_t)(cr - p) + 1 >= n)
+        return REQUEST_MORE;
+    if (cr[1] != '\n' || !frame_number(start, (size_t)(cr - start), ret_count)) {
+        snprintf(text, sizeof text, "invalid %s length", what[0] == 'm' ? "multibulk" : "bulk");
+        return bad(r, text);
+    }
+    *at = (size_t)(cr - p) + 2;
+    return REQUEST_DONE;
+}
+
+/* Takes one "$len\r\nbody\r\n" at p[*at]; keeps the argument when keep is set. */
+static enum request_status take_arg(struct request *r, const char *p, size_t n, size_t *at, size_t max, bool keep)
+{
+    int64_t len;
+    size_t pos = *at;
+    char text[32];
+
+    if (pos >= n)
+        return REQUEST_MORE;
+    if (p[pos] != '$') {
+        snprintf(text, sizeof text, "expected '$', got '%c'", isprint((unsigned char)p[pos]) ? p[pos] : '?');
+        return bad(r, text);
+    }
+    enum request_status status = take_count(r, p, n, &pos, "bulk", &len);
+    if (status != REQUEST_DONE)
+        return status;
+    if (len < 0 || (uint64_t)len > max || pos + (uint64_t)len > max + LIMIT_INLINE)
+        return bad(r, "invalid bulk length");
+    if (n - pos < (uint64_t)len + 2)
+        return REQUEST_MORE;
+    if (keep)
+        add_arg(r, p + pos, (size_t)len);
+    *at = pos + (size_t)len + 2;
+    return REQUEST_DONE;
+}
+
+static enum request_status take_args(struct request *r, struct request_progress *g, const char *p, size_t n,
+                                     size_t max, bool keep)
+{
+    while (g->left > 0) {
+        enum request_status status = take_arg(r, p, n, &g->at, max, keep);
+        if (status != REQUEST_DONE)
+            return status;
+        g->left--;
+    }
+    return REQUEST_DONE;
+}
+
+static enum request_status start_multibulk(struct request *r, struct request_progress *g, const char *p, size_t n)
+{
+    int64_t count;
+    size_t at = 0;
+    enum request_status status = take_count(r, p, n, &at, "mbulk", &count);
+
+    if (status != REQUEST_DONE)
+        return status;
+    if (count > LIMIT_ARGS)
+        return bad(r, "invalid multibulk length");
+    g->at = at;
+    g->left = count > 0 ? (uint32_t)count : 0;
+    return REQUEST_DONE;
+}
+
+static enum request_status parse_multibulk(struct request *r, struct request_progress *g, const char *p, size_t n,
+                                           size_t max)
+{
+    bool fresh = g->at == 0;
+    enum request_status status = fresh ? start_multibulk(r, g, p, n) : REQUEST_DONE;
+
+    if (status == REQUEST_DONE)
+        status = take_args(r, g, p, n, max, fresh);
+    if (status == REQUEST_DONE && !fresh) {
+        /* It came in pieces and its arguments were only counted: now that it is whole, collect them. */
+        status = start_multibulk(r, g, p, n);
+        if (status == REQUEST_DONE)
+            status = take_args(r, g, p, n, max, true);
+    }
+    if (status != REQUEST_DONE)
+        return status;
+    r->used = g->at;
+    *g = (struct request_progress){0};
+    return REQUEST_DONE;
+}
+
+/* ---- inline ---- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* One escape of a double-quoted word at p (behind the backslash); writes its byte, returns the bytes it took. */
+static size_t take_escape(const char *p, const char *end, char *out)
+{
+    static const char from[] = "nrtba", to[] = "\n\r\t\b\a";
+
+    if (end - p >= 3 && p[0] == 'x' && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0) {
+        *out = (char)(hex_digit(p[1]) * 16 + hex_digit(p[2]));
+        return 3;
+    }
+    const char *known = memchr(from, p[0], sizeof from - 1);
+    *out = known != NULL ? to[known - from] : p[0];
+    return 1;
+}
+
+/* A quoted part at p (behind its opening quote) is unescaped to *out. Returns the place behind the closing quote, or
+ * NULL when it is missing or glued to the next word. */
+static const char *take_quoted(const char *p, const char *end, char quote, char **out)
+{
+    while (p < end && *p != quote) {
+        bool escape = *p == '\\' && p + 1 < end && (quote == '"' || p[1] == '\'');
+        if (escape)
+            p += 1 + take_escape(p + 1, end, *out);
+        else
+            **out = *p++;
+        (*out)++;
+    }
+    if (p == end || (p + 1 < end && !isspace((unsigned char)p[1])))
+        return NULL;
+    return p + 1;
+}
+
+/* Splits a line into words, as redis-cli users expect: "double" with escapes, 'single' with \' only. */
+static bool split_line(struct request *r, const char *p, const char *end)
+{
+    char *out = r->scratch;
+    for (;;) {
+        while (p < end && isspace((unsigned char)*p))
+            p++;
+        if (p == end)
+            return true;
+        char *word = out;
+        while (p != NULL && p < end && !isspace((unsigned char)*p)) {
+            if (*p == '"' || *p == '\'')
+                p = take_quoted(p + 1, end, *p, &out);
+            else
+                *out++ = *p++;
+        }
+        if (p == NULL)
+            return false;
+        add_arg(r, word, (size_t)(out - word));
+    }
+}
+
+static enum request_status parse_inline(struct request *r, const char *p, size_t n)
+{
+    const char *lf = memchr(p, '\n', n);
+    if (lf == NULL)
+        return n > LIMIT_INLINE ? bad(r, "too big inline request") : REQUEST_MORE;
+    size_t len = (size_t)(lf - p);
+    if (len > LIMIT_INLINE)
+        return bad(r, "too big inline request");
+    if (r->scratch_cap < len + 1) {
+        free(r->scratch);
+        r->scratch_cap = LIMIT_INLINE + 1;
+        r->scratch = malloc(r->scratch_cap);
+        if (r->scratch == NULL)
+            abort();
+    }
+    if (!split_line(r, p, len > 0 && lf[-1] == '\r' ? lf - 1 : lf))
+        return bad(r, "unbalanced quotes in request");
+    r->was_inline = true;
+    r->used = len + 1;
+    return REQUEST_DONE;
+}
+
+enum request_status request_parse(struct request *r, struct request_progress *progress, const char *p, size_t n,
+                                  size_t max_bytes)
+{
+    r->argc = 0;
+    r->was_inline = false;
+    if (n == 0)
+        return REQUEST_MORE;
+    return p[0] == '*' ? parse_multibulk(r, progress, p, n, max_bytes) : parse_inline(r, p, n);
+}
