@@ -1,0 +1,64 @@
+#include "proxy/stats.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_LOOPS 257
+
+const int64_t stats_msg_bounds[STATS_MSG_BUCKETS - 1] = {0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
+
+static struct stats *loops[MAX_LOOPS];
+static _Atomic unsigned nloops;
+
+static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
+static char *_Atomic names[STATS_POLICIES];
+
+static const char *const reason_names[PERSIST_REASONS] = {
+    [PERSIST_REDISDOWN] = "redisdown", [PERSIST_TIMEOUT] = "timeout",         [PERSIST_OOM] = "oom",
+    [PERSIST_LOADING] = "loading",     [PERSIST_READONLY] = "readonly",       [PERSIST_MISCONF] = "misconf",
+    [PERSIST_NOPERM] = "noperm",       [PERSIST_CLUSTERDOWN] = "clusterdown", [PERSIST_TOO_LARGE] = "too_large",
+    [PERSIST_OTHER] = "other",
+};
+
+const char *persist_reason_name(enum persist_reason r)
+{
+    return reason_names[r];
+}
+
+void stats_register(struct stats *own_s)
+{
+    unsigned n = atomic_load(&nloops);
+    if (n == MAX_LOOPS)
+        abort();
+    loops[n] = own_s;
+    atomic_store(&nloops, n + 1);
+}
+
+unsigned stats_loops(void)
+{
+    return atomic_load(&nloops);
+}
+
+const struct stats *stats_of_loop(unsigned i)
+{
+    return loops[i];
+}
+
+unsigned stats_policy_id(const char *name)
+{
+    unsigned id = 0;
+
+    pthread_mutex_lock(&names_lock);
+    while (id < STATS_POLICIES - 1 && names[id] != NULL && strcmp(names[id], name) != 0)
+        id++;
+    if (names[id] == NULL)
+        names[id] = strdup(id < STATS_POLICIES - 1 ? name : "others");
+    pthread_mutex_unlock(&names_lock);
+    return id;
+}
+
+const char *stats_policy_name(unsigned id)
+{
+    return names[id];
+}
