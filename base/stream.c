@@ -31,6 +31,8 @@ int stream_init(struct stream *s, uv_loop_t *loop, int fd, struct chunk_pool *po
     s->reading = s->writing = s->closing = false;
     chain_init(&s->out, pool);
     s->ops = ops;
+    s->next = NULL;
+    s->back = NULL;
     return 0;
 }
 
@@ -122,9 +124,32 @@ void stream_close(struct stream *s)
     if (s->closing)
         return;
     s->closing = true;
+    stream_unmark(s);
     uv_poll_stop(&s->poll);
     close(s->fd);
     s->fd = -1;
     chain_clear(&s->out);
     uv_close((uv_handle_t *)&s->poll, on_handle_closed);
+}
+
+void stream_mark(struct stream *s, struct stream **list)
+{
+    if (s->back != NULL || s->closing)
+        return;
+    s->next = *list;
+    if (s->next != NULL)
+        s->next->back = &s->next;
+    s->back = list;
+    *list = s;
+}
+
+void stream_unmark(struct stream *s)
+{
+    if (s->back == NULL)
+        return;
+    *s->back = s->next;
+    if (s->next != NULL)
+        s->next->back = s->back;
+    s->next = NULL;
+    s->back = NULL;
 }

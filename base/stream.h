@@ -35,6 +35,7 @@ struct stream {
     bool closing;
     struct chain out;
     const struct stream_ops *ops;
+    struct stream *next, **back; /* place in its turn's list of streams to flush; back is NULL when not in it */
 };
 
 /* Takes fd (non-blocking from here on); watches nothing yet. */
@@ -48,5 +49,9 @@ ssize_t stream_read(struct stream *s, void *buf, size_t cap);
 /* Writes what the socket takes of s->out; the rest follows when it can. May call on_broken, never on_writable. */
 void stream_flush(struct stream *s);
 void stream_close(struct stream *s);
+
+/* For base/turn: enters s into a list of streams to flush, once; takes it out. Closing takes it out too. */
+void stream_mark(struct stream *s, struct stream **list);
+void stream_unmark(struct stream *s);
 
 #endif

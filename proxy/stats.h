@@ -1,7 +1,7 @@
 /* proxy/stats — what a loop counts, and the sums over all loops that operators see.
  * Owns:       one struct stats per loop, registered for the life of the process.
  * Invariants: one thread writes a struct stats, any thread reads it: relaxed atomics, no locks, no torn counts.
- * Threads:    writing [loop]; stats_total from any.          Used by: proxy/*, the admin HTTP server. */
+ * Threads:    writing [loop]; stats_total from any.          Used by: the proxy folder and its admin server. */
 #ifndef PROXY_STATS_H
 #define PROXY_STATS_H
 
