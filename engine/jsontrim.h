@@ -16,7 +16,7 @@ enum jsontrim_status {
     JSONTRIM_UNCHANGED, /* an array within both limits, or one whose newest element alone is over max_bytes */
     JSONTRIM_TRIMMED,   /* an array that lost elements, or only the blanks around it when that was enough */
     JSONTRIM_NOT_ARRAY, /* starts like another JSON value; not looked at further */
-    JSONTRIM_INVALID,   /* not JSON, bytes behind it, control bytes (NUL too), or beyond cJSON's limits */
+    JSONTRIM_INVALID,   /* not JSON, bytes behind it, control bytes (NUL too), or beyond the limits below */
 };
 
 struct jsontrim {
@@ -31,7 +31,7 @@ struct jsontrim {
  *
  * JSON is what cJSON reads (1.7.15). It takes numbers like 01 and strings with raw tabs or invalid UTF-8. It
  * refuses NaN, Infinity, lone surrogates (\ud800), and elements with over 1000 arrays or objects inside one
- * another: such a value is INVALID here, however many elements it has. */
+ * another. Ours, to bound time and memory: at most 2^20 of the bytes , : [ { in a text. */
 MUST_USE enum jsontrim_status jsontrim(struct slice text, size_t max_messages, size_t max_bytes,
                                        struct jsontrim *ret);
 

@@ -202,12 +202,45 @@ static void test_nesting(void **state)
     assert_int_equal(trim_nested(1000000), JSONTRIM_INVALID);
 }
 
+/* A text of n commas at the top, or inside one element; every further byte belongs to no node. */
+static enum jsontrim_status trim_commas(size_t n, int inside)
+{
+    char *text = malloc(2 * n + 8);
+    size_t len = 0;
+    struct jsontrim got;
+
+    text[len++] = '[';
+    if (inside)
+        text[len++] = '[';
+    for (size_t i = 0; i < n; i++) {
+        text[len++] = '1';
+        text[len++] = ',';
+    }
+    text[len++] = '1';
+    if (inside)
+        text[len++] = ']';
+    text[len++] = ']';
+    enum jsontrim_status st = jsontrim((struct slice){text, len}, 1, 0, &got);
+    free(text);
+    return st;
+}
+
+static void test_too_many_values(void **state)
+{
+    const size_t most = (size_t)1 << 20;
+
+    assert_int_equal(trim_commas(most - 1, 0), JSONTRIM_TRIMMED);
+    assert_int_equal(trim_commas(most, 0), JSONTRIM_INVALID);
+    assert_int_equal(trim_commas(most - 1, 1), JSONTRIM_INVALID);
+    assert_int_equal(trim_commas(1000, 1), JSONTRIM_UNCHANGED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),       cmocka_unit_test(test_nul_bytes),
         cmocka_unit_test(test_many_counts), cmocka_unit_test(test_every_byte_limit),
-        cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_nesting),     cmocka_unit_test(test_too_many_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
