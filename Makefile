@@ -1,0 +1,75 @@
+# The two commands of a newcomer are `make run` and `make test`; `make help` lists the rest.
+# Everything is built by meson and ninja; this file only knows the order of the steps.
+ARGS ?=
+BUILD := build
+MESON_SETUP := meson setup --buildtype=release
+C_FILES = $(shell git ls-files '*.c' '*.h')
+DOC_PAGES := settings commands metrics
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-tools bench fmt fuzz asan tsan docs clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+run: build ## install what is missing, build, start the proxy; options: make run ARGS="--set redis.url=redis://host:6379"
+	@exec $(BUILD)/convproxy $(ARGS)
+
+build: $(BUILD)/build.ninja ## build the proxy and convctl
+	@ninja -C $(BUILD) --quiet
+
+$(BUILD)/build.ninja:
+	@scripts/install-deps build
+	@$(MESON_SETUP) -Dtests=false $(BUILD) >/dev/null || { cat $(BUILD)/meson-logs/meson-log.txt; exit 1; }
+
+test: test-tools ## unit, style and system tests, again under the sanitizers; ends with "N passed, N failed"
+	@scripts/run-tests
+
+bench: build ## compare with plain Redis and other proxies
+	@scripts/install-deps bench
+	@bench/run $(ARGS)
+
+fmt: ## format all C files
+	@scripts/install-deps fmt
+	@clang-format -i $(C_FILES)
+
+fuzz: ## build the fuzz targets with libFuzzer into build-fuzz
+	@scripts/install-deps build test fuzz
+	@scripts/build build-fuzz -Dlibfuzzer=true -Db_sanitize=address,undefined -Db_lundef=false
+
+asan: ## build with AddressSanitizer and UBSan into build-asan
+	@scripts/install-deps build test
+	@scripts/build build-asan -Db_sanitize=address,undefined -Db_lundef=false
+
+tsan: ## build with ThreadSanitizer into build-tsan
+	@scripts/install-deps build test
+	@scripts/build build-tsan -Db_sanitize=thread -Db_lundef=false
+
+docs: build ## write the reference pages from the tables
+	@for page in $(DOC_PAGES); do $(BUILD)/convproxy --docs $$page > docs/$$page.md || exit 1; done
+
+clean: ## remove what was built
+	@rm -rf build build-asan build-tsan build-fuzz
+
+# What the system tests need beside the proxy. Each stamp is newer than the list it was made from.
+test-tools: deps-test .venv/stamp tests/clients/node_modules/stamp build/clients/goredis
+
+.PHONY: deps-test
+deps-test:
+	@scripts/install-deps build test
+
+.venv/stamp: tests/requirements.txt tests/constraints.txt | deps-test
+	@echo "python: installing the clients of tests/requirements.txt into .venv"
+	@python3 -m venv .venv
+	@.venv/bin/pip install -q --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+# ioredis 6 needs Node 20: with an older one its tests are skipped, and say so.
+tests/clients/node_modules/stamp: tests/clients/package-lock.json tests/clients/package.json | deps-test
+	@echo "node: installing ioredis into tests/clients/node_modules"
+	@cd tests/clients && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+build/clients/goredis: tests/clients/goredis.go tests/clients/go.mod tests/clients/go.sum | deps-test
+	@echo "go: building the go-redis client"
+	@cd tests/clients && go build -o ../../$@ .

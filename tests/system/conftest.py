@@ -1,0 +1,94 @@
+"""Fixtures: a Redis server and a proxy in front of it, for a module or fresh for one test.
+
+CONVPROXY_BIN      another binary than build/convproxy (make test runs the ASan and the TSan build this way)
+CONV_TEST_DIRECT=1 clients talk to Redis itself: shows that a scenario is right before the proxy is asked
+A module may define PROXY_CONFIG (a dict or YAML text) and PROXY_SETTINGS for its proxy."""
+import os
+
+import pytest
+from harness import DirectProxy, Proxy, RedisServer, RespConn, process
+
+DIRECT = os.environ.get("CONV_TEST_DIRECT") == "1"
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory):
+    with_server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield with_server
+    with_server.kill()
+
+
+@pytest.fixture
+def fresh_redis(tmp_path):
+    server = RedisServer(tmp_path).start()
+    yield server
+    server.kill()
+
+
+def proxy_for(module, server, folder):
+    """A generator that serves one proxy; stopping it checks its exit code and its log."""
+    if DIRECT:
+        yield DirectProxy(server)
+        return
+    config = getattr(module, "PROXY_CONFIG", "")
+    proxy = Proxy(folder, server.url, config, getattr(module, "PROXY_SETTINGS", None)).start()
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture(scope="module")
+def proxy(request, redis_server, tmp_path_factory):
+    yield from proxy_for(request.module, redis_server, tmp_path_factory.mktemp("proxy"))
+
+
+@pytest.fixture
+def fresh_proxy(request, fresh_redis, tmp_path):
+    yield from proxy_for(request.module, fresh_redis, tmp_path)
+
+
+@pytest.fixture
+def make_proxy(tmp_path):
+    """make_proxy(redis_url, config, settings, env): as many proxies as a test wants, stopped and checked after it."""
+    proxies = []
+
+    def make(redis_url, config="", **options):
+        proxies.append(Proxy(tmp_path, redis_url, config, **options))
+        return proxies[-1]
+
+    yield make
+    for proxy in proxies:
+        proxy.stop()
+        proxy.check_log()
+
+
+@pytest.fixture
+def conn(proxy):
+    """A raw RESP connection to the module's proxy."""
+    with RespConn.to(proxy) as connection:
+        yield connection
+
+
+@pytest.fixture
+def real(redis_server):
+    """A client straight to Redis, to look behind the proxy; the server is emptied first."""
+    client = redis_server.client(decode_responses=True)
+    client.flushall()
+    yield client
+    client.close()
+
+
+def pytest_collection_modifyitems(items):
+    if not DIRECT:
+        return
+    for item in items:
+        if item.get_closest_marker("managed"):
+            item.add_marker(pytest.mark.skip(reason="CONV_TEST_DIRECT=1: no proxy, no policies"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for server in process.running:
+            report.sections.append((f"{server.name} on port {server.port}", server.log_tail()))

@@ -1,0 +1,130 @@
+"""convproxy as a process: free ports, a configuration file, its log, its admin HTTP server."""
+import json
+import os
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import redis
+import yaml
+
+from .metrics import parse_metrics
+from .ports import free_port
+from .process import ServerProcess
+
+ROOT = Path(__file__).resolve().parents[3]
+# What the sanitizers and assert() write; a log that shows one fails the test, whatever the clients saw.
+BROKEN = re.compile(
+    r"ERROR: (?:Address|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer|Assertion .* failed|AddressSanitizer:DEADLYSIGNAL"
+)
+
+
+def binary():
+    return str((ROOT / os.environ.get("CONVPROXY_BIN", "build/convproxy")).resolve())
+
+
+class Endpoint:
+    """What clients need to know, the same for a proxy and for plain Redis."""
+
+    host = "127.0.0.1"
+    port = 0
+
+    @property
+    def url(self):
+        return f"redis://{self.host}:{self.port}/0"
+
+    def client(self, **options):
+        """A redis-py client; RESP3 is what redis-py 8 chooses by itself."""
+        return redis.Redis(host=self.host, port=self.port, **options)
+
+
+class DirectProxy(Endpoint):
+    """Stands in for a proxy when CONV_TEST_DIRECT=1: clients talk to Redis itself."""
+
+    def __init__(self, server):
+        self.host, self.port = server.host, server.port
+
+
+class Proxy(Endpoint, ServerProcess):
+    """Proxy(folder, redis_url, config={...} or YAML text, settings={"proxy.threads": 2}, env={"CONV_TTL_SECONDS": "60"})"""
+
+    name = "convproxy"
+
+    def __init__(self, folder, redis_url, config="", settings=None, env=None, args=()):
+        ServerProcess.__init__(self, folder, free_port())
+        self.admin_port = free_port()
+        self.env = {key: str(value) for key, value in (env or {}).items()}
+        self.args = [str(arg) for arg in args]
+        self.settings = {
+            "listen": f"{self.host}:{self.port}",
+            "admin.listen": f"{self.host}:{self.admin_port}",
+            "redis.url": redis_url,
+            **(settings or {}),
+        }
+        self.config_path = self.folder / f"convproxy-{self.port}.yaml"
+        self.config_path.write_text(config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False))
+
+    def command(self):
+        sets = [word for name, value in self.settings.items() for word in ("--set", f"{name}={value}")]
+        return [binary(), "--config", str(self.config_path), *sets, *self.args]
+
+    def environment(self):
+        """The test run's own environment must not configure the proxy; the sanitizers say as much as they can."""
+        ours = re.compile(r"^(CONV|REDIS|MONGO|MEMORY)_(?!TEST_)")
+        env = {key: value for key, value in os.environ.items() if not ours.match(key)}
+        env["UBSAN_OPTIONS"] = "print_stacktrace=1"
+        env["ASAN_OPTIONS"] = "detect_leaks=1:detect_stack_use_after_return=1"
+        env["TSAN_OPTIONS"] = "second_deadlock_stack=1:history_size=4"
+        return {**env, **self.env}
+
+    def stop(self, timeout=20.0):
+        """SIGTERM must end the proxy with 0, and nothing in its log may tell of broken memory or races."""
+        code = ServerProcess.stop(self, timeout)
+        self.check_log()
+        assert code == 0, f"convproxy ended with {code}:\n{self.log_tail()}"
+        return code
+
+    def check_log(self):
+        found = BROKEN.search(self.log_text())
+        assert not found, f"convproxy's log:\n{self.log_text()[found.start():][:6000]}"
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def admin_url(self, path):
+        return f"http://{self.host}:{self.admin_port}{path}"
+
+    def http(self, path, body=None, method=None, headers=None):
+        """(status, text) of a request to the admin server; body is sent as JSON. Refusals are results, not exceptions."""
+        data = None if body is None else json.dumps(body).encode()
+        fixed = {"Content-Type": "application/json"} if data is not None else {}
+        request = urllib.request.Request(self.admin_url(path), data, {**fixed, **(headers or {})}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code, refusal.read().decode()
+
+    def get_json(self, path):
+        status, text = self.http(path)
+        assert status == 200, f"GET {path}: {status} {text}"
+        return json.loads(text)
+
+    def post_json(self, path, body):
+        status, text = self.http(path, body)
+        assert 200 <= status < 300, f"POST {path}: {status} {text}"
+        return json.loads(text)
+
+    def metrics(self):
+        status, text = self.http("/metrics")
+        assert status == 200, f"GET /metrics: {status} {text}"
+        return parse_metrics(text)
+
+
+def run_once(*args, timeout=10):
+    """Runs the binary for options that end by themselves (--version, --check-config …): a CompletedProcess with text."""
+    return subprocess.run([binary(), *map(str, args)], capture_output=True, text=True, timeout=timeout, check=False)
