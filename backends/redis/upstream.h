@@ -1,0 +1,81 @@
+/* backends/redis/upstream — one connection to Redis that carries the requests of many clients.
+ *
+ *      request ─▶ held ──(greeted)──▶ sent ─▶ Redis ─▶ reply belongs to the first of sent
+ *
+ * Owns:       the socket and the two queues; requests are embedded in their owners' objects.
+ * Invariants: a reply belongs to a request by its place in the queue, never by anything else (pitfall 1). A malformed
+ *             or unexpected reply or a passed deadline closes the connection; it is never used again. Each request ends
+ *             exactly once: by its last reply or by on_failed; nobody takes one out of the queue.
+ *             A deadline counts from when its request was queued (pitfall 2).
+ * Threads:    [loop] only.          Used by: backends/redis/pool, proxy. */
+#ifndef BACKENDS_REDIS_UPSTREAM_H
+#define BACKENDS_REDIS_UPSTREAM_H
+
+#include "backends/redis/upstream_state.h"
+#include "base/turn.h"
+#include "config/settings.h"
+#include "resp/build.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum lane { LANE_FAST, LANE_SLOW, LANE_PINNED };
+
+struct upstream;
+
+/* One request, or a block of several that belong together (MULTI … EXEC). */
+struct upstream_request {
+    struct upstream_request *next;
+    int64_t queued_us;
+    uint32_t replies; /* still owed */
+};
+
+struct upstream_ops {
+    /* n bytes of the reply to r; end: the reply ends here. When end and r->replies == 0 the request is over and r is
+     * the owner's again. */
+    void (*on_reply)(struct upstream_request *r, const char *p, size_t n, bool end);
+    /* The request is over without (all of) its replies. detail: a word or two about why. */
+    void (*on_failed)(struct upstream_request *r, enum err e, const char *detail);
+    /* What was waiting for room in the output, for the connection to be usable, or for its end, may look again. */
+    void (*on_change)(struct upstream *u);
+};
+
+/* Counted by the owner of the pool; see proxy/stats. */
+enum upstream_count { COUNT_CONNECTS, COUNT_CONNECT_FAILURES, COUNT_LOST, COUNT_TIMEOUTS, COUNT_OPEN };
+struct upstream_env {
+    struct turn *turn;
+    const struct settings *settings; /* the newest snapshot; the pool replaces it */
+    const struct upstream_ops *ops;
+    void (*count)(void *ctx, enum upstream_count what, int by);
+    void *ctx;
+};
+
+/* name: what CLIENT LIST on Redis shows. */
+struct upstream *upstream_new(struct upstream_env *env, enum lane lane, int db, enum resp resp);
+/* Nothing may be in flight. Frees later, when the handles are closed. */
+void upstream_free(struct upstream *own_u);
+
+/* ERR_NONE when requests are taken; otherwise why not, and *detail says more (valid until the next call). */
+enum err upstream_ready(struct upstream *u, const char **detail);
+/* Where the bytes of the next request go: append them, then call upstream_queue. */
+struct chain *upstream_out(struct upstream *u);
+/* r owns the bytes just appended, and replies replies. Connects when there is no connection. */
+void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t replies);
+
+bool upstream_full(const struct upstream *u);         /* too much is unsent: hold back */
+size_t upstream_in_flight(const struct upstream *u);  /* requests not over yet */
+enum upstream_state upstream_state(const struct upstream *u);
+enum lane upstream_lane(const struct upstream *u);
+int upstream_db(const struct upstream *u);
+enum resp upstream_resp(const struct upstream *u);
+uint64_t upstream_generation(const struct upstream *u); /* grows with every connection made */
+
+/* Deadlines, attempts, idle ends: called by the pool every few ms while upstream_busy. */
+void upstream_tick(struct upstream *u, int64_t now_us);
+bool upstream_busy(const struct upstream *u);
+/* Connect anew (new settings) as soon as nothing is in flight. */
+void upstream_retire(struct upstream *u);
+/* Ends the connection now; all requests fail with e. */
+void upstream_break(struct upstream *u, enum err e, const char *detail);
+
+#endif
