@@ -98,7 +98,8 @@ def benchmark(target, row, pipeline, requests):
     argv = [peers.find_binary("redis-benchmark"), "-p", str(target.port), "-c", str(row.clients), "-P", str(pipeline),
             "-n", str(requests), "-r", str(row.keys), "--csv", *row.command]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=RUN_TIMEOUT, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=RUN_TIMEOUT, check=False,
+                              preexec_fn=peers.die_with_parent)
     except subprocess.TimeoutExpired:
         raise peers.BenchError(f"{target.name}: {row.name} P={pipeline} took over {RUN_TIMEOUT} s") from None
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
