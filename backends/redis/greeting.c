@@ -15,20 +15,21 @@ static void say(struct greeting *g, bool optional)
 void greeting_start(struct greeting *g, struct chain *out, const struct settings *settings, int db, enum resp resp)
 {
     struct redis_url url;
-    char why[128], number[16];
+    struct reason why;
+    char number[16];
 
     *g = (struct greeting){0};
-    if (!redis_url_parse(settings->redis_url, &url, why, sizeof why))
+    if (!redis_url_parse(settings->redis_url, &url, &why))
         return; /* dialing has already refused it */
     const char *password = url.password != NULL ? url.password : settings->redis_password;
-    const char *user = url.user != NULL && url.user[0] != '\0' ? url.user : "default";
+    const char *user = url.user != NULL ? url.user : "default";
     bool auth = password != NULL && password[0] != '\0';
 
     if (resp == RESP3 && auth)
         build_command(out, "HELLO", "3", "AUTH", user, password, NULL);
     else if (resp == RESP3)
         build_command(out, "HELLO", "3", NULL);
-    else if (auth && url.user != NULL && url.user[0] != '\0')
+    else if (auth && url.user != NULL)
         build_command(out, "AUTH", user, password, NULL);
     else if (auth)
         build_command(out, "AUTH", password, NULL);

@@ -208,14 +208,20 @@ static ssize_t take_replies(struct upstream *u, const char *p, size_t n)
     return (ssize_t)at;
 }
 
+static void grow_rest(struct upstream *u, size_t n)
+{
+    if (n <= u->rest_cap)
+        return;
+    u->rest_cap = n < 512 ? 512 : n;
+    u->rest = realloc(u->rest, u->rest_cap);
+    if (u->rest == NULL)
+        abort();
+}
+
+/* p may lie in rest itself: then it fits, and nothing is reallocated. */
 static void keep_rest(struct upstream *u, const char *p, size_t n)
 {
-    if (n > u->rest_cap) {
-        u->rest_cap = n < 512 ? 512 : n;
-        u->rest = realloc(u->rest, u->rest_cap);
-        if (u->rest == NULL)
-            abort();
-    }
+    grow_rest(u, n);
     if (n > 0)
         memmove(u->rest, p, n);
     u->rest_len = n;
@@ -255,13 +261,9 @@ static ssize_t take_greeting(struct upstream *u, const char *p, size_t n)
  * rest until it is whole; frame_scan ends that at LIMIT_REPLY_LINE. */
 static void take_input(struct upstream *u, const char *p, size_t n)
 {
-    if (u->rest_len > 0 && p != u->rest) {
+    if (u->rest_len > 0) {
         size_t had = u->rest_len;
-        keep_rest(u, u->rest, had); /* keeps its bytes; makes sure of the buffer */
-        u->rest = realloc(u->rest, had + n);
-        if (u->rest == NULL)
-            abort();
-        u->rest_cap = had + n;
+        grow_rest(u, had + n);
         memcpy(u->rest + had, p, n);
         p = u->rest;
         n += had;
@@ -353,7 +355,7 @@ static void start_attempt(struct upstream *u)
     struct turn *t = u->env->turn;
     int64_t now = turn_now(t);
     struct redis_url url;
-    char why[128];
+    struct reason why;
 
     if (!connect_budget_take(now, s->redis_connect_rate)) {
         u->retry_us = now + 20000;
@@ -361,9 +363,9 @@ static void start_attempt(struct upstream *u)
     }
     set_state(u, u->state == UP_IDLE ? UEV_WANTED : UEV_RETRY);
     u->started_us = now;
-    if (!redis_url_parse(s->redis_url, &url, why, sizeof why)) { /* settings were checked; a password may be missing */
+    if (!redis_url_parse(s->redis_url, &url, &why)) {
         set_state(u, UEV_BROKEN);
-        attempt_failed(u, why);
+        attempt_failed(u, why.text);
         return;
     }
     u->dial = dial_start(t->loop, &url, u->backoff.failures, s->redis_connect_timeout, on_dialed, u);
@@ -504,6 +506,5 @@ void upstream_retire(struct upstream *u)
     }
     u->retry_us = 0;
     u->backoff.failures = 0;
-    if (u->state == UP_READY)
-        upstream_break(u, ERR_NONE, "retired");
+    upstream_break(u, u->state == UP_READY ? ERR_NONE : ERR_REDISDOWN, "the settings have changed");
 }

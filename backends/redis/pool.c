@@ -1,0 +1,158 @@
+#include "backends/redis/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TICK_MS 10
+
+/* Calls fn for every upstream of the pool. */
+static void each(struct pool *p, void (*fn)(struct upstream *u, void *arg), void *arg)
+{
+    struct upstream **direct = &p->direct[0][0][0];
+    for (size_t i = 0; i < sizeof p->direct / sizeof *direct; i++)
+        if (direct[i] != NULL)
+            fn(direct[i], arg);
+    for (size_t i = 0; i < p->nothers; i++)
+        fn(p->others[i], arg);
+    for (size_t i = 0; i < p->npinned; i++)
+        fn(p->pinned[i], arg);
+}
+
+struct tick {
+    int64_t now_us;
+    bool busy;
+};
+
+static void tick_one(struct upstream *u, void *arg)
+{
+    struct tick *t = arg;
+    upstream_tick(u, t->now_us);
+    t->busy |= upstream_busy(u);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct pool *p = timer->data;
+    struct tick t = {.now_us = turn_now(p->env.turn)};
+    each(p, tick_one, &t);
+    if (!t.busy)
+        uv_timer_stop(&p->tick);
+}
+
+/* Whoever gets an upstream is about to make it busy. */
+static struct upstream *wake(struct pool *p, struct upstream *u)
+{
+    if (!uv_is_active((uv_handle_t *)&p->tick))
+        uv_timer_start(&p->tick, on_tick, TICK_MS, TICK_MS);
+    return u;
+}
+
+void pool_init(struct pool *p, struct turn *turn, const struct settings *settings, const struct upstream_ops *ops,
+               void (*count)(void *ctx, enum upstream_count what, int by), void *ctx)
+{
+    *p = (struct pool){.env = {.turn = turn, .settings = settings, .ops = ops, .count = count, .ctx = ctx}};
+    uv_timer_init(turn->loop, &p->tick);
+    p->tick.data = p;
+}
+
+static void *grow(void *list, size_t count, size_t size)
+{
+    void *more = realloc(list, (count + 1) * size);
+    if (more == NULL)
+        abort();
+    return more;
+}
+
+static struct upstream *find_other(struct pool *p, enum lane lane, int db, enum resp resp)
+{
+    for (size_t i = 0; i < p->nothers; i++) {
+        struct upstream *u = p->others[i];
+        if (upstream_lane(u) == lane && upstream_db(u) == db && upstream_resp(u) == resp)
+            return u;
+    }
+    p->others = grow(p->others, p->nothers, sizeof(struct upstream *));
+    p->others[p->nothers] = upstream_new(&p->env, lane, db, resp);
+    return p->others[p->nothers++];
+}
+
+struct upstream *pool_shared(struct pool *p, enum lane lane, int db, enum resp resp)
+{
+    if (db >= POOL_DIRECT_DBS)
+        return wake(p, find_other(p, lane, db, resp));
+    struct upstream **place = &p->direct[lane][resp - RESP2][db];
+    if (*place == NULL)
+        *place = upstream_new(&p->env, lane, db, resp);
+    return wake(p, *place);
+}
+
+struct upstream *pool_borrow(struct pool *p, int db, enum resp resp)
+{
+    for (size_t i = 0; i < p->npinned; i++) {
+        struct upstream *u = p->pinned[i];
+        if (!p->lent[i] && upstream_db(u) == db && upstream_resp(u) == resp) {
+            p->lent[i] = true;
+            return wake(p, u);
+        }
+    }
+    if (pool_lent(p) >= (size_t)p->env.settings->redis_pinned_max)
+        return NULL;
+    p->pinned = grow(p->pinned, p->npinned, sizeof(struct upstream *));
+    p->lent = grow(p->lent, p->npinned, sizeof(bool));
+    p->pinned[p->npinned] = upstream_new(&p->env, LANE_PINNED, db, resp);
+    p->lent[p->npinned] = true;
+    return wake(p, p->pinned[p->npinned++]);
+}
+
+void pool_return(struct pool *p, struct upstream *own_u)
+{
+    for (size_t i = 0; i < p->npinned; i++)
+        if (p->pinned[i] == own_u)
+            p->lent[i] = false;
+}
+
+size_t pool_lent(const struct pool *p)
+{
+    size_t lent = 0;
+    for (size_t i = 0; i < p->npinned; i++)
+        lent += p->lent[i];
+    return lent;
+}
+
+static void retire_one(struct upstream *u, void *arg)
+{
+    upstream_retire(u);
+}
+
+static bool differ(const char *a, const char *b)
+{
+    return strcmp(a != NULL ? a : "", b != NULL ? b : "") != 0;
+}
+
+void pool_settings(struct pool *p, const struct settings *settings)
+{
+    const struct settings *old = p->env.settings;
+    bool moved = differ(old->redis_url, settings->redis_url) || differ(old->redis_password, settings->redis_password);
+    p->env.settings = settings;
+    if (moved) {
+        each(p, retire_one, NULL);
+        wake(p, NULL);
+    }
+}
+
+static void end_one(struct upstream *u, void *arg)
+{
+    upstream_break(u, ERR_CANCELLED, "shutting down");
+    upstream_free(u);
+}
+
+void pool_close(struct pool *p)
+{
+    uv_close((uv_handle_t *)&p->tick, NULL);
+    each(p, end_one, NULL);
+    free(p->others);
+    free(p->pinned);
+    free(p->lent);
+    memset(p->direct, 0, sizeof p->direct);
+    p->others = p->pinned = NULL;
+    p->nothers = p->npinned = 0;
+}
