@@ -32,7 +32,7 @@ static uint64_t bucket_end(int i)
 /* One thread records, so a load and a store are enough; a locked add would cost ten times as much. */
 static void add64(_Atomic uint64_t *n, uint64_t by)
 {
-    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + by, memory_order_relaxed);
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + by, memory_order_release);
 }
 
 static void add32(_Atomic uint32_t *n)
@@ -40,6 +40,8 @@ static void add32(_Atomic uint32_t *n)
     atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
+/* The bucket before the sum; readers take the sum before the buckets. So a sum is never of more samples than
+ * its count, and a mean is never above the largest sample. */
 void hist_record(struct hist *h, int64_t us)
 {
     uint64_t v = us < 1 ? 1 : (uint64_t)us;

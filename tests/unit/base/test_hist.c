@@ -1,4 +1,5 @@
 #include "base/hist.h"
+#include "base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -199,9 +200,13 @@ static void test_merge(void **state)
 static uint64_t window_count(const struct hist_window *w, int64_t now_us, double *ret_max)
 {
     static struct hist_sum sum;
+    uint64_t exact = 0;
 
     memset(&sum, 0, sizeof sum);
     hist_window_add_to(w, now_us, &sum);
+    for (uint64_t us = 0; us < HIST_BUCKETS; us++)
+        exact += us * sum.buckets[us]; /* the tests below record values with a bucket each */
+    assert_int_equal(sum.sum, exact);
     *ret_max = hist_quantile(&sum, 1.0);
     return sum.count;
 }
@@ -243,9 +248,14 @@ static void test_window_gap_and_late_sample(void **state)
 }
 
 /* A recorder that runs through slices as fast as it can, and a reader: whatever the reader gets must belong
- * to slices that were in the window while it read. Slice n records only values of n % 24 + 1, each of which
- * has its own bucket. */
-enum { MARKS = 24, BURST = 40 };
+ * to slices that were in the window while it read. Slice n records only the value of the mark n % MARKS; each
+ * has a bucket of its own, among the last ones, which are cleared last. */
+enum { MARKS = 24, BURST = 40, FIRST_BUCKET = HIST_BUCKETS - 32 };
+
+static int64_t mark_value(int64_t mark)
+{
+    return ((int64_t)1 << 35) + (mark << 30);
+}
 
 struct race {
     struct hist_window w;
@@ -260,7 +270,7 @@ static void *record_slices(void *arg)
     for (int64_t n = 0; !atomic_load(&r->stop); n++) {
         atomic_store(&r->slice, n);
         for (int i = 0; i < BURST; i++)
-            hist_window_record(&r->w, n % MARKS + 1, n * 10);
+            hist_window_record(&r->w, mark_value(n % MARKS), n * 10);
     }
     return NULL;
 }
@@ -268,7 +278,7 @@ static void *record_slices(void *arg)
 static bool in_window(int64_t mark, int64_t from, int64_t to)
 {
     for (int64_t n = from < 0 ? 0 : from; n <= to; n++)
-        if (n % MARKS + 1 == mark)
+        if (n % MARKS == mark)
             return true;
     return false;
 }
@@ -285,13 +295,17 @@ static int read_once(struct race *r)
     if (after - before > MARKS - 2 * HIST_SLICES)
         return 0;
     uint64_t total = 0;
-    for (int64_t i = 0; i < HIST_BUCKETS; i++) {
-        if (sum.buckets[i] != 0 && !in_window(i, before - HIST_SLICES + 1, after))
-            fail_msg("slices %lld..%lld hold a sample of %lld", (long long)before, (long long)after,
-                     (long long)i);
-        assert_true(sum.buckets[i] <= BURST);
-        total += sum.buckets[i];
+    uint64_t value = 0;
+    for (int64_t mark = 0; mark < MARKS; mark++) {
+        uint64_t n = sum.buckets[FIRST_BUCKET + mark];
+        if (n != 0 && !in_window(mark, before - HIST_SLICES + 1, after))
+            fail_msg("slices %lld..%lld hold mark %lld", (long long)before, (long long)after,
+                     (long long)mark);
+        assert_true(n <= BURST);
+        total += n;
+        value += n * (uint64_t)mark_value(mark);
     }
+    assert_true(sum.sum <= value);
     assert_int_equal(total, sum.count);
     return 1;
 }
@@ -304,7 +318,7 @@ static void test_reader_beside_recorder(void **state)
 
     hist_window_init(&r.w, 10);
     assert_int_equal(pthread_create(&thread, NULL, record_slices, &r), 0);
-    for (int i = 0; i < 20000; i++)
+    for (int64_t end = clock_mono_us() + 1500000; clock_mono_us() < end;)
         judged += read_once(&r);
     atomic_store(&r.stop, 1);
     pthread_join(thread, NULL);
