@@ -7,6 +7,7 @@
 
 static void flush_all(struct turn *t)
 {
+    t->before_flush(t->ctx);
     while (t->dirty != NULL) {
         struct stream *s = t->dirty;
         stream_unmark(s);
@@ -25,9 +26,11 @@ static void on_prepare(uv_prepare_t *handle)
     flush_all(handle->data);
 }
 
-int turn_init(struct turn *t, uv_loop_t *loop)
+int turn_init(struct turn *t, uv_loop_t *loop, void (*before_flush)(void *ctx), void *ctx)
 {
     t->loop = loop;
+    t->before_flush = before_flush;
+    t->ctx = ctx;
     t->dirty = NULL;
     chunk_pool_init(&t->chunks);
     t->buf = malloc(LIMIT_READ);

@@ -8,7 +8,6 @@
 #include "config/url.h"
 #include "resp/frame.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,12 +108,6 @@ static void set_state(struct upstream *u, enum upstream_event event)
 static void set_why(struct upstream *u, const char *why)
 {
     snprintf(u->why, sizeof u->why, "%s", why);
-}
-
-static int64_t timeout_ms(const struct upstream *u)
-{
-    const struct settings *s = u->env->settings;
-    return u->lane == LANE_SLOW ? s->redis_slow_timeout : s->redis_timeout;
 }
 
 static void start_attempt(struct upstream *u);
@@ -391,8 +384,9 @@ struct upstream *upstream_new(struct upstream_env *env, enum lane lane, int db, 
 
 void upstream_free(struct upstream *own_u)
 {
-    assert(own_u->sent.count == 0 && own_u->held.count == 0);
     own_u->freeing = true;
+    fail_all(own_u, &own_u->sent, ERR_CANCELLED, "shutting down");
+    fail_all(own_u, &own_u->held, ERR_CANCELLED, "shutting down");
     if (own_u->dial != NULL)
         dial_cancel(own_u->dial);
     if (own_u->state == UP_READY || own_u->state == UP_DRAINING)
@@ -414,9 +408,11 @@ struct chain *upstream_out(struct upstream *u)
     return u->state == UP_READY ? &u->stream.out : &u->held_out;
 }
 
-void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t replies)
+void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t replies, bool slow)
 {
+    const struct settings *s = u->env->settings;
     r->queued_us = u->env->turn->now_us;
+    r->deadline_us = r->queued_us + (slow ? s->redis_slow_timeout : s->redis_timeout) * 1000;
     r->replies = replies;
     u->wanted_us = r->queued_us;
     if (u->state == UP_READY) {
@@ -476,11 +472,10 @@ bool upstream_busy(const struct upstream *u)
 static void check_deadline(struct upstream *u, int64_t now_us)
 {
     char text[24];
-    int64_t limit_ms = timeout_ms(u);
 
-    if (u->sent.head == NULL || now_us - u->sent.head->queued_us < limit_ms * 1000)
+    if (u->sent.head == NULL || now_us < u->sent.head->deadline_us)
         return;
-    snprintf(text, sizeof text, "%lld", (long long)limit_ms);
+    snprintf(text, sizeof text, "%lld", (long long)(now_us - u->sent.head->queued_us) / 1000);
     upstream_break(u, ERR_TIMEOUT, text);
 }
 

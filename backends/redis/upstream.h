@@ -27,6 +27,7 @@ struct upstream;
 struct upstream_request {
     struct upstream_request *next;
     int64_t queued_us;
+    int64_t deadline_us;
     uint32_t replies; /* still owed */
 };
 
@@ -52,15 +53,16 @@ struct upstream_env {
 
 /* name: what CLIENT LIST on Redis shows. */
 struct upstream *upstream_new(struct upstream_env *env, enum lane lane, int db, enum resp resp);
-/* Nothing may be in flight. Frees later, when the handles are closed. */
+/* What is in flight fails with ERR_CANCELLED. Frees later, when the handles are closed. */
 void upstream_free(struct upstream *own_u);
 
 /* ERR_NONE when requests are taken; otherwise why not, and *detail says more (valid until the next call). */
 enum err upstream_ready(struct upstream *u, const char **detail);
 /* Where the bytes of the next request go: append them, then call upstream_queue. */
 struct chain *upstream_out(struct upstream *u);
-/* r owns the bytes just appended, and replies replies. Connects when there is no connection. */
-void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t replies);
+/* r owns the bytes just appended, and replies replies; slow: its deadline is redis.slow_timeout from now, otherwise
+ * redis.timeout. Connects when there is no connection. */
+void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t replies, bool slow);
 
 bool upstream_full(const struct upstream *u);         /* too much is unsent: hold back */
 size_t upstream_in_flight(const struct upstream *u);  /* requests not over yet */
