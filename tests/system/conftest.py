@@ -4,6 +4,7 @@ CONVPROXY_BIN      another binary than build/convproxy (make test runs the ASan 
 CONV_TEST_DIRECT=1 clients talk to Redis itself: shows that a scenario is right before the proxy is asked
 A module may define PROXY_CONFIG (a dict or YAML text) and PROXY_SETTINGS for its proxy."""
 import os
+from contextlib import ExitStack
 
 import pytest
 from harness import DirectProxy, Proxy, RedisServer, RespConn, process
@@ -48,17 +49,16 @@ def fresh_proxy(request, fresh_redis, tmp_path):
 
 @pytest.fixture
 def make_proxy(tmp_path):
-    """make_proxy(redis_url, config, settings, env): as many proxies as a test wants, stopped and checked after it."""
-    proxies = []
+    """make_proxy(redis_url, config, settings=…, env=…): as many proxies as a test wants; the test starts them, and
+    they are stopped and checked after it."""
+    with ExitStack() as stack:
 
-    def make(redis_url, config="", **options):
-        proxies.append(Proxy(tmp_path, redis_url, config, **options))
-        return proxies[-1]
+        def make(redis_url, config="", **options):
+            proxy = Proxy(tmp_path, redis_url, config, **options)
+            stack.callback(proxy.stop)
+            return proxy
 
-    yield make
-    for proxy in proxies:
-        proxy.stop()
-        proxy.check_log()
+        yield make
 
 
 @pytest.fixture
