@@ -52,9 +52,12 @@ def prepare(stage, target, row):
     """Empties Redis, fills the row's keys through the target, checks one reply, and resets Redis' counters."""
     with resp.Client(stage.peers["redis"].port) as redis:
         redis.call("FLUSHALL")
-    with resp.Client(target.port) as client:
-        fill(client, row)
-        reply = client.call(*(word.replace("__rand_int__", f"{0:012d}") for word in row.command))
+    try:
+        with resp.Client(target.port) as client:
+            fill(client, row)
+            reply = client.call(*(word.replace("__rand_int__", f"{0:012d}") for word in row.command))
+    except (OSError, resp.ReplyError) as error:
+        raise peers.BenchError(f"{target.name}: preparing {row.name}: {error}") from None
     if not isinstance(reply, row.kind) or (row.kind is list and not reply):
         raise peers.BenchError(f"{target.name}: {row.command[0]} answered {reply!r}")
     with resp.Client(stage.peers["redis"].port) as redis:

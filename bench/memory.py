@@ -20,6 +20,17 @@ def clients_possible(stage, name, wanted):
     return min(wanted, least)
 
 
+def greeted(port):
+    """A connection that has had its PING answered. Raises OSError."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection.sendall(b"*1\r\n$4\r\nPING\r\n")
+    reply = connection.recv(64)
+    if reply != b"+PONG\r\n":
+        connection.close()
+        raise ConnectionError(f"PING was answered {reply!r}")
+    return connection
+
+
 def idle_clients(stage, name, wanted):
     """Starts the proxy afresh; {"clients", "wanted", "before", "after", "per_client"}, sizes in bytes."""
     count = clients_possible(stage, name, wanted)
@@ -27,14 +38,12 @@ def idle_clients(stage, name, wanted):
     time.sleep(SETTLE_SECONDS)
     before = peer.resident_bytes()
     with contextlib.ExitStack() as held:
-        for _ in range(count):
-            connection = held.enter_context(socket.create_connection(("127.0.0.1", peer.port), timeout=10))
-            connection.sendall(b"*1\r\n$4\r\nPING\r\n")
-            reply = connection.recv(64)
-            if reply != b"+PONG\r\n":
-                raise peers.BenchError(f"{name}: an idle client's PING was answered {reply!r}")
+        for number in range(count):
+            try:
+                held.enter_context(greeted(peer.port))
+            except OSError as error:
+                raise peers.BenchError(f"{name}: idle client {number + 1} of {count}: {error}") from None
         time.sleep(SETTLE_SECONDS)
         after = peer.resident_bytes()
-    peer.stop()
     return {"clients": count, "wanted": wanted, "before": before, "after": after,
             "per_client": (after - before) / count}

@@ -22,7 +22,6 @@ import resp
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROXIES = ("nutcracker", "haproxy", "convproxy")
-BINARIES = {"redis": "redis-server", "nutcracker": "nutcracker", "haproxy": "haproxy"}
 DEBIAN_PACKAGES = {"redis-server": "redis-server", "redis-benchmark": "redis-tools", "nutcracker": "nutcracker",
                    "haproxy": "haproxy", "valgrind": "valgrind"}
 START_SECONDS = 5
@@ -258,4 +257,4 @@ def machine(names, convproxy):
         versions["convproxy"] = version_of([convproxy, "--version"], r"([\d][\w.+-]*)")
         versions["commit"] = version_of(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], r"(\w+)")
     return {"cores": os.cpu_count(), "cpu": model.group(1) if model else "unknown", "kernel": os.uname().release,
-            "versions": versions}
+            "load": os.getloadavg()[0], "versions": versions}

@@ -25,7 +25,8 @@ def summarize_row(row, pipeline, group):
     for target in dict.fromkeys(s["target"] for s in group):
         own = [s for s in group if s["target"] == target]
         cells[target] = {key: statistics.median(s[key] for s in own) for key in ("rps", "p50", "p99")}
-        cells[target]["ratio"] = statistics.median(s["rps"] / direct[s["round"]]["rps"] for s in own)
+        ratios = [s["rps"] / direct[s["round"]]["rps"] for s in own]
+        cells[target].update(ratio=statistics.median(ratios), ratio_low=min(ratios), ratio_high=max(ratios))
         cells[target]["added_p50"] = statistics.median(s["p50"] - direct[s["round"]]["p50"] for s in own)
     proxies = [target for target in cells if target != DIRECT]
     fastest = max(proxies, key=lambda target: cells[target]["ratio"]) if len(proxies) > 1 else None
@@ -37,16 +38,21 @@ def shown(target):
 
 
 def text_table(summary):
-    lines = [f"{'':24}{'req/s':>12}{'x direct':>10}{'p50 ms':>9}{'p99 ms':>9}{'p50 over direct':>17}"]
+    lines = [f"{'':24}{'req/s':>12}{'x direct':>10}{'in all rounds':>15}{'p50 ms':>9}{'p99 ms':>9}{'p50 over direct':>17}"]
     for group in summary:
         lines.append(f"{group['row']}, P={group['pipeline']}")
-        for target, cell in group["cells"].items():
-            mark = "*" if target == group["fastest"] else " "
-            added = "" if target == DIRECT else f"{cell['added_p50'] * 1000:+.0f} us"
-            lines.append(f"  {mark} {shown(target):20}{cell['rps']:>12,.0f}{cell['ratio']:>10.2f}"
-                         f"{cell['p50']:>9.3f}{cell['p99']:>9.3f}{added:>17}")
+        lines += [text_line(group, target) for target in group["cells"]]
     lines.append("* fastest proxy of the row")
     return "\n".join(lines)
+
+
+def text_line(group, target):
+    cell = group["cells"][target]
+    mark = "*" if target == group["fastest"] else " "
+    span = "" if target == DIRECT else f"{cell['ratio_low']:.2f} - {cell['ratio_high']:.2f}"
+    added = "" if target == DIRECT else f"{cell['added_p50'] * 1000:+.0f} us"
+    return (f"  {mark} {shown(target):20}{cell['rps']:>12,.0f}{cell['ratio']:>10.2f}{span:>15}{cell['p50']:>9.3f}"
+            f"{cell['p99']:>9.3f}{added:>17}").rstrip()
 
 
 def text_memory(memory):
@@ -70,7 +76,8 @@ def markdown_machine(result):
     machine = result["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (f"Measured {result['date']} with `{result['command']}`: {machine['cores']} cores ({machine['cpu']}), "
-            f"Linux {machine['kernel']}; {versions}. {result['rounds']} rounds.")
+            f"Linux {machine['kernel']}; {versions}. Rounds: {result['rounds']}; "
+            f"load average before the start: {machine['load']:.1f}.")
 
 
 def table(header, rows):
