@@ -43,7 +43,7 @@ int log_enabled(enum log_level level)
 /* All of it or nothing, and nothing more once something was left out: an escape is never halved. */
 static void put(struct line *l, const char *p, size_t n)
 {
-    if (l->cut || n > sizeof l->text - LINE_RESERVE - l->len) {
+    if (l->cut || l->len + n > sizeof l->text - LINE_RESERVE) {
         l->cut = true;
         return;
     }
