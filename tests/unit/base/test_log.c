@@ -184,6 +184,7 @@ static const struct {
     VALUE("a b", "\"a b\"", "\"a b\""),
     VALUE("a=b", "\"a=b\"", "\"a=b\""),
     VALUE("say \"x\"", "\"say \\\"x\\\"\"", "\"say \\\"x\\\"\""),
+    VALUE("a\"b", "\"a\\\"b\"", "\"a\\\"b\""),
     VALUE("c:\\d", "\"c:\\\\d\"", "\"c:\\\\d\""),
     VALUE("1\r\n2\t", "\"1\\r\\n2\\t\"", "\"1\\r\\n2\\t\""),
     VALUE("\0\x1b[0m\x7f", "\"\\u0000\\u001b[0m\\u007f\"", "\"\\u0000\\u001b[0m\\u007f\""),
