@@ -459,6 +459,11 @@ enum resp upstream_resp(const struct upstream *u)
     return u->resp;
 }
 
+void *upstream_owner(const struct upstream *u)
+{
+    return u->env->ctx;
+}
+
 uint64_t upstream_generation(const struct upstream *u)
 {
     return u->generation;

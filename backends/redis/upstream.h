@@ -70,6 +70,7 @@ enum upstream_state upstream_state(const struct upstream *u);
 enum lane upstream_lane(const struct upstream *u);
 int upstream_db(const struct upstream *u);
 enum resp upstream_resp(const struct upstream *u);
+void *upstream_owner(const struct upstream *u);        /* env->ctx */
 uint64_t upstream_generation(const struct upstream *u); /* grows with every connection made */
 
 /* Deadlines, attempts, idle ends: called by the pool every few ms while upstream_busy. */

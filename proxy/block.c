@@ -1,0 +1,266 @@
+#include "proxy/block.h"
+
+#include "base/log.h"
+#include "proxy/outcome.h"
+#include "resp/frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct entry {
+    uint8_t role;   /* enum step_role */
+    uint8_t reply;  /* enum plan_reply, of STEP_CLIENT */
+    uint8_t policy; /* stats id */
+    bool conditional;
+    bool managed;
+    uint16_t command;
+    uint32_t pushed;   /* elements that a push adds */
+    uint32_t first;    /* STEP_CLIENT: index of the first entry of its plan */
+    size_t key, key_len;
+    int64_t set_ms;    /* the expiry that the plan sets */
+    int64_t limit;     /* max_messages */
+};
+
+struct block {
+    struct upstream *upstream;
+    int64_t now_ms;
+    struct entry *entries;
+    size_t n, cap;
+    char *keys;
+    size_t keys_len, keys_cap;
+};
+
+struct block *block_new(struct upstream *u, int64_t redis_now_ms)
+{
+    struct block *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        abort();
+    b->upstream = u;
+    b->now_ms = redis_now_ms;
+    return b;
+}
+
+void block_free(struct block *own_b)
+{
+    if (own_b == NULL)
+        return;
+    free(own_b->entries);
+    free(own_b->keys);
+    free(own_b);
+}
+
+size_t block_commands(const struct block *b)
+{
+    return b->n;
+}
+
+static void *more(void *p, size_t *cap, size_t need, size_t size, size_t first)
+{
+    if (need <= *cap)
+        return p;
+    while (*cap < need)
+        *cap = *cap == 0 ? first : 2 * *cap;
+    p = realloc(p, *cap * size);
+    if (p == NULL)
+        abort();
+    return p;
+}
+
+static struct entry *add_entry(struct block *b)
+{
+    b->entries = more(b->entries, &b->cap, b->n + 1, sizeof *b->entries, 4);
+    struct entry *e = &b->entries[b->n++];
+    *e = (struct entry){.role = STEP_CLIENT};
+    return e;
+}
+
+static void keep_key(struct block *b, struct entry *e, struct slice key)
+{
+    b->keys = more(b->keys, &b->keys_cap, b->keys_len + key.len, 1, 64);
+    memcpy(b->keys + b->keys_len, key.p, key.len);
+    e->key = b->keys_len;
+    e->key_len = key.len;
+    b->keys_len += key.len;
+}
+
+static void add_step(struct block *b, struct loop *l, const struct plan *plan, size_t i, uint32_t first)
+{
+    const struct plan_step *step = &plan->steps[i];
+    struct entry *e = add_entry(b);
+    const struct plan_key *key = plan->nkeys > 0 ? &plan->keys[step->key] : NULL;
+
+    e->role = step->role;
+    e->first = first;
+    e->command = plan->cmd->id;
+    if (step->role == STEP_CLIENT) {
+        key = plan->nkeys > 0 ? &plan->keys[0] : NULL;
+        e->reply = (uint8_t)plan->reply;
+        e->conditional = plan->conditional;
+        e->pushed = plan->argc > 2 ? (uint32_t)plan->argc - 2 : 0;
+    }
+    if (key == NULL)
+        return;
+    e->managed = true;
+    e->policy = loop_policy_id(l, key->policy);
+    e->limit = key->policy->max_messages;
+    e->set_ms = plan_expiry(key->policy, b->now_ms);
+    if (step->role == STEP_OLD_EXPIRY)
+        keep_key(b, e, key->key);
+}
+
+void block_add(struct block *b, struct loop *l, const struct plan *plan, struct slice raw, struct chain *out)
+{
+    uint32_t first = (uint32_t)b->n;
+
+    if (plan->kind == PLAN_RAW) {
+        struct entry *e = add_entry(b);
+        e->first = first;
+        e->command = plan->cmd != NULL ? plan->cmd->id : STATS_UNKNOWN;
+        chain_put(out, raw.p, raw.len);
+        return;
+    }
+    for (size_t i = 0; i < plan->nsteps; i++) {
+        add_step(b, l, plan, i, first);
+        plan_emit(plan, i, out, b->now_ms);
+    }
+}
+
+/* ---- replies ---- */
+
+/* A refused write: what EXPIRE steps did to keys that were there before is put back. */
+static void undo(struct slot *slot, const struct entry *client, const struct slice *elements)
+{
+    struct block *b = slot->block;
+    for (size_t i = client->first; b->entries[i].role == STEP_OLD_EXPIRY; i++) {
+        const struct entry *e = &b->entries[i];
+        int64_t old_ms;
+        if (!frame_number(elements[i].p + 1, elements[i].len - 3, &old_ms) || old_ms < 0)
+            continue; /* the key was not there, or had no TTL, which a managed key should have */
+        if (upstream_state(b->upstream) != UP_READY)
+            return; /* Redis went away meanwhile: the policy's TTL stays */
+        plan_undo(upstream_out(b->upstream), (struct slice){b->keys + e->key, e->key_len}, e->set_ms, old_ms);
+        slot_send_unheard(slot->loop, b->upstream);
+        counter_add(&slot->loop->stats->policies[e->policy].ttl_restored, 1);
+    }
+}
+
+/* A push tells the length before the trim; the client hears the one after it. */
+static void tell_push(struct slot *slot, const struct entry *e, struct slice reply, struct chain *out)
+{
+    int64_t length;
+    if (reply.p[0] != ':' || !frame_number(reply.p + 1, reply.len - 3, &length)) {
+        chain_put(out, reply.p, reply.len);
+        return;
+    }
+    if (length > 0)
+        outcome_msg_count(slot->loop, e->policy, length - (int64_t)e->pushed);
+    build_int(out, e->limit > 0 && length > e->limit ? e->limit : length);
+}
+
+static void tell_client(struct slot *slot, const struct entry *e, struct slice reply, struct chain *out)
+{
+    switch ((enum plan_reply)e->reply) {
+    case REPLY_AS_IS:
+        chain_put(out, reply.p, reply.len);
+        return;
+    case REPLY_PUSH:
+        tell_push(slot, e, reply, out);
+        return;
+    case REPLY_SETNX:
+        if (reply.p[0] == '-')
+            chain_put(out, reply.p, reply.len);
+        else
+            build_int(out, reply.p[0] == '+');
+        return;
+    case REPLY_NULL_ARRAY:
+        if (reply.p[0] == '$' && reply.p[1] == '-')
+            build_null_array(out, RESP2);
+        else
+            chain_put(out, reply.p, reply.len);
+        return;
+    }
+}
+
+static void take_element(struct slot *slot, const struct entry *e, const struct slice *elements, size_t i,
+                         struct chain *out)
+{
+    struct slice reply = elements[i];
+
+    if (e->role != STEP_CLIENT)
+        return;
+    if (e->managed) {
+        if (reply.p[0] == '-')
+            outcome_write_error(slot->loop, e->policy, reply.p, reply.len);
+        if (plan_nothing_written(e->conditional, reply.p, reply.len))
+            undo(slot, e, elements);
+        else
+            counter_add(&slot->loop->stats->policies[e->policy].writes, 1);
+    }
+    tell_client(slot, e, reply, out);
+}
+
+/* Splits EXEC's array into the replies of the commands. False: it is not what was asked for. */
+static bool split(const struct block *b, struct slice all, struct slice *elements)
+{
+    int64_t items;
+    size_t at = frame_aggregate(all.p, all.len, &items);
+
+    if (at == 0 || items != (int64_t)b->n)
+        return false;
+    for (size_t i = 0; i < b->n; i++) {
+        size_t len = frame_length(all.p + at, all.len - at);
+        if (len == 0)
+            return false;
+        elements[i] = (struct slice){all.p + at, len};
+        at += len;
+    }
+    return true;
+}
+
+static void count_refusal(struct slot *slot, struct slice all)
+{
+    const struct block *b = slot->block;
+    slot->failed = true;
+    for (size_t i = 0; i < b->n; i++)
+        if (b->entries[i].role == STEP_CLIENT && b->entries[i].managed)
+            outcome_write_error(slot->loop, b->entries[i].policy, all.p, all.len);
+}
+
+/* Makes the client's reply of EXEC's; header says how it starts when it is an array. */
+static void finish(struct slot *slot, bool as_array)
+{
+    struct block *b = slot->block;
+    struct slice few[8], *elements = b->n <= 8 ? few : calloc(b->n, sizeof *elements);
+    struct slice all = chain_flat(&slot->reply);
+    struct chain out;
+    size_t clients = 0;
+
+    chain_init(&out, slot->reply.pool);
+    if (elements == NULL)
+        abort();
+    if (slot->failed || all.p[0] == '-') {
+        count_refusal(slot, all);
+    } else if (split(b, all, elements)) {
+        for (size_t i = 0; i < b->n; i++)
+            clients += b->entries[i].role == STEP_CLIENT;
+        if (as_array)
+            build_array(&out, clients);
+        for (size_t i = 0; i < b->n; i++)
+            take_element(slot, &b->entries[i], elements, i, &out);
+        chain_clear(&slot->reply);
+        slot->reply = out;
+    }
+    if (elements != few)
+        free(elements);
+}
+
+void block_finish_one(struct slot *slot)
+{
+    finish(slot, false);
+}
+
+/* A nil (a watched key was touched) stays as it is. */
+void block_finish_all(struct slot *slot)
+{
+    finish(slot, true);
+}

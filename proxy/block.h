@@ -1,0 +1,26 @@
+/* proxy/block — a MULTI … EXEC in flight: which of its replies are the client's, and what the others mean.
+ * Owns:       copies of the keys, since the request's bytes are gone when the reply comes.
+ * Invariants: entries stand in the order of the commands between MULTI and EXEC.
+ * Threads:    [loop] only.          Used by: proxy/managed (one command), proxy/transaction (the client's own). */
+#ifndef PROXY_BLOCK_H
+#define PROXY_BLOCK_H
+
+#include "proxy/slot.h"
+#include "router/plan.h"
+
+struct block;
+
+struct block *block_new(struct upstream *u, int64_t redis_now_ms);
+void block_free(struct block *own_b); /* NULL is fine */
+
+/* Appends the steps of a plan to out, and remembers them. Raw plans are one step: the request as it came. */
+void block_add(struct block *b, struct loop *l, const struct plan *plan, struct slice raw, struct chain *out);
+/* Commands between MULTI and EXEC. */
+size_t block_commands(const struct block *b);
+
+/* slot->finish for one managed command: EXEC's array becomes the one reply. */
+void block_finish_one(struct slot *slot);
+/* slot->finish for a transaction: EXEC's array keeps the client's replies. */
+void block_finish_all(struct slot *slot);
+
+#endif

@@ -1,0 +1,73 @@
+/* proxy/loop — one event loop on one thread: its clients, its connections to Redis, its share of everything.
+ * Owns:       the uv loop, the sessions, the pool, the parser's and planner's scratch, the statistics.
+ * Invariants: nothing here is touched by another thread, but for the inbox (locked), the number of clients (atomic)
+ *             and the statistics (atomic counters).
+ * Threads:    loop_start, loop_post, loop_join from any; the rest [loop]. */
+#ifndef PROXY_LOOP_H
+#define PROXY_LOOP_H
+
+#include "backends/redis/pool.h"
+#include "base/turn.h"
+#include "config/settings.h"
+#include "proxy/stats.h"
+#include "resp/request.h"
+#include "router/plan.h"
+#include "router/policy.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct server;
+struct session;
+struct slot;
+struct loop;
+
+typedef void (*loop_fn)(struct loop *l, void *arg);
+
+struct loop {
+    unsigned index;
+    struct server *server;
+    uv_thread_t thread;
+    uv_loop_t uv;
+    struct turn turn;
+    struct pool pool;
+    const struct settings *settings; /* counted; replaced by loop_apply */
+    struct policy_set *policies;
+    uint8_t policy_ids[STATS_POLICIES]; /* stats id of settings->policies[i] */
+    struct request request;
+    struct plan plan;
+    struct stats *stats;
+    struct session *sessions;        /* all, doubly linked */
+    struct session *resumable;       /* may go on reading: looked at once before the turn ends */
+    struct session *waiting;         /* for room in an upstream's output */
+    struct slot *free_slots;
+    size_t in_bytes;                 /* input buffers of all sessions */
+    size_t nlisteners;
+    struct listener *listeners;
+    uv_timer_t second;
+    uv_async_t inbox_wake;
+    uv_mutex_t inbox_lock;
+    struct message *inbox, **inbox_tail;
+    _Atomic unsigned clients;
+    bool draining;
+    bool closed;
+};
+
+/* Starts the thread; settings is counted by the loop itself. */
+struct loop *loop_start(struct server *server, unsigned index, const struct settings *settings);
+/* Runs fn(l, arg) on the loop's thread, in the order of the calls. Any thread. */
+void loop_post(struct loop *l, loop_fn fn, void *arg);
+/* Closes everything on the loop (post it); then its thread ends. */
+void loop_close(struct loop *l, void *unused);
+void loop_join_free(struct loop *own_l);
+
+/* A new snapshot (post it; arg is a counted const struct settings, which the loop takes). */
+void loop_apply(struct loop *l, void *own_settings);
+
+/* Redis's wall clock in ms: ours plus the offset that the probe has measured. */
+int64_t loop_redis_now_ms(const struct loop *l);
+/* proxy.max_memory is used up. */
+bool loop_over_memory(const struct loop *l);
+uint8_t loop_policy_id(const struct loop *l, const struct policy_conf *policy);
+
+#endif

@@ -1,0 +1,75 @@
+/* proxy/session — one client's connection: what it said so far, what it is owed, and when it may go on.
+ *
+ *   bytes ─▶ request ─▶ dispatch ─▶ slot in the queue ─▶ (store answers) ─▶ filled slots leave in order ─▶ out
+ *
+ * Owns:       the socket, the input that is not a whole request yet, the queue of slots, the open transaction.
+ * Invariants: replies leave in the order of the requests, by place in the queue. All requests in flight are on one
+ *             upstream: a request for another one waits until they are answered, so a pipeline runs in order.
+ * Threads:    [loop] only. */
+#ifndef PROXY_SESSION_H
+#define PROXY_SESSION_H
+
+#include "base/stream.h"
+#include "proxy/loop.h"
+#include "resp/build.h"
+#include "resp/request.h"
+
+struct slot;
+struct transaction;
+
+/* Why no further request is taken; any bit pauses. */
+enum pause {
+    PAUSE_OUTPUT = 1 << 0,   /* the client does not read its replies */
+    PAUSE_PIPELINE = 1 << 1, /* too many requests in flight */
+    PAUSE_ORDER = 1 << 2,    /* the next request needs another upstream: after those in flight */
+    PAUSE_UPSTREAM = 1 << 3, /* the upstream's output is full */
+};
+
+struct session {
+    struct stream stream; /* first: callbacks get it */
+    struct loop *loop;
+    struct session *next, **back;           /* loop->sessions */
+    struct session *resume_next;            /* loop->resumable; see resuming */
+    struct session *wait_next, **wait_back; /* loop->waiting */
+    uint64_t id;
+    int64_t born_us, last_us, soft_since_us; /* mono; soft: since when above output_soft, 0 = not */
+    struct slot *head, **tail; /* owed replies, oldest first */
+    size_t in_flight;          /* slots that wait for an upstream */
+    struct upstream *current;  /* the upstream they are on */
+    char *in;                  /* a request that is not whole, or may not go on yet */
+    size_t in_len, in_cap;
+    struct request_progress progress;
+    unsigned pauses;
+    bool resuming;  /* in loop->resumable */
+    bool ending;    /* no more requests; closes when everything owed is written */
+    bool asked_off; /* reading is stopped at the socket */
+    enum resp resp;
+    int db;
+    struct transaction *txn;  /* MULTI is open, or keys are watched */
+    struct upstream *pinned;  /* lent for WATCH */
+    uint64_t pinned_generation;
+    char *name, *lib_name, *lib_ver;
+    const char *last_command;
+    bool no_evict, no_touch;
+    char addr[64], laddr[64];
+};
+
+/* Takes a connected socket; counts it as a client of l. */
+void session_new(struct loop *l, int own_fd);
+/* Ends the connection now. reason: for the log at debug level; NULL when the client left. */
+void session_close(struct session *s, const char *reason);
+/* No more requests; closes once all replies are written. */
+void session_end(struct session *s);
+/* Clears pauses and lets the session look at its input again before the turn ends. */
+void session_resume(struct session *s, unsigned pauses);
+/* Called before the turn's output is flushed. */
+void session_resume_all(struct loop *l);
+/* Waits for room in an upstream's output. */
+void session_wait_upstream(struct session *s);
+void session_wake_waiting(struct loop *l);
+/* Something was added to the output: flush it in this turn, and look at the limits. */
+void session_touch(struct session *s);
+/* Once a second: limits of output and idle time. */
+void session_second(struct session *s, int64_t now_us);
+
+#endif

@@ -1,0 +1,269 @@
+#include "proxy/slot.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "proxy/block.h"
+#include "proxy/outcome.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HALF_PIPELINE(l) ((size_t)(l)->settings->max_pipeline / 2)
+
+/* ---- memory ---- */
+
+static struct slot *slot_take(struct loop *l)
+{
+    struct slot *slot = l->free_slots;
+    if (slot != NULL) {
+        l->free_slots = slot->next;
+    } else {
+        slot = malloc(sizeof *slot);
+        if (slot == NULL)
+            abort();
+    }
+    memset(slot, 0, offsetof(struct slot, preview));
+    slot->loop = l;
+    chain_init(&slot->reply, &l->turn.chunks);
+    return slot;
+}
+
+static void slot_give(struct slot *slot)
+{
+    struct loop *l = slot->loop;
+    chain_clear(&slot->reply);
+    block_free(slot->block);
+    slot->next = l->free_slots;
+    l->free_slots = slot;
+}
+
+void slot_free_pool(struct loop *l)
+{
+    while (l->free_slots != NULL) {
+        struct slot *slot = l->free_slots;
+        l->free_slots = slot->next;
+        free(slot);
+    }
+}
+
+/* ---- the client's queue ---- */
+
+static void enqueue(struct session *s, struct slot *slot)
+{
+    slot->session = s;
+    slot->next = NULL;
+    *s->tail = slot;
+    s->tail = &slot->next;
+}
+
+static struct slot *dequeue(struct session *s)
+{
+    struct slot *slot = s->head;
+    s->head = slot->next;
+    if (s->head == NULL)
+        s->tail = &s->head;
+    return slot;
+}
+
+/* Lets everything leave that may: the done slots at the head, then what is there of a raw reply behind them. */
+static void advance(struct session *s)
+{
+    while (s->head != NULL && s->head->done) {
+        struct slot *slot = dequeue(s);
+        chain_move(&s->stream.out, &slot->reply);
+        slot_give(slot);
+    }
+    if (s->head != NULL && s->head->kind == SLOT_RAW && s->head->reply.len > 0) {
+        s->head->partial = true;
+        chain_move(&s->stream.out, &s->head->reply);
+    }
+    session_touch(s);
+}
+
+struct chain *slot_answer(struct session *s)
+{
+    if (s->head == NULL)
+        return &s->stream.out;
+    struct slot *slot = slot_take(s->loop);
+    slot->local = slot->done = true;
+    enqueue(s, slot);
+    return &slot->reply;
+}
+
+void slot_answered(struct session *s)
+{
+    counter_add(&s->loop->stats->replies, 1);
+    session_touch(s);
+}
+
+/* The first arguments, cut, for SLOWLOG: length byte, bytes, length byte, bytes … */
+static void keep_preview(struct slot *slot, const struct slice *argv, size_t argc)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < argc && i < 4 && at + 2 <= SLOT_PREVIEW; i++) {
+        size_t room = SLOT_PREVIEW - at - 1;
+        size_t n = argv[i].len < room ? argv[i].len : room;
+        slot->preview[at] = (char)n;
+        memcpy(slot->preview + at + 1, argv[i].p, n);
+        at += n + 1;
+    }
+    slot->preview_len = (uint16_t)at;
+}
+
+struct slot *slot_new(struct session *s, enum slot_kind kind, const struct command *cmd, const struct slice *argv,
+                      size_t argc)
+{
+    struct slot *slot = slot_take(s->loop);
+    slot->kind = (uint8_t)kind;
+    slot->command = cmd != NULL ? cmd->id : STATS_UNKNOWN;
+    slot->argc = (uint32_t)argc;
+    keep_preview(slot, argv, argc);
+    enqueue(s, slot);
+    return slot;
+}
+
+void slot_send(struct slot *slot, struct upstream *u, uint32_t replies, bool slow)
+{
+    struct session *s = slot->session;
+    slot->fast = !slow;
+    s->current = u;
+    s->in_flight++;
+    upstream_queue(u, &slot->up, replies, slow);
+}
+
+void slot_send_unheard(struct loop *l, struct upstream *u)
+{
+    struct slot *slot = slot_take(l);
+    slot->command = STATS_UNKNOWN;
+    upstream_queue(u, &slot->up, 1, false);
+}
+
+void slot_abandon_all(struct session *s)
+{
+    while (s->head != NULL) {
+        struct slot *slot = dequeue(s);
+        slot->session = NULL;
+        chain_clear(&slot->reply);
+        if (slot->local || slot->done)
+            slot_give(slot);
+    }
+}
+
+/* ---- replies from Redis ---- */
+
+/* The request is over: the slot may leave when its turn comes. */
+static void over(struct slot *slot)
+{
+    struct session *s = slot->session;
+
+    outcome_record(slot);
+    if (s == NULL) {
+        slot_give(slot);
+        return;
+    }
+    slot->done = true;
+    s->in_flight--;
+    if (s->in_flight == 0)
+        session_resume(s, PAUSE_ORDER | PAUSE_PIPELINE);
+    else if ((s->pauses & PAUSE_PIPELINE) && s->in_flight <= HALF_PIPELINE(s->loop))
+        session_resume(s, PAUSE_PIPELINE);
+    if (slot == s->head)
+        advance(s);
+}
+
+static void raw_reply(struct slot *slot, const char *p, size_t n)
+{
+    struct session *s = slot->session;
+
+    if (s == NULL)
+        return;
+    if (slot == s->head) {
+        chain_put(&s->stream.out, p, n);
+        slot->partial = true;
+        session_touch(s);
+    } else {
+        chain_put(&slot->reply, p, n);
+    }
+}
+
+/* Gathers what finish needs. A reply beyond the limit is dropped, and finish sees an error instead. */
+static void collect_reply(struct slot *slot, const char *p, size_t n)
+{
+    if (slot->reply.len + n <= LIMIT_COLLECT) {
+        chain_put(&slot->reply, p, n);
+    } else if (!slot->failed) {
+        slot->failed = true;
+        chain_clear(&slot->reply);
+        build_error(&slot->reply, "ERR the reply is too large to be passed on by convproxy");
+    }
+}
+
+/* Replies of a block: +OK, +QUEUED …, then EXEC's, the only one that may come in pieces. An error among the first is
+ * the reason why EXEC aborts, and what the client is told. */
+static void block_reply(struct slot *slot, const char *p, size_t n, bool of_exec)
+{
+    if (slot->failed)
+        return;
+    if (of_exec) {
+        collect_reply(slot, p, n);
+    } else if (p[0] == '-') {
+        slot->failed = true;
+        chain_put(&slot->reply, p, n);
+    }
+}
+
+static void plain_reply(struct slot *slot, const char *p, size_t n)
+{
+    if (!slot->begun) {
+        slot->begun = true;
+        outcome_first_bytes(slot, p, n);
+    }
+    if (slot->kind == SLOT_RAW)
+        raw_reply(slot, p, n);
+    else
+        collect_reply(slot, p, n);
+}
+
+static void on_reply(struct upstream_request *r, const char *p, size_t n, bool end)
+{
+    struct slot *slot = (struct slot *)r;
+
+    if (slot->kind == SLOT_BLOCK)
+        block_reply(slot, p, n, !end || r->replies == 0);
+    else
+        plain_reply(slot, p, n);
+    if (!end || r->replies > 0)
+        return;
+    if (slot->finish != NULL)
+        slot->finish(slot);
+    over(slot);
+}
+
+static void on_failed(struct upstream_request *r, enum err e, const char *detail)
+{
+    struct slot *slot = (struct slot *)r;
+    struct session *s = slot->session;
+
+    slot->failed = true;
+    chain_clear(&slot->reply);
+    outcome_failed(slot, e);
+    if (s != NULL && slot->partial) {
+        /* Half a reply has left; nothing that follows could be told from its rest. */
+        slot->session = NULL;
+        s->in_flight--;
+        dequeue(s);
+        session_close(s, "the reply was cut off");
+        slot_give(slot);
+        return;
+    }
+    if (s != NULL)
+        build_err(&slot->reply, e, detail);
+    over(slot);
+}
+
+static void on_change(struct upstream *u)
+{
+    session_wake_waiting(upstream_owner(u));
+}
+
+const struct upstream_ops slot_upstream_ops = {on_reply, on_failed, on_change};

@@ -1,0 +1,71 @@
+/* proxy/slot — the place of one reply in a client's queue, and at the same time the request in an upstream's queue.
+ *
+ *     client's queue:    [GET a]  [PING]  [RPUSH conv:1]        replies leave from the left, when they are there
+ *     upstream's queue:  [GET a]          [RPUSH conv:1]        replies arrive from the left
+ *
+ * Owns:       the bytes of a reply that cannot leave yet.
+ * Invariants: a slot in an upstream's queue stays there until its replies came or failed, also when its client is gone
+ *             (session == NULL: the reply is dropped). A raw reply at the head of the client's queue is passed on as
+ *             its bytes come in, without being kept.
+ * Threads:    [loop] only.          Used by: proxy/session, dispatch, managed, transaction. */
+#ifndef PROXY_SLOT_H
+#define PROXY_SLOT_H
+
+#include "backends/redis/upstream.h"
+#include "proxy/session.h"
+#include "router/command.h"
+
+#define SLOT_PREVIEW 56 /* bytes of the request that SLOWLOG can show */
+
+enum slot_kind {
+    SLOT_RAW,     /* the reply is passed on as it comes */
+    SLOT_COLLECT, /* the whole reply is seen first: finish makes the client's reply of it */
+    SLOT_BLOCK,   /* MULTI … EXEC: finish gets the EXEC reply, or the first error before it */
+};
+
+struct block;
+
+struct slot {
+    struct upstream_request up; /* first: upstream callbacks get it */
+    struct slot *next;
+    struct session *session;
+    struct loop *loop;
+    struct chain reply; /* what cannot leave yet */
+    /* Replaces slot->reply, which holds the whole reply of Redis, by the client's reply. */
+    void (*finish)(struct slot *slot);
+    struct block *block; /* finish's own; block_free'd with the slot */
+    uint8_t kind;
+    bool local;      /* answered by the proxy: was never in an upstream's queue */
+    bool done;
+    bool begun;      /* the first bytes of the reply were seen */
+    bool partial;    /* bytes of it have left: it can no longer be replaced by an error */
+    bool failed;     /* the reply is an error */
+    bool retrieval;  /* a read of a managed key: hit or miss is counted */
+    bool managed_write;
+    bool fast;       /* counts for redis_latency */
+    uint8_t policy;  /* stats id, for the two above */
+    uint16_t command; /* row in the command table, STATS_UNKNOWN when it has none */
+    uint16_t preview_len;
+    uint32_t argc;
+    char preview[SLOT_PREVIEW]; /* first bytes of the arguments, each behind its length byte */
+};
+
+/* Where a reply that the proxy makes itself goes, in its place of the order: append it, then call slot_answered. */
+struct chain *slot_answer(struct session *s);
+void slot_answered(struct session *s);
+
+/* A new slot at the end of the client's queue; the caller appends the request's bytes to upstream_out(u) and calls
+ * slot_send. */
+struct slot *slot_new(struct session *s, enum slot_kind kind, const struct command *cmd, const struct slice *argv,
+                      size_t argc);
+void slot_send(struct slot *slot, struct upstream *u, uint32_t replies, bool slow);
+/* A request of the proxy's own whose reply nobody gets (UNWATCH, undo). */
+void slot_send_unheard(struct loop *l, struct upstream *u);
+
+/* The client is gone: its slots lose their session; those that are in no upstream's queue are freed. */
+void slot_abandon_all(struct session *s);
+
+extern const struct upstream_ops slot_upstream_ops;
+void slot_free_pool(struct loop *l);
+
+#endif
