@@ -7,24 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- errors ---- */
-
-static bool fail_at(struct reader *r, size_t line, const char *what)
+bool events_fail(struct reader *r, size_t line, const char *format, ...)
 {
-    char *label = must_print("%s:%zu", r->path, line);
-    config_error_set(r->err, label, "", what);
-    free(label);
-    return false;
-}
-
-__attribute__((format(printf, 3, 4))) bool events_fail(struct reader *r, size_t line, const char *format, ...)
-{
-    char what[512];
+    struct reason why;
     va_list args;
     va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
+    vsnprintf(why.text, sizeof why.text, format, args);
     va_end(args);
-    return fail_at(r, line, what);
+    char *label = must_print("%s:%zu", r->path, line);
+    config_error_set(r->err, label, "", why.text);
+    free(label);
+    return false;
 }
 
 size_t events_line(const struct reader *r)
@@ -63,9 +56,7 @@ static bool fail_parser(struct reader *r)
                        p->context == NULL ? "" : p->context);
 }
 
-/* ---- events ---- */
-
-/* Byte of a mark. Marks mostly come in order, so the search goes on from the last one. */
+/* Marks mostly come in order, so the search goes on from the last one. */
 size_t events_byte(struct reader *r, const yaml_mark_t *mark)
 {
     if (mark->index < r->seen_chars)

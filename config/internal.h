@@ -65,6 +65,8 @@ bool target_set(const struct target *target, const char *text, struct reason *wh
 void target_place(const struct target *target, const char *origin, const char *label);
 /* The value's text, which target_set reads back; the caller frees it. */
 char *target_text(const struct target *target);
+/* The same for people's eyes: secrets, and the password inside a URL, are "***". */
+char *target_shown(const struct target *target);
 
 static inline struct snapshot *snapshot_of(const struct settings *s)
 {

@@ -1,6 +1,7 @@
 #include "config/settings.h"
 
 #include "config/internal.h"
+#include "config/url.h"
 #include "config/value.h"
 
 #include <assert.h>
@@ -190,6 +191,19 @@ void target_place(const struct target *target, const char *origin, const char *l
 char *target_text(const struct target *target)
 {
     return value_print(target->row, target->field);
+}
+
+char *target_shown(const struct target *target)
+{
+    char *text = target_text(target), *shown = text;
+
+    if (setting_is_secret(target->row) && text[0] != '\0')
+        shown = must_dup("***");
+    else if (value_has_form(target->row, "url"))
+        shown = redis_url_hide(text);
+    if (shown != text)
+        free(text);
+    return shown;
 }
 
 const struct settings *settings_ref(const struct settings *s)
