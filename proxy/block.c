@@ -131,7 +131,7 @@ void block_add(struct block *b, struct loop *l, const struct plan *plan, struct 
 static void undo(struct slot *slot, const struct entry *client, const struct slice *elements)
 {
     struct block *b = slot->block;
-    for (size_t i = client->first; b->entries[i].role == STEP_OLD_EXPIRY; i++) {
+    for (size_t i = client->first; b->entries[i].role == STEP_OLD_EXPIRY; i++) { /* ends at the client's step */
         const struct entry *e = &b->entries[i];
         int64_t old_ms;
         if (!frame_number(elements[i].p + 1, elements[i].len - 3, &old_ms) || old_ms < 0)
@@ -224,6 +224,17 @@ static void count_refusal(struct slot *slot, struct slice all)
     for (size_t i = 0; i < b->n; i++)
         if (b->entries[i].role == STEP_CLIENT && b->entries[i].managed)
             outcome_write_error(slot->loop, b->entries[i].policy, all.p, all.len);
+}
+
+void block_finish_single(struct slot *slot)
+{
+    struct slice reply = chain_flat(&slot->reply);
+    struct chain out;
+
+    chain_init(&out, slot->reply.pool);
+    take_element(slot, &slot->block->entries[0], &reply, 0, &out);
+    chain_clear(&slot->reply);
+    slot->reply = out;
 }
 
 /* Makes the client's reply of EXEC's; header says how it starts when it is an array. */

@@ -20,6 +20,8 @@ size_t block_commands(const struct block *b);
 
 /* slot->finish for one managed command: EXEC's array becomes the one reply. */
 void block_finish_one(struct slot *slot);
+/* slot->finish for one rewritten command without a block around it. */
+void block_finish_single(struct slot *slot);
 /* slot->finish for a transaction: EXEC's array keeps the client's replies. */
 void block_finish_all(struct slot *slot);
 

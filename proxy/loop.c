@@ -1,0 +1,191 @@
+#include "proxy/loop.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "proxy/listener.h"
+#include "proxy/server.h"
+#include "proxy/session.h"
+#include "proxy/slot.h"
+
+#include <stdlib.h>
+
+struct message {
+    struct message *next;
+    loop_fn fn;
+    void *arg;
+};
+
+static void *must(void *p)
+{
+    if (p == NULL)
+        abort();
+    return p;
+}
+
+/* ---- messages from other threads ---- */
+
+void loop_post(struct loop *l, loop_fn fn, void *arg)
+{
+    struct message *m = must(malloc(sizeof *m));
+    *m = (struct message){.fn = fn, .arg = arg};
+    uv_mutex_lock(&l->inbox_lock);
+    *l->inbox_tail = m;
+    l->inbox_tail = &m->next;
+    uv_mutex_unlock(&l->inbox_lock);
+    uv_async_send(&l->inbox_wake);
+}
+
+static void on_inbox(uv_async_t *async)
+{
+    struct loop *l = async->data;
+    uv_mutex_lock(&l->inbox_lock);
+    struct message *m = l->inbox;
+    l->inbox = NULL;
+    l->inbox_tail = &l->inbox;
+    uv_mutex_unlock(&l->inbox_lock);
+    turn_now(&l->turn);
+    while (m != NULL) {
+        struct message *next = m->next;
+        m->fn(l, m->arg);
+        free(m);
+        m = next;
+    }
+}
+
+/* ---- what is done once a second, and before each flush ---- */
+
+static void on_second(uv_timer_t *timer)
+{
+    struct loop *l = timer->data;
+    int64_t now = turn_now(&l->turn);
+    for (struct session *s = l->sessions, *next; s != NULL; s = next) {
+        next = s->next;
+        session_second(s, now);
+    }
+}
+
+static void before_flush(void *ctx)
+{
+    struct loop *l = ctx;
+    session_resume_all(l);
+    size_t memory = atomic_load_explicit(&l->turn.chunks.bytes, memory_order_relaxed) + l->in_bytes;
+    atomic_store_explicit(&l->stats->memory, memory, memory_order_relaxed);
+}
+
+static void count_upstream(void *ctx, enum upstream_count what, int by)
+{
+    struct loop *l = ctx;
+    counter *counters[] = {
+        [COUNT_CONNECTS] = &l->stats->upstream_connects,
+        [COUNT_CONNECT_FAILURES] = &l->stats->upstream_connect_failures,
+        [COUNT_LOST] = &l->stats->upstream_lost,
+        [COUNT_TIMEOUTS] = &l->stats->upstream_timeouts,
+        [COUNT_OPEN] = &l->stats->upstream_open,
+    };
+    counter_add(counters[what], (uint64_t)(int64_t)by);
+}
+
+/* ---- settings ---- */
+
+static void take_settings(struct loop *l, const struct settings *own)
+{
+    l->settings = own;
+    policy_set_free(l->policies);
+    l->policies = policy_set_new(own);
+    for (size_t i = 0; i < own->policy_count && i < STATS_POLICIES; i++)
+        l->policy_ids[i] = (uint8_t)stats_policy_id(own->policies[i].name);
+}
+
+void loop_apply(struct loop *l, void *own_settings)
+{
+    const struct settings *old = l->settings;
+    if (l->closed) {
+        settings_unref(own_settings);
+        return;
+    }
+    take_settings(l, own_settings);
+    pool_settings(&l->pool, l->settings);
+    settings_unref(old);
+}
+
+uint8_t loop_policy_id(const struct loop *l, const struct policy_conf *policy)
+{
+    return l->policy_ids[policy->index < STATS_POLICIES ? policy->index : STATS_POLICIES - 1];
+}
+
+int64_t loop_redis_now_ms(const struct loop *l)
+{
+    return (clock_wall_us() + server_redis_offset_us(l->server)) / 1000;
+}
+
+bool loop_over_memory(const struct loop *l)
+{
+    return (int64_t)STATS_SUM(memory) > l->settings->max_memory;
+}
+
+/* ---- life ---- */
+
+static void run(void *arg)
+{
+    struct loop *l = arg;
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+}
+
+struct loop *loop_start(struct server *server, unsigned index, const struct settings *settings)
+{
+    struct loop *l = must(calloc(1, sizeof *l));
+    l->index = index;
+    l->server = server;
+    l->stats = must(calloc(1, sizeof *l->stats));
+    hist_window_init(&l->stats->redis_latency_window, 10 * 1000000);
+    stats_register(l->stats);
+    take_settings(l, settings_ref(settings));
+    if (uv_loop_init(&l->uv) != 0 || turn_init(&l->turn, &l->uv, before_flush, l) != 0)
+        abort();
+    request_init(&l->request);
+    plan_init(&l->plan, &l->turn.chunks);
+    pool_init(&l->pool, &l->turn, l->settings, &slot_upstream_ops, count_upstream, l);
+    l->inbox_tail = &l->inbox;
+    uv_mutex_init(&l->inbox_lock);
+    uv_async_init(&l->uv, &l->inbox_wake, on_inbox);
+    uv_timer_init(&l->uv, &l->second);
+    l->inbox_wake.data = l->second.data = l;
+    uv_timer_start(&l->second, on_second, 1000, 1000);
+    if (uv_thread_create(&l->thread, run, l) != 0)
+        abort();
+    return l;
+}
+
+void loop_close(struct loop *l, void *unused)
+{
+    if (l->closed)
+        return;
+    l->closed = true;
+    listener_close_all(l);
+    while (l->sessions != NULL)
+        session_close(l->sessions, "shutting down");
+    pool_close(&l->pool);
+    uv_close((uv_handle_t *)&l->second, NULL);
+    uv_close((uv_handle_t *)&l->inbox_wake, NULL);
+    turn_close(&l->turn);
+}
+
+void loop_join_free(struct loop *own_l)
+{
+    struct loop *l = own_l;
+    uv_thread_join(&l->thread);
+    for (struct message *m = l->inbox, *next; m != NULL; m = next) {
+        next = m->next;
+        free(m);
+    }
+    slot_free_pool(l);
+    plan_done(&l->plan);
+    request_done(&l->request);
+    turn_done(&l->turn);
+    policy_set_free(l->policies);
+    settings_unref(l->settings);
+    uv_mutex_destroy(&l->inbox_lock);
+    uv_loop_close(&l->uv);
+    free(l->listeners);
+    free(l); /* l->stats stays: the admin server may still read it */
+}

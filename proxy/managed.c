@@ -1,0 +1,77 @@
+#include "proxy/managed.h"
+
+const struct plan *managed_plan(struct loop *l, const struct job *job, enum resp resp, bool in_multi)
+{
+    plan_make(&l->plan, l->policies, job->cmd, job->argv, job->argc, resp, in_multi, loop_redis_now_ms(l));
+    if (l->plan.policy != NULL) {
+        struct policy_stats *stats = &l->stats->policies[loop_policy_id(l, l->plan.policy)];
+        counter_add(&stats->trimmed_json, l->plan.json.trimmed);
+        counter_add(&stats->json_not_array, l->plan.json.not_array);
+        counter_add(&stats->json_invalid, l->plan.json.invalid);
+    }
+    return &l->plan;
+}
+
+void managed_put_raw(struct chain *out, const struct job *job)
+{
+    if (job->inline_)
+        build_request(out, job->argv, job->argc);
+    else
+        chain_put(out, job->raw.p, job->raw.len);
+}
+
+static void send_block(struct slot *slot, struct upstream *u, const struct plan *plan, const struct job *job)
+{
+    struct chain *out = upstream_out(u);
+    struct block *b = block_new(u, loop_redis_now_ms(slot->loop));
+
+    slot->block = b;
+    slot->finish = block_finish_one;
+    build_command(out, "MULTI", NULL);
+    block_add(b, slot->loop, plan, job->raw, out);
+    build_command(out, "EXEC", NULL);
+    slot_send(slot, u, (uint32_t)block_commands(b) + 2, job->slow);
+}
+
+/* One request stands for the client's. Its reply is passed on as it comes, unless it must be told in other words. */
+static void send_single(struct slot *slot, struct upstream *u, const struct plan *plan, const struct job *job)
+{
+    struct chain *out = upstream_out(u);
+
+    if (plan->kind == PLAN_RAW) {
+        managed_put_raw(out, job);
+    } else if (plan->reply == REPLY_AS_IS) {
+        plan_emit(plan, 0, out, loop_redis_now_ms(slot->loop));
+    } else {
+        slot->block = block_new(u, loop_redis_now_ms(slot->loop));
+        slot->finish = block_finish_single;
+        block_add(slot->block, slot->loop, plan, job->raw, out);
+    }
+    slot_send(slot, u, 1, job->slow);
+}
+
+static enum slot_kind kind_of(const struct plan *plan)
+{
+    if (plan->kind == PLAN_BLOCK)
+        return SLOT_BLOCK;
+    return plan->reply == REPLY_AS_IS ? SLOT_RAW : SLOT_COLLECT;
+}
+
+void managed_send(struct session *s, struct upstream *u, const struct job *job)
+{
+    const struct plan *plan = &s->loop->plan;
+    struct slot *slot = slot_new(s, kind_of(plan), job->cmd, job->argv, job->argc);
+
+    if (plan->policy != NULL) {
+        bool write = (job->cmd->flags & CMD_WRITE) != 0;
+        slot->policy = loop_policy_id(s->loop, plan->policy);
+        slot->managed_write = write;
+        slot->retrieval = !write;
+        if (write && plan->kind != PLAN_BLOCK && plan->reply == REPLY_AS_IS)
+            counter_add(&s->loop->stats->policies[slot->policy].writes, 1);
+    }
+    if (plan->kind == PLAN_BLOCK)
+        send_block(slot, u, plan, job);
+    else
+        send_single(slot, u, plan, job);
+}

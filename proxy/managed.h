@@ -1,0 +1,25 @@
+/* proxy/managed — sends a request to Redis as its plan says: raw, rewritten, as a script, or as a MULTI block.
+ * Threads: [loop] only.          Used by: proxy/dispatch, proxy/transaction. */
+#ifndef PROXY_MANAGED_H
+#define PROXY_MANAGED_H
+
+#include "proxy/block.h"
+
+/* What is known of the request being dispatched. */
+struct job {
+    const struct command *cmd; /* NULL: not in the table */
+    const struct slice *argv;
+    size_t argc;
+    struct slice raw;  /* the bytes as they came; not RESP when inline_ */
+    bool inline_;
+    bool slow;         /* counts against redis.slow_timeout */
+};
+
+/* Plans job into l->plan. */
+const struct plan *managed_plan(struct loop *l, const struct job *job, enum resp resp, bool in_multi);
+/* Sends job as l->plan (just made) says, on u. */
+void managed_send(struct session *s, struct upstream *u, const struct job *job);
+/* Appends the request's bytes: as they came, or built anew for inline commands. */
+void managed_put_raw(struct chain *out, const struct job *job);
+
+#endif

@@ -1,0 +1,360 @@
+#include "proxy/session.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "proxy/address.h"
+#include "proxy/dispatch.h"
+#include "proxy/slot.h"
+#include "proxy/transaction.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static _Atomic uint64_t next_id = 1;
+
+/* ---- lists of the loop ---- */
+
+static void link_session(struct session *s)
+{
+    struct loop *l = s->loop;
+    s->next = l->sessions;
+    if (s->next != NULL)
+        s->next->back = &s->next;
+    s->back = &l->sessions;
+    l->sessions = s;
+}
+
+static void unlink_session(struct session *s)
+{
+    *s->back = s->next;
+    if (s->next != NULL)
+        s->next->back = s->back;
+}
+
+void session_wait_upstream(struct session *s)
+{
+    struct loop *l = s->loop;
+    s->pauses |= PAUSE_UPSTREAM;
+    if (s->wait_back != NULL)
+        return;
+    s->wait_next = l->waiting;
+    if (s->wait_next != NULL)
+        s->wait_next->wait_back = &s->wait_next;
+    s->wait_back = &l->waiting;
+    l->waiting = s;
+}
+
+static void stop_waiting(struct session *s)
+{
+    if (s->wait_back == NULL)
+        return;
+    *s->wait_back = s->wait_next;
+    if (s->wait_next != NULL)
+        s->wait_next->wait_back = s->wait_back;
+    s->wait_back = NULL;
+}
+
+void session_wake_waiting(struct loop *l)
+{
+    while (l->waiting != NULL) {
+        struct session *s = l->waiting;
+        stop_waiting(s);
+        session_resume(s, PAUSE_UPSTREAM);
+    }
+}
+
+void session_resume(struct session *s, unsigned pauses)
+{
+    bool was_paused = (s->pauses & pauses) != 0;
+    s->pauses &= ~pauses;
+    if (!was_paused || s->pauses != 0 || s->resuming || s->stream.closing)
+        return;
+    s->resuming = true;
+    s->resume_next = s->loop->resumable;
+    s->loop->resumable = s;
+}
+
+static void stop_resuming(struct session *s)
+{
+    struct session **p = &s->loop->resumable;
+    if (!s->resuming)
+        return;
+    while (*p != s)
+        p = &(*p)->resume_next;
+    *p = s->resume_next;
+    s->resuming = false;
+}
+
+/* ---- input ---- */
+
+static void grow_input(struct session *s, size_t need)
+{
+    struct loop *l = s->loop;
+    if (need <= s->in_cap)
+        return;
+    size_t cap = s->in_cap < 1024 ? 1024 : s->in_cap;
+    while (cap < need)
+        cap *= 2;
+    s->in = realloc(s->in, cap);
+    if (s->in == NULL)
+        abort();
+    l->in_bytes += cap - s->in_cap;
+    s->in_cap = cap;
+}
+
+static void drop_input(struct session *s)
+{
+    s->loop->in_bytes -= s->in_cap;
+    free(s->in);
+    s->in = NULL;
+    s->in_len = s->in_cap = 0;
+}
+
+/* Takes whole requests from p[0, n) until one must wait. Returns the bytes that are done with. */
+static size_t take_requests(struct session *s, const char *p, size_t n)
+{
+    struct loop *l = s->loop;
+    size_t at = 0;
+
+    while (at < n && s->pauses == 0 && !s->ending && !s->stream.closing) {
+        struct request *r = &l->request;
+        enum request_status status = request_parse(r, &s->progress, p + at, n - at, (size_t)l->settings->max_request);
+        if (status == REQUEST_MORE)
+            break;
+        if (status == REQUEST_BAD) {
+            counter_add(&l->stats->protocol_errors, 1);
+            log_event(LOG_INFO, "protocol_error", LOG_STR("client", s->addr), LOG_STR("reason", r->error));
+            build_err(slot_answer(s), ERR_PROTOCOL, r->error + strlen("Protocol error: "));
+            slot_answered(s);
+            session_end(s);
+            return n;
+        }
+        if (r->argc > 0 && !dispatch(s, r, (struct slice){p + at, r->used}))
+            break; /* it waits: s->pauses says for what; it is parsed again then */
+        at += r->used;
+    }
+    return s->ending || s->stream.closing ? n : at;
+}
+
+/* The part of the input that could not be used stays for later. */
+static void keep_input(struct session *s, const char *p, size_t n)
+{
+    if (n == 0)
+        return;
+    grow_input(s, s->in_len + n);
+    memcpy(s->in + s->in_len, p, n);
+    s->in_len += n;
+}
+
+/* Goes through s->in. dispatch may give the whole buffer away when it is one huge request: then in is NULL. */
+static void take_kept(struct session *s)
+{
+    size_t used = take_requests(s, s->in, s->in_len);
+    if (s->in == NULL)
+        return;
+    if (used == s->in_len) {
+        drop_input(s);
+        return;
+    }
+    if (used > 0) {
+        memmove(s->in, s->in + used, s->in_len - used);
+        s->in_len -= used;
+    }
+}
+
+static void update_reading(struct session *s)
+{
+    if (!s->stream.closing)
+        stream_set_reading(&s->stream, s->pauses == 0 && !s->ending);
+}
+
+void session_resume_all(struct loop *l)
+{
+    while (l->resumable != NULL) {
+        struct session *s = l->resumable;
+        l->resumable = s->resume_next;
+        s->resuming = false;
+        if (s->in_len > 0 && !s->stream.closing)
+            take_kept(s);
+        update_reading(s);
+    }
+}
+
+static void take_input(struct session *s, const char *p, size_t n)
+{
+    if (s->in_len > 0) {
+        keep_input(s, p, n);
+        take_kept(s);
+    } else {
+        size_t used = take_requests(s, p, n);
+        keep_input(s, p + used, n - used);
+    }
+    if (s->in_len > 0 && loop_over_memory(s->loop) && !s->stream.closing) {
+        build_err(slot_answer(s), ERR_NOMEM, NULL);
+        slot_answered(s);
+        session_end(s);
+    }
+}
+
+static void on_readable(struct stream *stream)
+{
+    struct session *s = (struct session *)stream;
+    struct turn *t = &s->loop->turn;
+    ssize_t n = stream_read(stream, t->buf, LIMIT_READ);
+
+    if (n == -EAGAIN)
+        return;
+    s->last_us = turn_now(t);
+    if (n == 0) {
+        session_end(s);
+        return;
+    }
+    if (n < 0) {
+        session_close(s, strerror((int)-n));
+        return;
+    }
+    counter_add(&s->loop->stats->bytes_in, (uint64_t)n);
+    take_input(s, t->buf, (size_t)n);
+    update_reading(s);
+}
+
+/* ---- output ---- */
+
+static void close_when_done(struct session *s)
+{
+    if (s->ending && s->head == NULL && s->stream.out.len == 0 && !s->stream.closing)
+        session_close(s, NULL);
+}
+
+static void on_writable(struct stream *stream)
+{
+    struct session *s = (struct session *)stream;
+    s->soft_since_us = 0;
+    close_when_done(s);
+    session_resume(s, PAUSE_OUTPUT);
+}
+
+static void on_broken(struct stream *stream, int neg_errno)
+{
+    session_close((struct session *)stream, strerror(-neg_errno));
+}
+
+static void close_slow_reader(struct session *s, const char *which)
+{
+    counter_add(&s->loop->stats->clients_output_closed, 1);
+    log_event(LOG_WARN, "client_closed", LOG_STR("client", s->addr), LOG_STR("reason", which),
+              LOG_INT("unread_bytes", (int64_t)s->stream.out.len));
+    session_close(s, which);
+}
+
+void session_touch(struct session *s)
+{
+    if (s->stream.closing)
+        return;
+    if (s->stream.out.len > LIMIT_CLIENT_HIGH) {
+        stream_flush(&s->stream);
+        if (s->stream.closing)
+            return;
+        if ((int64_t)s->stream.out.len > s->loop->settings->output_hard) {
+            close_slow_reader(s, "output_hard");
+            return;
+        }
+        if (s->stream.writing && !(s->pauses & PAUSE_OUTPUT)) {
+            s->pauses |= PAUSE_OUTPUT;
+            counter_add(&s->loop->stats->backpressure_pauses, 1);
+            update_reading(s);
+        }
+    }
+    turn_touch(&s->loop->turn, &s->stream);
+}
+
+void session_second(struct session *s, int64_t now_us)
+{
+    const struct settings *set = s->loop->settings;
+    bool above = (int64_t)s->stream.out.len > set->output_soft;
+
+    if (!above)
+        s->soft_since_us = 0;
+    else if (s->soft_since_us == 0)
+        s->soft_since_us = now_us;
+    else if (now_us - s->soft_since_us > set->output_soft_time * 1000) {
+        close_slow_reader(s, "output_soft");
+        return;
+    }
+    if (set->idle_timeout > 0 && s->head == NULL && now_us - s->last_us > set->idle_timeout * 1000)
+        session_close(s, "idle");
+}
+
+/* ---- life ---- */
+
+static void on_closed(struct stream *stream)
+{
+    struct session *s = (struct session *)stream;
+    free(s->name);
+    free(s->lib_name);
+    free(s->lib_ver);
+    free(s);
+}
+
+static const struct stream_ops ops = {on_readable, on_writable, on_broken, on_closed};
+
+void session_new(struct loop *l, int own_fd)
+{
+    struct session *s = calloc(1, sizeof *s);
+    int one = 1;
+
+    if (s == NULL)
+        abort();
+    setsockopt(own_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(own_fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    if (stream_init(&s->stream, &l->uv, own_fd, &l->turn.chunks, &ops) != 0) {
+        close(own_fd);
+        free(s);
+        atomic_fetch_sub(&l->clients, 1);
+        return;
+    }
+    s->loop = l;
+    s->id = atomic_fetch_add(&next_id, 1);
+    s->tail = &s->head;
+    s->resp = RESP2;
+    s->last_command = "NULL";
+    s->born_us = s->last_us = turn_now(&l->turn);
+    address_of_peer(own_fd, s->addr, sizeof s->addr);
+    address_of_self(own_fd, s->laddr, sizeof s->laddr);
+    link_session(s);
+    counter_add(&l->stats->clients_accepted, 1);
+    stream_set_reading(&s->stream, true);
+}
+
+void session_end(struct session *s)
+{
+    s->ending = true;
+    update_reading(s);
+    if (s->head != NULL)
+        return;
+    stream_flush(&s->stream);
+    close_when_done(s);
+}
+
+void session_close(struct session *s, const char *reason)
+{
+    struct loop *l = s->loop;
+
+    if (s->stream.closing)
+        return;
+    if (reason != NULL)
+        log_event(LOG_DEBUG, "client_closed", LOG_STR("client", s->addr), LOG_STR("reason", reason));
+    stop_waiting(s);
+    stop_resuming(s);
+    transaction_drop(s);
+    slot_abandon_all(s);
+    drop_input(s);
+    unlink_session(s);
+    atomic_fetch_sub(&l->clients, 1);
+    counter_add(&l->stats->clients_closed, 1);
+    stream_close(&s->stream);
+}
