@@ -1,7 +1,7 @@
-/* router/command — the command table: one row of router/commands.def for each command and subcommand of Redis 7.0.
- * Owns:       a static hash from the name to its row, built by the constructor; immutable afterwards.
- * Invariants: facts about a command live in its row and nowhere else (lookup, arity, keys, permission, routing,
- *             trim and TTL class, documentation).
+/* router/command — the command table: one row of router/commands.def for each command and subcommand.
+ * Owns:       the rows and a hash from the name to its row, completed by a constructor; immutable afterwards.
+ * Invariants: facts about a command live in its row and nowhere else (lookup, arity, keys, permission,
+ *             routing, trim and TTL class, documentation).
  * Threads:    any.          Used by: router/keys, router/plan, proxy/dispatch, docs and tests. */
 #ifndef ROUTER_COMMAND_H
 #define ROUTER_COMMAND_H
@@ -11,8 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Flags of the COMMAND reply, same names in lower case (CMD_WRITE = "write"). */
+/* Flags of the COMMAND reply; command_flag_name gives its words. */
 enum cmd_flag {
+    CMD_NONE = 0,
     CMD_WRITE = 1 << 0,
     CMD_READONLY = 1 << 1,
     CMD_DENYOOM = 1 << 2,
@@ -35,8 +36,9 @@ enum cmd_flag {
     CMD_ALLOW_BUSY = 1 << 19,
 };
 
-/* Permission class: the ACL categories of the COMMAND reply (CAT_WRITE = "@write"). */
+/* Permission class: the ACL categories of the COMMAND reply; command_cat_name gives its words. */
 enum cmd_cat {
+    CAT_NONE = 0,
     CAT_KEYSPACE = 1 << 0,
     CAT_READ = 1 << 1,
     CAT_WRITE = 1 << 2,
@@ -68,15 +70,17 @@ enum cmd_route {
     ROUTE_MULTI,       /* MULTI EXEC DISCARD WATCH UNWATCH: the session's transaction */
     ROUTE_BLOCKING,    /* may wait; refused outside MULTI until step 4 */
     ROUTE_UNSUPPORTED, /* refused with an error that names it */
-    ROUTE_REFUSED,     /* never: it would change or hijack a connection that others share (SYNC, PSYNC, ASKING …) */
+    ROUTE_REFUSED,     /* never: would change or hijack a connection that others share (PSYNC, ASKING …) */
 };
 
-/* What a write to a managed key adds for the TTL. The policy's TTL is meant wherever "the TTL" stands. */
+/* What a write to a managed key adds for the TTL, for each key that keys_each reports as written (so SORT
+ * without STORE adds nothing). The policy's TTL is meant wherever "the TTL" stands. */
 enum cmd_ttl {
-    TTL_NONE,    /* reads, commands without keys, and writes that leave no key (DEL, UNLINK, GETDEL, FLUSHALL) */
-    TTL_SLIDE,   /* an unconditional write: the TTL starts again (RPUSH, HSET, INCR, …) */
-    TTL_COND,    /* like SLIDE, but a reply of 0, -1 or nil means nothing was written (SETNX, HSETNX, RPUSHX, MSETNX, COPY …) */
-    TTL_SHRINK,  /* takes elements away, allowed when Redis is out of memory: the TTL starts again (LPOP, SREM, LTRIM …) */
+    TTL_NONE,  /* reads, scripts, no keys, and writes that leave no key (DEL, GETDEL, MOVE, MIGRATE …) */
+    TTL_SLIDE, /* an unconditional write: the TTL starts again (RPUSH, HSET, INCR …) */
+    TTL_COND, /* like SLIDE, but a reply of 0, -1 or nil means nothing was written (SETNX, RPUSHX, COPY …) */
+    TTL_SHRINK,  /* like SLIDE, but takes elements away or moves a cursor, and so is allowed when Redis is out
+                    of memory (LPOP, SREM, LTRIM, XACK, XREADGROUP …) */
     TTL_OWN,     /* the client's TTL is kept (EXPIRE*, PEXPIRE*, SETEX, PSETEX) */
     TTL_SET,     /* SET: the options decide */
     TTL_GETEX,   /* GETEX: the options decide */
@@ -94,42 +98,59 @@ enum cmd_trim {
     TRIM_JSON,   /* SET GETSET MSET SETEX …: a JSON array value keeps its last N elements */
 };
 
-/* Where keys stand: one key specification of Redis 7 (COMMAND's 9th element). */
+/* Where keys stand: one key specification of Redis 7, the 9th element of a row of its COMMAND reply. */
 enum keyspec_begin { BEGIN_NONE, BEGIN_INDEX, BEGIN_KEYWORD, BEGIN_UNKNOWN };
-enum keyspec_find { FIND_NONE, FIND_RANGE, FIND_KEYNUM, FIND_UNKNOWN };
+enum keyspec_find {
+    FIND_NONE,
+    FIND_RANGE,
+    FIND_KEYNUM,
+    FIND_UNKNOWN,
+    FIND_SORT,    /* "unknown" to Redis: the STORE option of SORT */
+    FIND_MIGRATE, /* a range to Redis: either the one key, or those after KEYS when the one is empty */
+    FIND_BITFIELD /* a range to Redis, "variable flags": written unless every operation is a GET */
+};
 struct keyspec {
     uint8_t begin; /* enum keyspec_begin */
     uint8_t find;  /* enum keyspec_find */
-    bool write;    /* flags has RW, OW, or RM: the command may change this key */
+    bool write;    /* RW, OW or RM: the command may change this key (commands.def notes two exceptions) */
+    bool not_key;  /* a channel */
     int16_t index; /* BEGIN_INDEX: argument number; BEGIN_KEYWORD: startfrom */
     const char *keyword;
-    int16_t a, b, c; /* RANGE: lastkey, keystep, limit; KEYNUM: keynumidx, firstkey, keystep */
+    int16_t a, b, c; /* KEYNUM: keynumidx, firstkey, keystep; else: lastkey, keystep, limit */
 };
 #define CMD_MAX_KEYSPECS 4
 
 struct command {
-    const char *name;   /* lower case; subcommands as "xgroup|create" */
-    int16_t arity;      /* as in Redis: negative means "at least" */
-    uint32_t flags;     /* enum cmd_flag */
+    const char *name; /* lower case; subcommands as "xgroup|create" */
+    int16_t arity;    /* as in Redis: negative means "at least"; counts the container's verb too */
+    uint32_t flags;   /* enum cmd_flag */
     int16_t first, last, step;
-    uint32_t cats;      /* enum cmd_cat */
-    uint8_t route;      /* enum cmd_route */
-    uint8_t ttl;        /* enum cmd_ttl */
-    uint8_t trim;       /* enum cmd_trim */
+    uint32_t cats; /* enum cmd_cat */
+    uint8_t route; /* enum cmd_route */
+    uint8_t ttl;   /* enum cmd_ttl */
+    uint8_t trim;  /* enum cmd_trim */
     uint8_t nspecs;
     struct keyspec specs[CMD_MAX_KEYSPECS];
-    bool container;     /* has subcommand rows */
-    uint16_t id;        /* position in the table: index for per-command statistics */
+    bool container; /* has subcommand rows */
+    uint16_t id;    /* position in the table: index for per-command statistics */
 };
 
 /* The row of a verb (any case), or NULL when the table has none. Does not look at subcommands. */
 const struct command *command_find(struct slice verb);
 /* The row of "verb|sub" when parent is a container and has it, else NULL. */
 const struct command *command_find_sub(const struct command *parent, struct slice sub);
-/* All rows, subcommands included, in the order of the .def file. */
+/* All rows, subcommands included, in the order of the .def file; a container's subcommands follow it. */
 const struct command *command_at(uint16_t id);
 uint16_t command_count(void);
 /* Redis's own rule: argc includes the verb. */
 bool command_arity_ok(const struct command *cmd, size_t argc);
+
+/* The word of COMMAND's reply for 1 << bit ("no_auth", "@sortedset"), or NULL past the last one. */
+const char *command_flag_name(unsigned bit);
+const char *command_cat_name(unsigned bit);
+/* "forward", "slide", "head" …: for documentation and dumps. */
+const char *command_route_name(enum cmd_route route);
+const char *command_ttl_name(enum cmd_ttl ttl);
+const char *command_trim_name(enum cmd_trim trim);
 
 #endif

@@ -1,7 +1,11 @@
 /* router/keys — which arguments of a command are keys.
- * Source: Redis key specifications (redis.io/docs/reference/key-specs), with handlers for what they leave
- *         "unknown" or incomplete: SORT … STORE, MIGRATE … KEYS, GEORADIUS … STORE, EVAL, XREAD … STREAMS.
- * Threads: any; no allocation. */
+ * Owns:       nothing; no allocation.
+ * Invariants: works from the row's key specifications alone, so also for rows that no table holds; handlers
+ *             only where Redis's say "unknown", "incomplete" or "variable flags": SORT … STORE, MIGRATE …
+ *             KEYS, BITFIELD. Keys that follow from stored values (SORT BY, GET) and channels (SPUBLISH)
+ *             are not reported.
+ * Source:     redis.io/docs/reference/key-specs
+ * Threads:    any.          Used by: router/plan, proxy/dispatch. */
 #ifndef ROUTER_KEYS_H
 #define ROUTER_KEYS_H
 
@@ -13,8 +17,10 @@ struct key_ref {
 };
 
 /* Calls each(ctx, ref) for every key, in argument order per specification; stops when each returns false.
- * Returns the number of keys visited, or -1 when the arguments are malformed (a bad numkeys, too few arguments): the
- * caller then forwards the command and lets Redis word the error. */
+ * cmd is the subcommand's row where there is one; argv begins with the (container's) verb all the same.
+ * Returns the number of keys visited, or -1 when the arguments are malformed (wrong arity, a bad numkeys, too
+ * few arguments; some keys may have been visited by then): the caller then forwards the command and lets
+ * Redis word the error. */
 int keys_each(const struct command *cmd, const struct slice *argv, size_t argc,
               bool (*each)(void *ctx, struct key_ref ref), void *ctx);
 

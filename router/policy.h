@@ -1,9 +1,9 @@
 /* router/policy — finds the policy of a key.
  * Owns:       a compiled, immutable list of patterns in the order of the settings; the first match wins.
- * Patterns:   a literal prefix, then optional "*": a "*" at the end matches anything (also nothing); a "*" in the
- *             middle matches one or more bytes without ':' (tenant:*:wm:* matches tenant:a:wm:x, not tenant:a:b:wm:x).
- *             A pattern without "*" matches that key only.
- * Threads:    any, once compiled. */
+ * Patterns:   a literal prefix, then optional "*": a "*" at the end matches anything (also nothing); a "*"
+ *             elsewhere matches one or more bytes without ':' (tenant:*:wm:* matches tenant:a:wm:x, not
+ *             tenant:a:b:wm:x). A pattern without "*" matches that key only.
+ * Threads:    any, once compiled.          Used by: router/plan. */
 #ifndef ROUTER_POLICY_H
 #define ROUTER_POLICY_H
 
@@ -14,7 +14,7 @@
 
 struct policy_set;
 
-/* conf must outlive the set. */
+/* conf must outlive the set. NULL when out of memory. */
 struct policy_set *policy_set_new(const struct settings *conf);
 void policy_set_free(struct policy_set *set);
 /* The settings of the first policy whose pattern matches, or NULL: the key is raw. */

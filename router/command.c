@@ -1,0 +1,232 @@
+#include "router/command.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* clang-format off */
+#define KEYSPEC(how, what, w, i, ...) {.begin = BEGIN_##how, .find = FIND_##what, .write = w, .index = i, __VA_ARGS__}
+#define NO_KEYS                              {0}
+#define RD_UNTIL(i, last, step)              KEYSPEC(INDEX, RANGE, false, i, .a = last, .b = step)
+#define WR_UNTIL(i, last, step)              KEYSPEC(INDEX, RANGE, true, i, .a = last, .b = step)
+#define RD(i)                                RD_UNTIL(i, 0, 1)
+#define WR(i)                                WR_UNTIL(i, 0, 1)
+#define RD_COUNTED(i)                        KEYSPEC(INDEX, KEYNUM, false, i, .a = 0, .b = 1, .c = 1)
+#define WR_COUNTED(i)                        KEYSPEC(INDEX, KEYNUM, true, i, .a = 0, .b = 1, .c = 1)
+#define RD_AFTER(word, from, last, limit)    KEYSPEC(KEYWORD, RANGE, false, from, .keyword = word, .a = last, .b = 1, .c = limit)
+#define WR_AFTER(word, from, last, limit)    KEYSPEC(KEYWORD, RANGE, true, from, .keyword = word, .a = last, .b = 1, .c = limit)
+#define CHANNELS(i, last)                    KEYSPEC(INDEX, RANGE, false, i, .not_key = true, .a = last, .b = 1)
+#define PATTERN                              KEYSPEC(UNKNOWN, UNKNOWN, false, 0, .a = 0)
+#define SORT_STORE                           KEYSPEC(UNKNOWN, SORT, true, 0, .a = 0)
+#define MIGRATE_ONE(i)                       KEYSPEC(INDEX, MIGRATE, true, i, .a = 0, .b = 1)
+#define MIGRATE_KEYS(word, from)             KEYSPEC(KEYWORD, MIGRATE, true, from, .keyword = word, .a = -1, .b = 1)
+#define BITFIELD(i)                          KEYSPEC(INDEX, BITFIELD, true, i, .a = 0, .b = 1)
+
+/* F(WRITE, FAST) becomes CMD_WRITE | CMD_FAST. The names push OR1 … OR6 to the right, so that the seventh argument is the
+ * OR that takes as many names as there are. */
+#define OR1(p, a)                         p##a
+#define OR2(p, a, b)                      p##a | p##b
+#define OR3(p, a, b, c)                   OR2(p, a, b) | p##c
+#define OR4(p, a, b, c, d)                OR3(p, a, b, c) | p##d
+#define OR5(p, a, b, c, d, e)             OR4(p, a, b, c, d) | p##e
+#define OR6(p, a, b, c, d, e, f)          OR5(p, a, b, c, d, e) | p##f
+#define SEVENTH(a, b, c, d, e, f, g, ...) g
+#define OR(p, ...)                        SEVENTH(__VA_ARGS__, OR6, OR5, OR4, OR3, OR2, OR1, )(p, __VA_ARGS__)
+/* clang-format on */
+
+#define F(...)     .flags = OR(CMD_, __VA_ARGS__)
+#define C(...)     .cats = OR(CAT_, __VA_ARGS__)
+#define K(f, l, s) .first = f, .last = l, .step = s
+#define FAMILY(title)
+#define CMD(word, args, f, k, c, how, t, tr, ...)                                                            \
+    {.name = word,                                                                                           \
+     .arity = args,                                                                                          \
+     f,                                                                                                      \
+     k,                                                                                                      \
+     c,                                                                                                      \
+     .route = ROUTE_##how,                                                                                   \
+     .ttl = TTL_##t,                                                                                         \
+     .trim = TRIM_##tr,                                                                                      \
+     .specs = {__VA_ARGS__}},
+
+/* Written by the constructor only. */
+static struct command rows[] = {
+#include "router/commands.def"
+};
+
+enum { ROWS = sizeof rows / sizeof rows[0], SLOTS = 1024, NAME_MAX_LEN = 31 };
+_Static_assert(ROWS * 2 < SLOTS, "the hash has become too full to be fast");
+
+/* Open addressing with linear probing; a len of 0 marks a free slot. */
+static struct slot {
+    uint16_t id;
+    uint8_t len;
+} slots[SLOTS];
+
+struct folded {
+    char text[NAME_MAX_LEN];
+    uint8_t len;
+    uint32_t hash;
+};
+
+#define FOLDED_START                                                                                         \
+    {                                                                                                        \
+        .hash = 2166136261u                                                                                  \
+    }
+
+static void fold_byte(struct folded *f, unsigned char c)
+{
+    f->text[f->len++] = (char)c;
+    f->hash = (f->hash ^ c) * 16777619u; /* FNV-1a */
+}
+
+/* Appends in lower case; false when no row can have the name. '|' never comes from a client: it would let a
+ * verb name a subcommand's row. */
+static bool fold(struct folded *f, struct slice text)
+{
+    if (text.len == 0 || text.len > NAME_MAX_LEN - (size_t)f->len)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (c == '|')
+            return false;
+        fold_byte(f, c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+    }
+    return true;
+}
+
+static uint32_t slot_of(uint32_t hash)
+{
+    return (hash ^ hash >> 15) & (SLOTS - 1);
+}
+
+static const struct command *look_up(const struct folded *f)
+{
+    for (uint32_t at = slot_of(f->hash); slots[at].len != 0; at = (at + 1) & (SLOTS - 1)) {
+        const struct command *cmd = &rows[slots[at].id];
+        if (slots[at].len == f->len && memcmp(cmd->name, f->text, f->len) == 0)
+            return cmd;
+    }
+    return NULL;
+}
+
+static void insert(uint16_t id)
+{
+    struct folded f = FOLDED_START;
+    for (const char *p = rows[id].name; *p != '\0'; p++) {
+        assert(f.len < NAME_MAX_LEN);
+        fold_byte(&f, (unsigned char)*p);
+    }
+    uint32_t at = slot_of(f.hash);
+    while (slots[at].len != 0)
+        at = (at + 1) & (SLOTS - 1);
+    slots[at] = (struct slot){.id = id, .len = f.len};
+}
+
+/* Source: Redis derives the same categories (redis.io/docs/management/security/acl). */
+static uint32_t implied_cats(uint32_t flags, uint32_t cats)
+{
+    uint32_t more = flags & CMD_FAST ? CAT_FAST : CAT_SLOW;
+    if (flags & CMD_WRITE)
+        more |= CAT_WRITE;
+    if (flags & CMD_READONLY && !(cats & CAT_SCRIPTING))
+        more |= CAT_READ;
+    if (flags & CMD_ADMIN)
+        more |= CAT_ADMIN | CAT_DANGEROUS;
+    if (flags & CMD_PUBSUB)
+        more |= CAT_PUBSUB;
+    if (flags & CMD_BLOCKING)
+        more |= CAT_BLOCKING;
+    return more;
+}
+
+__attribute__((constructor)) static void complete_rows(void)
+{
+    struct command *container = NULL;
+    for (uint16_t id = 0; id < ROWS; id++) {
+        struct command *cmd = &rows[id];
+        cmd->id = id;
+        cmd->cats |= implied_cats(cmd->flags, cmd->cats);
+        while (cmd->nspecs < CMD_MAX_KEYSPECS && cmd->specs[cmd->nspecs].begin != BEGIN_NONE)
+            cmd->nspecs++;
+        if (strchr(cmd->name, '|') == NULL)
+            container = cmd;
+        else if (container != NULL)
+            container->container = true;
+        insert(id);
+    }
+}
+
+const struct command *command_find(struct slice verb)
+{
+    struct folded f = FOLDED_START;
+    return fold(&f, verb) ? look_up(&f) : NULL;
+}
+
+const struct command *command_find_sub(const struct command *parent, struct slice sub)
+{
+    struct folded f = FOLDED_START;
+    if (!parent->container || !fold(&f, (struct slice){parent->name, strlen(parent->name)}))
+        return NULL;
+    if (f.len == NAME_MAX_LEN)
+        return NULL;
+    fold_byte(&f, '|');
+    return fold(&f, sub) ? look_up(&f) : NULL;
+}
+
+const struct command *command_at(uint16_t id)
+{
+    return id < ROWS ? &rows[id] : NULL;
+}
+
+uint16_t command_count(void)
+{
+    return ROWS;
+}
+
+bool command_arity_ok(const struct command *cmd, size_t argc)
+{
+    return cmd->arity < 0 ? argc >= (size_t)-cmd->arity : argc == (size_t)cmd->arity;
+}
+
+/* The name tables are in the order of the enums; test_command_table.py compares the words with the server's.
+ */
+#define NAME_OF(table, i) ((size_t)(i) < sizeof(table) / sizeof((table)[0]) ? (table)[i] : NULL)
+
+const char *command_flag_name(unsigned bit)
+{
+    static const char *const names[] = {"write",    "readonly",         "denyoom",           "admin",
+                                        "pubsub",   "noscript",         "blocking",          "loading",
+                                        "stale",    "skip_monitor",     "skip_slowlog",      "asking",
+                                        "fast",     "no_auth",          "may_replicate",     "movablekeys",
+                                        "no_multi", "no_async_loading", "no_mandatory_keys", "allow_busy"};
+    return NAME_OF(names, bit);
+}
+
+const char *command_cat_name(unsigned bit)
+{
+    static const char *const names[] = {
+        "@keyspace", "@read",   "@write",       "@set",       "@sortedset",  "@list",        "@hash",
+        "@string",   "@bitmap", "@hyperloglog", "@geo",       "@stream",     "@pubsub",      "@admin",
+        "@fast",     "@slow",   "@blocking",    "@dangerous", "@connection", "@transaction", "@scripting"};
+    return NAME_OF(names, bit);
+}
+
+const char *command_route_name(enum cmd_route route)
+{
+    static const char *const names[] = {"forward",  "slow",        "local",  "multi",
+                                        "blocking", "unsupported", "refused"};
+    return NAME_OF(names, route);
+}
+
+const char *command_ttl_name(enum cmd_ttl ttl)
+{
+    static const char *const names[] = {"none", "slide", "cond",    "shrink", "own",
+                                        "set",  "getex", "persist", "restore"};
+    return NAME_OF(names, ttl);
+}
+
+const char *command_trim_name(enum cmd_trim trim)
+{
+    static const char *const names[] = {"none", "head", "tail", "stream", "zset", "json"};
+    return NAME_OF(names, trim);
+}

@@ -1,0 +1,119 @@
+#include "router/policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What follows the literal prefix. */
+enum pattern_kind {
+    PATTERN_EXACT,  /* nothing: "conv:all" */
+    PATTERN_PREFIX, /* one "*" at the end: "conv:*" */
+    PATTERN_GLOB    /* anything else: "tenant:*:wm:*" */
+};
+
+struct pattern {
+    const char *prefix; /* borrowed from the settings */
+    size_t prefix_len;
+    enum pattern_kind kind;
+    const char *rest; /* GLOB: from the first "*" on */
+    const struct policy_conf *conf;
+};
+
+struct policy_set {
+    size_t count;
+    struct pattern patterns[];
+};
+
+static struct pattern compile(const char *text)
+{
+    size_t prefix_len = strcspn(text, "*");
+    const char *rest = text + prefix_len;
+    enum pattern_kind kind = PATTERN_GLOB;
+    if (rest[0] == '\0')
+        kind = PATTERN_EXACT;
+    else if (rest[1] == '\0')
+        kind = PATTERN_PREFIX;
+    return (struct pattern){.prefix = text, .prefix_len = prefix_len, .kind = kind, .rest = rest};
+}
+
+/* Where the literal begins after a "*" that stands at p and takes at least one byte but no ':', or NULL. */
+static const char *after_star(const char *p, const char *end, const char *literal, size_t len, bool last)
+{
+    while ((size_t)(end - p) > len && *p != ':') {
+        p++;
+        if ((!last || (size_t)(end - p) == len) && memcmp(p, literal, len) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+/* star points into the pattern, p into the key. The leftmost end of a "*" always serves: it can't cross ':',
+ * so that a longer one leaves the next "*" nothing that a shorter one doesn't; no way back is needed, and no
+ * pattern is slow. */
+static bool glob(const char *star, const char *p, const char *end)
+{
+    for (;;) {
+        const char *literal = star + 1;
+        size_t len = strcspn(literal, "*");
+        bool last = literal[len] == '\0';
+        if (last && len == 0)
+            return true;
+        p = after_star(p, end, literal, len, last);
+        if (p == NULL || last)
+            return p != NULL;
+        p += len;
+        star = literal + len;
+    }
+}
+
+static bool pattern_matches(const struct pattern *pat, struct slice key)
+{
+    if (key.len < pat->prefix_len || memcmp(key.p, pat->prefix, pat->prefix_len) != 0)
+        return false;
+    switch (pat->kind) {
+    case PATTERN_EXACT:
+        return key.len == pat->prefix_len;
+    case PATTERN_PREFIX:
+        return true;
+    case PATTERN_GLOB:
+        return glob(pat->rest, key.p + pat->prefix_len, key.p + key.len);
+    }
+    return false;
+}
+
+bool policy_match(const char *pattern, struct slice key)
+{
+    struct pattern compiled = compile(pattern);
+    return pattern_matches(&compiled, key);
+}
+
+struct policy_set *policy_set_new(const struct settings *conf)
+{
+    struct policy_set *set = malloc(sizeof *set + conf->policy_count * sizeof set->patterns[0]);
+    if (set == NULL)
+        return NULL;
+    set->count = conf->policy_count;
+    for (size_t i = 0; i < set->count; i++) {
+        set->patterns[i] = compile(conf->policies[i].match);
+        set->patterns[i].conf = &conf->policies[i];
+    }
+    return set;
+}
+
+void policy_set_free(struct policy_set *set)
+{
+    free(set);
+}
+
+const struct policy_conf *policy_find(const struct policy_set *set, struct slice key)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (pattern_matches(&set->patterns[i], key))
+            return set->patterns[i].conf;
+    }
+    return NULL;
+}
+
+bool policy_set_empty(const struct policy_set *set)
+{
+    return set->count == 0;
+}
