@@ -39,14 +39,19 @@ class ServerProcess:
             )
         running.append(self)
         if wait:
-            self.wait_ready()
+            try:
+                self.wait_ready()
+            except BaseException as problem:
+                problem.add_note(self.log_tail())
+                self.kill()
+                raise
         return self
 
     def wait_ready(self, timeout=20.0):
         def ready():
             code = self.process.poll()
             if code is not None:
-                raise RuntimeError(f"{self.name} ended with {code} instead of starting:\n{self.log_tail()}")
+                raise RuntimeError(f"{self.name} ended with {code} instead of starting")
             return self.answers()
 
         eventually(ready, timeout)
