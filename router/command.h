@@ -76,13 +76,14 @@ enum cmd_route {
 /* What a write to a managed key adds for the TTL, for each key that keys_each reports as written (so SORT
  * without STORE adds nothing). The policy's TTL is meant wherever "the TTL" stands. */
 enum cmd_ttl {
-    TTL_NONE,  /* reads, scripts, no keys, and writes that leave no key (DEL, GETDEL, MOVE, MIGRATE …) */
+    TTL_NONE,  /* reads, scripts, no keys, writes that leave no key (DEL, GETDEL, MOVE, MIGRATE …), and writes
+                  to a consumer group only (XACK, XCLAIM, XREADGROUP …) */
     TTL_SLIDE, /* an unconditional write: the TTL starts again (RPUSH, HSET, INCR …) */
-    TTL_COND, /* like SLIDE, but a reply of 0, -1 or nil means nothing was written (SETNX, RPUSHX, COPY …) */
-    TTL_SHRINK,  /* like SLIDE, but takes elements away or moves a cursor, and so is allowed when Redis is out
-                    of memory (LPOP, SREM, LTRIM, XACK, XREADGROUP …) */
+    TTL_COND, /* like SLIDE, but a reply of 0, -1 or nil means nothing was written (HSETNX, RPUSHX, COPY …) */
+    TTL_SHRINK,  /* like SLIDE, but takes elements away, and so is allowed when Redis is out of memory (LPOP,
+                    SREM, LTRIM …) */
     TTL_OWN,     /* the client's TTL is kept (EXPIRE*, PEXPIRE*, SETEX, PSETEX) */
-    TTL_SET,     /* SET: the options decide */
+    TTL_SET,     /* SET, SETNX, GETSET: the options decide */
     TTL_GETEX,   /* GETEX: the options decide */
     TTL_PERSIST, /* PERSIST: gives the policy's TTL instead */
     TTL_RESTORE, /* RESTORE: 0 means the policy's TTL */
