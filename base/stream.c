@@ -42,12 +42,6 @@ void stream_set_reading(struct stream *s, bool on)
     watch(s);
 }
 
-void stream_want_writable(struct stream *s)
-{
-    s->writing = true;
-    watch(s);
-}
-
 ssize_t stream_read(struct stream *s, void *buf, size_t cap)
 {
     ssize_t n;
@@ -76,10 +70,9 @@ static int write_out(struct stream *s)
     return 0;
 }
 
-void stream_flush(struct stream *s)
+static void flush(struct stream *s)
 {
-    if (s->closing || s->writing)
-        return;
+    size_t before = s->out.len;
     int rc = write_out(s);
     if (rc < 0) {
         s->ops->on_broken(s, rc);
@@ -87,19 +80,14 @@ void stream_flush(struct stream *s)
     }
     s->writing = s->out.len > 0;
     watch(s);
+    if (s->out.len < before)
+        s->ops->on_written(s, before - s->out.len);
 }
 
-static void on_writable(struct stream *s)
+void stream_flush(struct stream *s)
 {
-    int rc = write_out(s);
-    if (rc < 0) {
-        s->ops->on_broken(s, rc);
-        return;
-    }
-    s->writing = s->out.len > 0;
-    watch(s);
-    if (!s->writing)
-        s->ops->on_writable(s);
+    if (!s->closing && !s->writing)
+        flush(s);
 }
 
 static void on_poll(uv_poll_t *handle, int status, int events)
@@ -108,7 +96,7 @@ static void on_poll(uv_poll_t *handle, int status, int events)
     if (status < 0)
         events |= (s->reading ? UV_READABLE : 0) | (s->writing ? UV_WRITABLE : 0); /* let read or write say why */
     if ((events & UV_WRITABLE) && s->writing)
-        on_writable(s);
+        flush(s);
     if (!s->closing && (events & UV_READABLE) && s->reading)
         s->ops->on_readable(s);
 }

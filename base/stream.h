@@ -18,8 +18,8 @@ struct stream;
 struct stream_ops {
     /* Bytes, end of file or an error are waiting: call stream_read. */
     void (*on_readable)(struct stream *s);
-    /* The descriptor can be written to and everything queued was written (also: a connect has finished). */
-    void (*on_writable)(struct stream *s);
+    /* n more bytes were written; s->out.len are left. */
+    void (*on_written)(struct stream *s, size_t n);
     /* Writing failed; the owner closes. neg_errno: -EPIPE and so on. */
     void (*on_broken)(struct stream *s, int neg_errno);
     /* The handle is gone; the owner's memory may be freed. */
@@ -42,11 +42,9 @@ struct stream {
 MUST_USE int stream_init(struct stream *s, uv_loop_t *loop, int fd, struct chunk_pool *pool, const struct stream_ops *ops);
 /* Starts or stops on_readable. */
 void stream_set_reading(struct stream *s, bool on);
-/* Asks for one on_writable: after a connect(2) in progress. */
-void stream_want_writable(struct stream *s);
 /* > 0 bytes read, 0 end of file, -EAGAIN nothing now, other negative errno: broken. */
 ssize_t stream_read(struct stream *s, void *buf, size_t cap);
-/* Writes what the socket takes of s->out; the rest follows when it can. May call on_broken, never on_writable. */
+/* Writes what the socket takes of s->out; the rest follows when it can. May call on_written or on_broken. */
 void stream_flush(struct stream *s);
 void stream_close(struct stream *s);
 

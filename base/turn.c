@@ -5,13 +5,15 @@
 
 #include <stdlib.h>
 
+/* Flushing may let paused streams go on, which may produce more: until nothing is left to do. */
 static void flush_all(struct turn *t)
 {
-    t->before_flush(t->ctx);
-    while (t->dirty != NULL) {
-        struct stream *s = t->dirty;
-        stream_unmark(s);
-        stream_flush(s);
+    while (t->before_flush(t->ctx) || t->dirty != NULL) {
+        while (t->dirty != NULL) {
+            struct stream *s = t->dirty;
+            stream_unmark(s);
+            stream_flush(s);
+        }
     }
 }
 
@@ -26,7 +28,7 @@ static void on_prepare(uv_prepare_t *handle)
     flush_all(handle->data);
 }
 
-int turn_init(struct turn *t, uv_loop_t *loop, void (*before_flush)(void *ctx), void *ctx)
+int turn_init(struct turn *t, uv_loop_t *loop, bool (*before_flush)(void *ctx), void *ctx)
 {
     t->loop = loop;
     t->before_flush = before_flush;

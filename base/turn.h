@@ -18,11 +18,11 @@ struct turn {
     struct stream *dirty; /* first of the streams to flush */
     uv_check_t check;
     uv_prepare_t prepare;
-    void (*before_flush)(void *ctx); /* the owner's last chance to produce output in a turn */
+    bool (*before_flush)(void *ctx); /* the owner's chance to produce more output; true: it did something */
     void *ctx;
 };
 
-MUST_USE int turn_init(struct turn *t, uv_loop_t *loop, void (*before_flush)(void *ctx), void *ctx);
+MUST_USE int turn_init(struct turn *t, uv_loop_t *loop, bool (*before_flush)(void *ctx), void *ctx);
 /* Closes the handles; the loop must run once more before turn_done. */
 void turn_close(struct turn *t);
 void turn_done(struct turn *t);

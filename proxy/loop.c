@@ -64,12 +64,13 @@ static void on_second(uv_timer_t *timer)
     }
 }
 
-static void before_flush(void *ctx)
+static bool before_flush(void *ctx)
 {
     struct loop *l = ctx;
-    session_resume_all(l);
+    bool more = session_resume_all(l);
     size_t memory = atomic_load_explicit(&l->turn.chunks.bytes, memory_order_relaxed) + l->in_bytes;
     atomic_store_explicit(&l->stats->memory, memory, memory_order_relaxed);
+    return more;
 }
 
 static void count_upstream(void *ctx, enum upstream_count what, int by)

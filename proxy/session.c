@@ -172,8 +172,9 @@ static void update_reading(struct session *s)
         stream_set_reading(&s->stream, s->pauses == 0 && !s->ending);
 }
 
-void session_resume_all(struct loop *l)
+bool session_resume_all(struct loop *l)
 {
+    bool any = l->resumable != NULL;
     while (l->resumable != NULL) {
         struct session *s = l->resumable;
         l->resumable = s->resume_next;
@@ -182,6 +183,7 @@ void session_resume_all(struct loop *l)
             take_kept(s);
         update_reading(s);
     }
+    return any;
 }
 
 static void take_input(struct session *s, const char *p, size_t n)
@@ -230,10 +232,12 @@ static void close_when_done(struct session *s)
         session_close(s, NULL);
 }
 
-static void on_writable(struct stream *stream)
+static void on_written(struct stream *stream, size_t n)
 {
     struct session *s = (struct session *)stream;
-    s->soft_since_us = 0;
+    counter_add(&s->loop->stats->bytes_out, n);
+    if (s->stream.out.len > LIMIT_CLIENT_LOW)
+        return;
     close_when_done(s);
     session_resume(s, PAUSE_OUTPUT);
 }
@@ -300,7 +304,7 @@ static void on_closed(struct stream *stream)
     free(s);
 }
 
-static const struct stream_ops ops = {on_readable, on_writable, on_broken, on_closed};
+static const struct stream_ops ops = {on_readable, on_written, on_broken, on_closed};
 
 void session_new(struct loop *l, int own_fd)
 {

@@ -42,7 +42,6 @@ struct session {
     unsigned pauses;
     bool resuming;  /* in loop->resumable */
     bool ending;    /* no more requests; closes when everything owed is written */
-    bool asked_off; /* reading is stopped at the socket */
     enum resp resp;
     int db;
     struct transaction *txn;  /* MULTI is open, or keys are watched */
@@ -62,8 +61,8 @@ void session_close(struct session *s, const char *reason);
 void session_end(struct session *s);
 /* Clears pauses and lets the session look at its input again before the turn ends. */
 void session_resume(struct session *s, unsigned pauses);
-/* Called before the turn's output is flushed. */
-void session_resume_all(struct loop *l);
+/* Called before the turn's output is flushed; true: some session went on. */
+bool session_resume_all(struct loop *l);
 /* Waits for room in an upstream's output. */
 void session_wait_upstream(struct session *s);
 void session_wake_waiting(struct loop *l);

@@ -287,7 +287,7 @@ static void on_readable(struct stream *s)
 
 /* ---- the socket ---- */
 
-static void on_writable(struct stream *s)
+static void on_written(struct stream *s, size_t n)
 {
     struct upstream *u = (struct upstream *)s;
     if (u->full && u->stream.out.len <= LIMIT_UPSTREAM_LOW) {
@@ -322,7 +322,7 @@ static void on_closed(struct stream *s)
         start_attempt(u);
 }
 
-static const struct stream_ops stream_ops = {on_readable, on_writable, on_broken, on_closed};
+static const struct stream_ops stream_ops = {on_readable, on_written, on_broken, on_closed};
 
 static void on_dialed(void *ctx, int result)
 {

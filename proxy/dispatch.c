@@ -1,0 +1,245 @@
+#include "proxy/dispatch.h"
+
+#include "base/limits.h"
+#include "proxy/local.h"
+#include "proxy/outcome.h"
+#include "proxy/transaction.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static bool equals(struct slice s, const char *word)
+{
+    return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
+}
+
+const struct command *dispatch_row(const struct job *job)
+{
+    const struct command *cmd = command_find(job->argv[0]);
+    if (cmd == NULL || !cmd->container || job->argc < 2)
+        return cmd;
+    const struct command *sub = command_find_sub(cmd, job->argv[1]);
+    return sub != NULL ? sub : cmd;
+}
+
+static bool refuse(struct session *s, const struct job *job, enum err e, const char *detail)
+{
+    transaction_spoil(s);
+    counter_add(&s->loop->stats->commands[job->cmd != NULL ? job->cmd->id : STATS_UNKNOWN].errors, 1);
+    build_err(slot_answer(s), e, detail);
+    slot_answered(s);
+    return true;
+}
+
+/* "client|tracking" → "CLIENT TRACKING" */
+static void spoken_name(const struct command *cmd, char *buf, size_t cap)
+{
+    size_t i = 0;
+    for (; cmd->name[i] != '\0' && i + 1 < cap; i++) {
+        char c = cmd->name[i];
+        buf[i] = c == '|' ? ' ' : (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
+    }
+    buf[i] = '\0';
+}
+
+bool dispatch_unsupported(struct session *s, const struct job *job)
+{
+    char name[64];
+    spoken_name(job->cmd, name, sizeof name);
+    return refuse(s, job, ERR_UNSUPPORTED, name);
+}
+
+/* ---- to Redis ---- */
+
+static bool wait_for(struct session *s, enum pause pause)
+{
+    s->pauses |= pause;
+    counter_add(&s->loop->stats->backpressure_pauses, pause != PAUSE_ORDER);
+    return false;
+}
+
+bool dispatch_may_send(struct session *s, struct upstream *u, const struct job *job)
+{
+    struct loop *l = s->loop;
+    const char *detail;
+
+    if (s->in_flight > 0 && s->current != u)
+        return wait_for(s, PAUSE_ORDER);
+    if (s->in_flight >= (size_t)l->settings->max_pipeline)
+        return wait_for(s, PAUSE_PIPELINE);
+    if (upstream_full(u)) {
+        session_wait_upstream(s);
+        return wait_for(s, PAUSE_UPSTREAM);
+    }
+    enum err e = upstream_ready(u, &detail);
+    if (e == ERR_NONE && job->raw.len > 1024 && loop_over_memory(l))
+        e = ERR_NOMEM;
+    if (e == ERR_NONE)
+        return true;
+    refuse(s, job, e, detail);
+    return false;
+}
+
+static struct upstream *pick_upstream(struct session *s, const struct job *job)
+{
+    if (s->pinned != NULL)
+        return s->pinned;
+    return pool_shared(&s->loop->pool, job->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp);
+}
+
+/* The client was told that Redis can't be asked; a managed write is a message that was not kept. */
+static void count_not_sent(struct session *s, const struct job *job)
+{
+    const struct plan *plan = &s->loop->plan;
+    struct slot told = {.loop = s->loop};
+
+    if (plan->policy == NULL)
+        return;
+    told.policy = loop_policy_id(s->loop, plan->policy);
+    told.managed_write = (job->cmd->flags & CMD_WRITE) != 0;
+    told.retrieval = !told.managed_write;
+    outcome_failed(&told, ERR_REDISDOWN);
+}
+
+bool dispatch_forward(struct session *s, const struct job *job)
+{
+    struct upstream *u = pick_upstream(s, job);
+
+    if (s->in_flight > 0 && s->current != u)
+        return wait_for(s, PAUSE_ORDER); /* before the plan is made: it would be made twice */
+    const struct plan *plan = managed_plan(s->loop, job, s->resp, false);
+    if (plan->kind == PLAN_REFUSED)
+        return refuse(s, job, plan->error, job->cmd->name);
+    if (!dispatch_may_send(s, u, job)) {
+        if (s->pauses == 0)
+            count_not_sent(s, job);
+        return s->pauses == 0;
+    }
+    managed_send(s, u, job);
+    return true;
+}
+
+bool dispatch_forward_collect(struct session *s, const struct job *job, void (*finish)(struct slot *slot))
+{
+    struct upstream *u = pick_upstream(s, job);
+
+    if (!dispatch_may_send(s, u, job))
+        return s->pauses == 0;
+    struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
+    slot->finish = finish;
+    managed_put_raw(upstream_out(u), job);
+    slot_send(slot, u, 1, job->slow);
+    return true;
+}
+
+bool dispatch_redis_up(struct session *s)
+{
+    const char *detail;
+    return upstream_ready(pool_shared(&s->loop->pool, LANE_FAST, s->db, s->resp), &detail) == ERR_NONE;
+}
+
+/* ---- by route ---- */
+
+/* XREAD and XREADGROUP wait only with the BLOCK option, which stands before STREAMS. */
+static bool wants_block(const struct job *job)
+{
+    if ((job->cmd->flags & CMD_BLOCKING) == 0 || strncmp(job->cmd->name, "xread", 5) != 0)
+        return false;
+    for (size_t i = 1; i < job->argc && !equals(job->argv[i], "STREAMS"); i++)
+        if (equals(job->argv[i], "BLOCK"))
+            return true;
+    return false;
+}
+
+static bool refuse_block(struct session *s, const struct job *job)
+{
+    char name[64];
+    spoken_name(job->cmd, name, sizeof name - 6);
+    strcat(name, " BLOCK");
+    return refuse(s, job, ERR_UNSUPPORTED, name);
+}
+
+static bool refuse_for_good(struct session *s, const struct job *job)
+{
+    char name[64];
+    spoken_name(job->cmd, name, sizeof name);
+    transaction_spoil(s);
+    char line[128];
+    snprintf(line, sizeof line, "ERR %s would take over a connection that others share: convproxy does not pass it on",
+             name);
+    build_error(slot_answer(s), line);
+    slot_answered(s);
+    return true;
+}
+
+static bool route(struct session *s, struct job *job)
+{
+    switch ((enum cmd_route)job->cmd->route) {
+    case ROUTE_FORWARD:
+        return wants_block(job) ? refuse_block(s, job) : dispatch_forward(s, job);
+    case ROUTE_SLOW:
+        job->slow = true;
+        return dispatch_forward(s, job);
+    case ROUTE_LOCAL:
+        return local_command(s, job);
+    case ROUTE_MULTI:
+        return transaction_command(s, job);
+    case ROUTE_BLOCKING:
+    case ROUTE_UNSUPPORTED:
+        return dispatch_unsupported(s, job);
+    case ROUTE_REFUSED:
+        return refuse_for_good(s, job);
+    }
+    return true;
+}
+
+/* Inside MULTI all but a few commands wait for EXEC. Those that would change the shared connection can't. */
+static bool route_in_multi(struct session *s, struct job *job)
+{
+    switch (job->cmd != NULL ? (enum cmd_route)job->cmd->route : ROUTE_FORWARD) {
+    case ROUTE_MULTI:
+        return transaction_command(s, job);
+    case ROUTE_UNSUPPORTED:
+        return dispatch_unsupported(s, job);
+    case ROUTE_REFUSED:
+        return refuse_for_good(s, job);
+    case ROUTE_LOCAL:
+        return local_in_multi(s, job);
+    case ROUTE_SLOW:
+        job->slow = true;
+        break;
+    case ROUTE_FORWARD:
+    case ROUTE_BLOCKING: /* inside MULTI nothing blocks */
+        break;
+    }
+    transaction_queue(s, job);
+    return true;
+}
+
+/* Redis takes these lines as a browser that was tricked into talking to it, and closes. */
+static bool is_http(const struct job *job)
+{
+    return equals(job->argv[0], "POST") || equals(job->argv[0], "Host:");
+}
+
+bool dispatch(struct session *s, const struct request *r, struct slice raw)
+{
+    struct job job = {.argv = r->argv, .argc = r->argc, .raw = raw, .inline_ = r->was_inline};
+
+    job.cmd = dispatch_row(&job);
+    job.slow = raw.len > LIMIT_HUGE_REQUEST || r->argc > LIMIT_HUGE_ARGS;
+    if (job.cmd == NULL && is_http(&job)) {
+        session_close(s, "HTTP on the RESP port");
+        return true;
+    }
+    counter_add(&s->loop->stats->requests, 1);
+    s->last_command = job.cmd != NULL ? job.cmd->name : "unknown";
+    if (job.cmd != NULL && !command_arity_ok(job.cmd, r->argc))
+        return refuse(s, &job, ERR_ARITY, job.cmd->name);
+    if (transaction_is_open(s))
+        return route_in_multi(s, &job);
+    if (job.cmd == NULL)
+        return dispatch_forward(s, &job);
+    return route(s, &job);
+}

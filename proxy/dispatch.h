@@ -1,0 +1,26 @@
+/* proxy/dispatch — from a parsed request to whoever answers it.
+ * Invariants: a request is answered exactly once, or refused to be taken yet (false) with a pause bit set.
+ * Threads:    [loop] only. */
+#ifndef PROXY_DISPATCH_H
+#define PROXY_DISPATCH_H
+
+#include "proxy/managed.h"
+
+/* raw: the bytes r was parsed from. False: it must wait; s->pauses says for what, and it will be parsed again. */
+bool dispatch(struct session *s, const struct request *r, struct slice raw);
+
+/* True when a request may be sent on u now. Otherwise the session was paused, or (s->pauses == 0) the client was told
+ * why not. */
+bool dispatch_may_send(struct session *s, struct upstream *u, const struct job *job);
+/* The row of a command: that of the subcommand where there is one; NULL when the table has none. */
+const struct command *dispatch_row(const struct job *job);
+/* Sends job to Redis, as its plan says. False as above. */
+bool dispatch_forward(struct session *s, const struct job *job);
+/* The same with the whole reply shown to finish, which may change it. */
+bool dispatch_forward_collect(struct session *s, const struct job *job, void (*finish)(struct slot *slot));
+/* Answers with an error that names the command. */
+bool dispatch_unsupported(struct session *s, const struct job *job);
+/* Redis can be asked now. */
+bool dispatch_redis_up(struct session *s);
+
+#endif

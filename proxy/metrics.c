@@ -1,0 +1,239 @@
+#include "proxy/metrics.h"
+
+#include "router/command.h"
+#include "version.h"
+
+#include <cjson/cJSON.h>
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <string.h>
+
+/* Label values: backslash, quote and line feed are escaped, as the format wants it. */
+static void put_escaped(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '\n')
+            fputs("\\n", out);
+        else if (*text == '\\' || *text == '"')
+            fprintf(out, "\\%c", *text);
+        else
+            putc(*text, out);
+    }
+}
+
+/* One sample: pairs is name, value, name, value, NULL. Whole numbers are written whole, however large. */
+static void put(FILE *out, const char *name, double value, const char *const *pairs)
+{
+    fputs(name, out);
+    for (size_t i = 0; pairs != NULL && pairs[i] != NULL; i += 2) {
+        fprintf(out, "%s%s=\"", i == 0 ? "{" : ",", pairs[i]);
+        put_escaped(out, pairs[i + 1]);
+        putc('"', out);
+    }
+    fprintf(out, "%s %.17g\n", pairs != NULL ? "}" : "", value);
+}
+
+#define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* ---- series: one function a row of SERIES ---- */
+
+static const struct {
+    int64_t us;
+    const char *le;
+} latency_bounds[] = {
+    {50, "0.00005"}, {100, "0.0001"}, {250, "0.00025"}, {500, "0.0005"},  {1000, "0.001"}, {2500, "0.0025"},
+    {5000, "0.005"}, {10000, "0.01"}, {25000, "0.025"}, {50000, "0.05"},  {100000, "0.1"}, {250000, "0.25"},
+    {500000, "0.5"}, {1000000, "1"},  {2500000, "2.5"}, {10000000, "10"},
+};
+
+static void latency_histogram(FILE *out, const char *name, const struct overview *o)
+{
+    for (size_t i = 0; i < sizeof latency_bounds / sizeof latency_bounds[0]; i++)
+        fprintf(out, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", name, latency_bounds[i].le,
+                hist_count_le(&o->latency, latency_bounds[i].us));
+    fprintf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, o->latency.count);
+    fprintf(out, "%s_sum %.17g\n", name, (double)o->latency.sum / 1e6);
+    fprintf(out, "%s_count %" PRIu64 "\n", name, o->latency.count);
+}
+
+static void persist_errors(FILE *out, const char *name, unsigned id, const char *policy)
+{
+    for (int r = 0; r < PERSIST_REASONS; r++)
+        put(out, name, (double)STATS_SUM(policies[id].persist_errors[r]),
+            PAIRS("policy", policy, "store", "redis", "reason", persist_reason_name((enum persist_reason)r)));
+}
+
+/* The count is the sum of the buckets just read: a loop may have counted in a bucket, but not yet in
+ * msg_count. */
+static void msg_count_before(FILE *out, const char *name, unsigned id, const char *policy)
+{
+    uint64_t sum = STATS_SUM(policies[id].msg_sum), seen = 0;
+    char full[64], le[24];
+
+    snprintf(full, sizeof full, "%s_bucket", name);
+    for (int i = 0; i < STATS_MSG_BUCKETS; i++) {
+        seen += STATS_SUM(policies[id].msg_buckets[i]);
+        if (i < STATS_MSG_BUCKETS - 1)
+            snprintf(le, sizeof le, "%" PRId64, stats_msg_bounds[i]);
+        else
+            snprintf(le, sizeof le, "+Inf");
+        put(out, full, (double)seen, PAIRS("policy", policy, "le", le));
+    }
+    snprintf(full, sizeof full, "%s_sum", name);
+    put(out, full, (double)sum, PAIRS("policy", policy));
+    snprintf(full, sizeof full, "%s_count", name);
+    put(out, full, (double)seen, PAIRS("policy", policy));
+}
+
+static void context_retrievals(FILE *out, const char *name, unsigned id, const char *policy)
+{
+    put(out, name, (double)STATS_SUM(policies[id].reads_hit), PAIRS("policy", policy, "result", "hit"));
+    put(out, name, (double)STATS_SUM(policies[id].reads_miss), PAIRS("policy", policy, "result", "miss"));
+    put(out, name, (double)STATS_SUM(policies[id].reads_error), PAIRS("policy", policy, "result", "error"));
+}
+
+static void json_untouched(FILE *out, const char *name, unsigned id, const char *policy)
+{
+    put(out, name, (double)STATS_SUM(policies[id].json_not_array),
+        PAIRS("policy", policy, "why", "not_array"));
+    put(out, name, (double)STATS_SUM(policies[id].json_invalid), PAIRS("policy", policy, "why", "invalid"));
+}
+
+static void acting_primary(FILE *out, const char *name, const struct overview *o)
+{
+    static const char *const stores[] = {"redis", "mongo"};
+
+    for (size_t i = 0; i < o->settings->policy_count; i++)
+        for (size_t s = 0; s < sizeof stores / sizeof stores[0]; s++) {
+            const struct policy_conf *p = &o->settings->policies[i];
+            bool acts = strcmp(overview_acting(o, p), stores[s]) == 0;
+            put(out, name, acts, PAIRS("policy", p->name, "store", stores[s]));
+        }
+}
+
+static void dual_write(FILE *out, const char *name, const struct overview *o)
+{
+    for (size_t i = 0; i < o->settings->policy_count; i++) {
+        const struct policy_conf *p = &o->settings->policies[i];
+        put(out, name, overview_dual_write(o, p), PAIRS("policy", p->name));
+    }
+}
+
+static void build_info(FILE *out, const char *name, const struct overview *o)
+{
+    char hiredis[24];
+
+    snprintf(hiredis, sizeof hiredis, "%d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
+    put(out, name, 1,
+        PAIRS("version", CONVPROXY_VERSION, "libuv", uv_version_string(), "hiredis", hiredis, "cjson",
+              cJSON_Version(), "microhttpd", MHD_get_version(), "compiler", __VERSION__));
+}
+
+/* ---- the table ---- */
+
+/* A function for each row whose sample is an expression. */
+#define VALUE(name, type, help, expression)                                                                  \
+    static double value_##name(const struct overview *o)                                                     \
+    {                                                                                                        \
+        return expression;                                                                                   \
+    }
+#define COUNTED(name, type, help, expression)                                                                \
+    static double value_##name(unsigned id)                                                                  \
+    {                                                                                                        \
+        return expression;                                                                                   \
+    }
+#define POLICY  COUNTED
+#define COMMAND COUNTED
+#define SERIES(...)
+#define POLICY_SERIES(...)
+#include "proxy/metrics.def"
+#undef VALUE
+#undef POLICY
+#undef COMMAND
+#undef SERIES
+#undef POLICY_SERIES
+
+struct row {
+    const char *name, *type, *labels, *help;
+    /* How its samples are made: one of these is set. */
+    double (*value)(const struct overview *o);
+    double (*policy)(unsigned id);
+    double (*command)(unsigned id);
+    void (*series)(FILE *out, const char *name, const struct overview *o);
+    void (*policy_series)(FILE *out, const char *name, unsigned id, const char *policy);
+};
+
+#define ROW(name, type, labels, help, how) {#name, #type, labels, help, how},
+static const struct row rows[] = {
+#define VALUE(name, type, help, expression)        ROW(name, type, "", help, .value = value_##name)
+#define POLICY(name, type, help, expression)       ROW(name, type, "policy", help, .policy = value_##name)
+#define COMMAND(name, type, help, expression)      ROW(name, type, "command", help, .command = value_##name)
+#define SERIES(name, type, labels, help, function) ROW(name, type, labels, help, .series = function)
+#define POLICY_SERIES(name, type, labels, help, function)                                                    \
+    ROW(name, type, labels, help, .policy_series = function)
+#include "proxy/metrics.def"
+};
+#define ROWS (sizeof rows / sizeof rows[0])
+
+/* Policies by their number in the statistics: one that is gone from the settings keeps its counters. */
+static void write_policies(FILE *out, const struct row *row)
+{
+    for (unsigned id = 0; id < STATS_POLICIES; id++) {
+        const char *policy = stats_policy_name(id);
+        if (policy != NULL && row->policy != NULL)
+            put(out, row->name, row->policy(id), PAIRS("policy", policy));
+        else if (policy != NULL)
+            row->policy_series(out, row->name, id, policy);
+    }
+}
+
+static const char *command_name(unsigned id)
+{
+    if (id == STATS_UNKNOWN)
+        return "unknown";
+    return id < command_count() ? command_at((uint16_t)id)->name : NULL;
+}
+
+static void write_commands(FILE *out, const struct row *row)
+{
+    for (unsigned id = 0; id < STATS_COMMANDS; id++) {
+        const char *command = command_name(id);
+        if (command != NULL && STATS_SUM(commands[id].calls) > 0)
+            put(out, row->name, row->command(id), PAIRS("command", command));
+    }
+}
+
+static void write_row(FILE *out, const struct row *row, const struct overview *o)
+{
+    fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name, row->type);
+    if (row->value != NULL)
+        put(out, row->name, row->value(o), NULL);
+    else if (row->series != NULL)
+        row->series(out, row->name, o);
+    else if (row->command != NULL)
+        write_commands(out, row);
+    else
+        write_policies(out, row);
+}
+
+void metrics_write(FILE *out, const struct overview *o)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        write_row(out, &rows[i], o);
+}
+
+void metrics_markdown(FILE *out)
+{
+    fputs("# Metrics\n\nWhat `GET /metrics` of the admin server tells, in Prometheus' text format. This page "
+          "is made from "
+          "`proxy/metrics.def`; change that file, then run `make docs`.\n\n"
+          "| name | type | labels | what it is |\n|---|---|---|---|\n",
+          out);
+    for (size_t i = 0; i < ROWS; i++) {
+        fprintf(out, "| `%s` | %s | ", rows[i].name, rows[i].type);
+        if (rows[i].labels[0] != '\0')
+            fprintf(out, "`%s`", rows[i].labels);
+        fprintf(out, " | %s |\n", rows[i].help);
+    }
+}

@@ -1,0 +1,37 @@
+/* proxy/overview — one look at the whole process: what metrics, INFO and the admin documents are written
+ * from. Owns:       a reference to the settings, copies of everything else. Invariants: all numbers of one
+ * overview are of about the same moment; none is NaN. Threads:    any.          Used by: proxy/metrics,
+ * proxy/info, proxy/state. */
+#ifndef PROXY_OVERVIEW_H
+#define PROXY_OVERVIEW_H
+
+#include "proxy/server.h"
+#include "proxy/stats.h"
+
+struct overview {
+    const struct server *server;
+    const struct settings *settings;
+    struct probe_report redis;
+    double p50_ms, p95_ms, p99_ms; /* of the last 60 s; of the probe's PINGs when clients sent nothing */
+    bool latency_of_probe;         /* it is of the PINGs */
+    struct hist_sum latency;       /* of clients' commands since the start, µs */
+    int64_t now_us;                /* clock_wall_us */
+    double uptime_s;
+    bool draining;
+    double resident_bytes, cpu_s, open_fds, max_fds;
+};
+
+void overview_take(struct overview *o, const struct server *server);
+void overview_done(struct overview *o);
+
+/* NULL when managed keys are served; otherwise why not. Only Redis holds them as yet. */
+const char *overview_trouble(const struct overview *o);
+/* "redis" or "mongo": the store that answers for the policy now. */
+const char *overview_acting(const struct overview *o, const struct policy_conf *policy);
+/* Whether writes of the policy are copied to the other store now, whatever the setting says. */
+bool overview_dual_write(const struct overview *o, const struct policy_conf *policy);
+uint64_t overview_clients(void);
+/* Sums over all reasons and policies. */
+uint64_t overview_persist_errors(void);
+
+#endif

@@ -1,0 +1,271 @@
+#include "proxy/transaction.h"
+
+#include "base/limits.h"
+#include "proxy/dispatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct transaction {
+    bool spoiled;
+    bool slow;           /* a queued command belongs on the slow deadline */
+    size_t count;
+    struct chain queued; /* the requests, as RESP */
+};
+
+bool transaction_is_open(const struct session *s)
+{
+    return s->txn != NULL;
+}
+
+static void answer_error(struct session *s, const char *line)
+{
+    build_error(slot_answer(s), line);
+    slot_answered(s);
+}
+
+static void answer_ok(struct session *s)
+{
+    build_status(slot_answer(s), "OK");
+    slot_answered(s);
+}
+
+/* ---- the pinned connection ---- */
+
+static bool pinned_lost(const struct session *s)
+{
+    return upstream_state(s->pinned) != UP_READY || upstream_generation(s->pinned) != s->pinned_generation;
+}
+
+/* Lends it to the next one; its keys are no longer watched then. */
+static void unpin(struct session *s, bool send_unwatch)
+{
+    struct loop *l = s->loop;
+    if (s->pinned == NULL)
+        return;
+    if (send_unwatch && upstream_state(s->pinned) == UP_READY) {
+        build_command(upstream_out(s->pinned), "UNWATCH", NULL);
+        slot_send_unheard(l, s->pinned);
+    }
+    pool_return(&l->pool, s->pinned);
+    s->pinned = NULL;
+    atomic_store_explicit(&l->stats->upstream_pinned, pool_lent(&l->pool), memory_order_relaxed);
+}
+
+static bool pin(struct session *s)
+{
+    struct loop *l = s->loop;
+    s->pinned = pool_borrow(&l->pool, s->db, s->resp);
+    if (s->pinned == NULL) {
+        answer_error(s, "ERR too many clients use WATCH at once (setting redis.pinned_max)");
+        return false;
+    }
+    s->pinned_generation = 0; /* known when the connection has answered WATCH: see watch_finish */
+    atomic_store_explicit(&l->stats->upstream_pinned, pool_lent(&l->pool), memory_order_relaxed);
+    return true;
+}
+
+/* WATCH was answered: from here on it is this very connection that must live until EXEC. */
+static void watch_finish(struct slot *slot)
+{
+    struct session *s = slot->session;
+    if (s != NULL && s->pinned != NULL && s->pinned_generation == 0 && !slot->failed)
+        s->pinned_generation = upstream_generation(s->pinned);
+}
+
+/* ---- the five commands ---- */
+
+static void drop_queue(struct session *s)
+{
+    if (s->txn == NULL)
+        return;
+    chain_clear(&s->txn->queued);
+    free(s->txn);
+    s->txn = NULL;
+}
+
+void transaction_drop(struct session *s)
+{
+    drop_queue(s);
+    unpin(s, true);
+}
+
+static bool do_multi(struct session *s, const struct job *job)
+{
+    if (s->txn != NULL) {
+        answer_error(s, "ERR MULTI calls can not be nested");
+        return true;
+    }
+    s->txn = calloc(1, sizeof *s->txn);
+    if (s->txn == NULL)
+        abort();
+    chain_init(&s->txn->queued, &s->loop->turn.chunks);
+    answer_ok(s);
+    return true;
+}
+
+static bool do_discard(struct session *s, const struct job *job)
+{
+    if (s->txn == NULL) {
+        answer_error(s, "ERR DISCARD without MULTI");
+        return true;
+    }
+    transaction_drop(s);
+    answer_ok(s);
+    return true;
+}
+
+static bool do_watch(struct session *s, const struct job *job)
+{
+    if (s->txn != NULL) {
+        answer_error(s, "ERR WATCH inside MULTI is not allowed");
+        return true;
+    }
+    bool fresh = s->pinned == NULL;
+    if (fresh && s->in_flight > 0) {
+        s->pauses |= PAUSE_ORDER;
+        return false;
+    }
+    if (fresh && !pin(s))
+        return true;
+    if (!dispatch_may_send(s, s->pinned, job)) {
+        if (fresh)
+            unpin(s, false);
+        return s->pauses == 0;
+    }
+    struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
+    slot->finish = watch_finish;
+    managed_put_raw(upstream_out(s->pinned), job);
+    slot_send(slot, s->pinned, 1, false);
+    return true;
+}
+
+static bool do_unwatch(struct session *s, const struct job *job)
+{
+    if (s->txn != NULL) {
+        transaction_queue(s, job);
+        return true;
+    }
+    unpin(s, true);
+    answer_ok(s);
+    return true;
+}
+
+/* Plans the queued requests anew, one by one, and sends them as one block. */
+static void send_all(struct session *s, struct upstream *u, const struct job *exec)
+{
+    struct loop *l = s->loop;
+    struct transaction *txn = s->txn;
+    struct slice all = chain_flat(&txn->queued);
+    struct slot *slot = slot_new(s, SLOT_BLOCK, exec->cmd, exec->argv, exec->argc);
+    struct block *b = block_new(u, loop_redis_now_ms(l));
+    struct chain *out = upstream_out(u);
+    size_t at = 0;
+
+    slot->block = b;
+    slot->finish = block_finish_all;
+    build_command(out, "MULTI", NULL);
+    while (at < all.len) {
+        struct request_progress progress = {0};
+        struct request r;
+        request_init(&r);
+        if (request_parse(&r, &progress, all.p + at, all.len - at, SIZE_MAX / 2) != REQUEST_DONE)
+            abort(); /* it was parsed before it was queued */
+        struct job job = {.argv = r.argv, .argc = r.argc, .raw = {all.p + at, r.used}};
+        job.cmd = dispatch_row(&job);
+        block_add(b, l, managed_plan(l, &job, s->resp, true), job.raw, out);
+        at += r.used;
+        request_done(&r);
+    }
+    build_command(out, "EXEC", NULL);
+    slot_send(slot, u, (uint32_t)block_commands(b) + 2, txn->slow);
+}
+
+/* Answers that need no Redis. True: it was one. */
+static bool exec_here(struct session *s)
+{
+    if (s->txn == NULL) {
+        answer_error(s, "ERR EXEC without MULTI");
+        return true;
+    }
+    if (s->txn->spoiled) {
+        transaction_drop(s);
+        answer_error(s, "EXECABORT Transaction discarded because of previous errors.");
+        return true;
+    }
+    if (s->pinned != NULL && s->in_flight == 0 && pinned_lost(s)) {
+        transaction_drop(s);
+        build_null_array(slot_answer(s), s->resp);
+        slot_answered(s);
+        return true;
+    }
+    if (s->txn->count == 0 && s->pinned == NULL) {
+        drop_queue(s);
+        build_array(slot_answer(s), 0);
+        slot_answered(s);
+        return true;
+    }
+    return false;
+}
+
+static bool do_exec(struct session *s, const struct job *job)
+{
+    if (s->pinned != NULL && s->in_flight > 0) {
+        s->pauses |= PAUSE_ORDER; /* WATCH must be answered before its connection can be judged */
+        return false;
+    }
+    if (exec_here(s))
+        return true;
+    struct upstream *u = s->pinned;
+    if (u == NULL)
+        u = pool_shared(&s->loop->pool, s->txn->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp);
+    if (!dispatch_may_send(s, u, job)) {
+        if (s->pauses != 0)
+            return false;
+        transaction_drop(s);
+        return true;
+    }
+    send_all(s, u, job);
+    drop_queue(s);
+    unpin(s, false); /* EXEC ends all watches; the next borrower's commands come behind it */
+    return true;
+}
+
+/* ---- queueing ---- */
+
+void transaction_spoil(struct session *s)
+{
+    if (s->txn != NULL)
+        s->txn->spoiled = true;
+}
+
+void transaction_queue(struct session *s, const struct job *job)
+{
+    struct transaction *txn = s->txn;
+
+    if (txn->queued.len + job->raw.len > LIMIT_MULTI_BYTES) {
+        txn->spoiled = true;
+        answer_error(s, "ERR the commands queued in this MULTI are too large for convproxy");
+        return;
+    }
+    managed_put_raw(&txn->queued, job);
+    txn->count++;
+    txn->slow |= job->slow;
+    build_status(slot_answer(s), "QUEUED");
+    slot_answered(s);
+}
+
+static const struct {
+    const char *name;
+    bool (*fn)(struct session *s, const struct job *job);
+} handlers[] = {
+    {"multi", do_multi}, {"exec", do_exec}, {"discard", do_discard}, {"watch", do_watch}, {"unwatch", do_unwatch},
+};
+
+bool transaction_command(struct session *s, const struct job *job)
+{
+    size_t i = 0;
+    while (strcmp(handlers[i].name, job->cmd->name) != 0)
+        i++; /* a test checks that every row of route MULTI has a handler */
+    return handlers[i].fn(s, job);
+}

@@ -1,0 +1,23 @@
+/* proxy/transaction — MULTI, EXEC, DISCARD, WATCH, UNWATCH of one client.
+ *
+ * MULTI … EXEC without WATCH: the commands wait here and go as one block on the shared connection (pitfall 4).
+ * WATCH: the client gets a pinned connection until EXEC, DISCARD or UNWATCH; everything it sends meanwhile goes there.
+ * Owns:       the queued requests; the loan of the pinned connection.
+ * Invariants: when the pinned connection was lost since WATCH, EXEC answers nil: as if a watched key had been touched.
+ * Threads:    [loop] only. */
+#ifndef PROXY_TRANSACTION_H
+#define PROXY_TRANSACTION_H
+
+#include "proxy/managed.h"
+
+/* MULTI, EXEC, DISCARD, WATCH or UNWATCH. False: it must wait; the session is paused. */
+bool transaction_command(struct session *s, const struct job *job);
+/* MULTI is open: job waits for EXEC. */
+bool transaction_is_open(const struct session *s);
+void transaction_queue(struct session *s, const struct job *job);
+/* A command inside MULTI was refused: EXEC will abort. Without MULTI: nothing. */
+void transaction_spoil(struct session *s);
+/* Forgets everything, gives the pinned connection back: RESET, or the client is gone. */
+void transaction_drop(struct session *s);
+
+#endif
