@@ -189,9 +189,13 @@ void sources_take_written(struct sources *sources, const char *text)
 
     if (yaml_parse(sources->path, text, strlen(text), &doc, &err) != ERR_NONE)
         return; /* config/rewrite has read it back already */
-    for (size_t i = 0; i < doc.entry_count; i++)
-        if (assign_find(&sources->live, doc.entries[i].name) != NULL)
-            take_entry(&sources->file, sources->path, &doc.entries[i]);
+    for (size_t i = 0; i < doc.entry_count; i++) {
+        const struct yaml_entry *entry = &doc.entries[i];
+        const struct assign *old = assign_find(&sources->file, entry->name);
+        bool moved = old != NULL && strcmp(old->value, entry->value) == 0;
+        if (moved || assign_find(&sources->live, entry->name) != NULL)
+            take_entry(&sources->file, sources->path, entry);
+    }
     yaml_doc_done(&doc);
 }
 

@@ -53,7 +53,8 @@ MUST_USE enum err sources_read_sets(struct sources *sources, const char *const *
                                     struct config_error *err);
 /* True when the policies of sources, or the rows, have a value of that name. */
 bool sources_has(const struct sources *sources, const char *name);
-/* text is the file now and holds the run-time values: they enter the file's layer, with their lines there. */
+/* text is the file now and holds the run-time values: they enter the file's layer. Values that stand there
+ * already get their new lines. */
 void sources_take_written(struct sources *sources, const char *text);
 void sources_done(struct sources *sources);
 
