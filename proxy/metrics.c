@@ -22,7 +22,16 @@ static void put_escaped(FILE *out, const char *text)
     }
 }
 
-/* One sample: pairs is name, value, name, value, NULL. Whole numbers are written whole, however large. */
+/* Counts are written whole, not as 1.2e+07, so that people can read them. */
+static void put_number(FILE *out, double value)
+{
+    if (value == (double)(int64_t)value)
+        fprintf(out, "%.0f\n", value);
+    else
+        fprintf(out, "%.9g\n", value);
+}
+
+/* One sample: pairs is name, value, name, value, NULL. */
 static void put(FILE *out, const char *name, double value, const char *const *pairs)
 {
     fputs(name, out);
@@ -31,7 +40,8 @@ static void put(FILE *out, const char *name, double value, const char *const *pa
         put_escaped(out, pairs[i + 1]);
         putc('"', out);
     }
-    fprintf(out, "%s %.17g\n", pairs != NULL ? "}" : "", value);
+    fputs(pairs != NULL ? "} " : " ", out);
+    put_number(out, value);
 }
 
 #define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -53,7 +63,8 @@ static void latency_histogram(FILE *out, const char *name, const struct overview
         fprintf(out, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", name, latency_bounds[i].le,
                 hist_count_le(&o->latency, latency_bounds[i].us));
     fprintf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, o->latency.count);
-    fprintf(out, "%s_sum %.17g\n", name, (double)o->latency.sum / 1e6);
+    fprintf(out, "%s_sum ", name);
+    put_number(out, (double)o->latency.sum / 1e6);
     fprintf(out, "%s_count %" PRIu64 "\n", name, o->latency.count);
 }
 

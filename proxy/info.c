@@ -1,0 +1,178 @@
+#include "proxy/info.h"
+
+#include "proxy/overview.h"
+#include "version.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+static void number(FILE *out, const char *name, uint64_t value)
+{
+    fprintf(out, "%s:%" PRIu64 "\r\n", name, value);
+}
+
+/* INFO is read line by line: what others wrote must not end ours. */
+static void text(FILE *out, const char *name, const char *value)
+{
+    fprintf(out, "%s:", name);
+    for (; *value != '\0'; value++)
+        putc(*value == '\r' || *value == '\n' ? ' ' : *value, out);
+    fputs("\r\n", out);
+}
+
+static void server_section(FILE *out, const struct overview *o)
+{
+    struct utsname os = {0};
+    uint64_t uptime = (uint64_t)o->uptime_s;
+
+    uname(&os);
+    text(out, "redis_version", o->redis.version[0] != '\0' ? o->redis.version : "7.0.0");
+    text(out, "redis_mode", o->redis.mode[0] != '\0' ? o->redis.mode : "standalone");
+    fprintf(out, "os:%s %s %s\r\n", os.sysname, os.release, os.machine);
+    number(out, "arch_bits", sizeof(void *) * 8);
+    text(out, "multiplexing_api", "epoll");
+    number(out, "process_id", (uint64_t)getpid());
+    number(out, "server_time_usec", (uint64_t)o->now_us);
+    number(out, "uptime_in_seconds", uptime);
+    number(out, "uptime_in_days", uptime / 86400);
+}
+
+static void clients_section(FILE *out, const struct overview *o)
+{
+    number(out, "connected_clients", overview_clients());
+    number(out, "maxclients", (uint64_t)o->settings->max_clients);
+}
+
+static void memory_section(FILE *out, const struct overview *o)
+{
+    number(out, "used_memory", STATS_SUM(memory));
+    number(out, "used_memory_rss", (uint64_t)o->resident_bytes);
+    number(out, "maxmemory", (uint64_t)o->settings->max_memory);
+}
+
+static void stats_section(FILE *out, const struct overview *o)
+{
+    number(out, "total_connections_received", STATS_SUM(clients_accepted));
+    number(out, "total_commands_processed", STATS_SUM(requests));
+    number(out, "total_net_input_bytes", STATS_SUM(bytes_in));
+    number(out, "total_net_output_bytes", STATS_SUM(bytes_out));
+    number(out, "rejected_connections", STATS_SUM(clients_refused));
+}
+
+/* Which keys there are only Redis knows. */
+static void keyspace_section(FILE *out, const struct overview *o)
+{
+}
+
+static void policy_line(FILE *out, const struct overview *o, const struct policy_conf *p)
+{
+    unsigned id = stats_policy_id(p->name);
+
+    fprintf(out,
+            "policy_%s:match=%s,primary=%s,dual_write=%d,writes=%" PRIu64 ",reads_hit=%" PRIu64
+            ",reads_miss=%" PRIu64 ",reads_error=%" PRIu64 "\r\n",
+            p->name, p->match, overview_acting(o, p), overview_dual_write(o, p),
+            STATS_SUM(policies[id].writes), STATS_SUM(policies[id].reads_hit),
+            STATS_SUM(policies[id].reads_miss), STATS_SUM(policies[id].reads_error));
+}
+
+static void redis_lines(FILE *out, const struct overview *o)
+{
+    number(out, "redis_up", o->redis.up);
+    text(out, "redis_state", o->redis.state);
+    text(out, "redis_error", o->redis.error);
+    fprintf(out, "redis_latency_p50_ms:%.3f\r\nredis_latency_p95_ms:%.3f\r\nredis_latency_p99_ms:%.3f\r\n",
+            o->p50_ms, o->p95_ms, o->p99_ms);
+}
+
+static void convproxy_section(FILE *out, const struct overview *o)
+{
+    const char *trouble = overview_trouble(o);
+
+    text(out, "convproxy_version", CONVPROXY_VERSION);
+    number(out, "convproxy_process_id", (uint64_t)getpid());
+    number(out, "convproxy_uptime_in_seconds", (uint64_t)o->uptime_s);
+    number(out, "convproxy_threads", server_threads(o->server));
+    number(out, "convproxy_draining", o->draining);
+    number(out, "convproxy_healthy", trouble == NULL);
+    number(out, "convproxy_connected_clients", overview_clients());
+    number(out, "convproxy_requests", STATS_SUM(requests));
+    number(out, "convproxy_buffered_bytes", STATS_SUM(memory));
+    number(out, "convproxy_resident_bytes", (uint64_t)o->resident_bytes);
+    redis_lines(out, o);
+    number(out, "upstream_connections", STATS_SUM(upstream_open));
+    number(out, "upstream_timeouts", STATS_SUM(upstream_timeouts));
+    number(out, "upstream_lost", STATS_SUM(upstream_lost));
+    number(out, "history_persist_errors", overview_persist_errors());
+    for (size_t i = 0; i < o->settings->policy_count; i++)
+        policy_line(out, o, &o->settings->policies[i]);
+}
+
+static const struct section {
+    const char *name;
+    void (*write)(FILE *out, const struct overview *o);
+} sections[] = {
+    {"Server", server_section}, {"Clients", clients_section},   {"Memory", memory_section},
+    {"Stats", stats_section},   {"Keyspace", keyspace_section}, {"Convproxy", convproxy_section},
+};
+#define SECTIONS (sizeof sections / sizeof sections[0])
+
+static bool is(struct slice name, const char *word)
+{
+    return strlen(word) == name.len && strncasecmp(word, name.p, name.len) == 0;
+}
+
+static bool wanted(const char *section, const struct slice *names, size_t count)
+{
+    bool any = count == 0;
+
+    for (size_t i = 0; i < count && !any; i++)
+        any = is(names[i], section) || is(names[i], "default") || is(names[i], "all") ||
+              is(names[i], "everything");
+    return any;
+}
+
+/* Sections are parted by an empty line, as in Redis. */
+static void write_sections(FILE *out, const struct overview *o, const struct slice *names, size_t count)
+{
+    bool first = true;
+
+    for (size_t i = 0; i < SECTIONS; i++) {
+        if (!wanted(sections[i].name, names, count))
+            continue;
+        fprintf(out, "%s# %s\r\n", first ? "" : "\r\n", sections[i].name);
+        sections[i].write(out, o);
+        first = false;
+    }
+}
+
+char *info_standalone(const struct server *server, const struct slice *names, size_t count, size_t *ret_len)
+{
+    struct overview o;
+    char *own_text = NULL;
+    FILE *out = open_memstream(&own_text, ret_len);
+
+    if (out == NULL)
+        abort();
+    overview_take(&o, server);
+    write_sections(out, &o, names, count);
+    overview_done(&o);
+    fclose(out);
+    return own_text;
+}
+
+char *info_convproxy(const struct server *server, size_t *ret_len)
+{
+    const struct slice name = {"convproxy", 9};
+    return info_standalone(server, &name, 1, ret_len);
+}
+
+bool info_wants_convproxy(const struct slice *names, size_t count)
+{
+    return wanted("convproxy", names, count);
+}
