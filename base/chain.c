@@ -119,15 +119,35 @@ char *chain_reserve(struct chain *c, size_t n)
     return t->base + t->end;
 }
 
+/* Takes back the chunk that chain_reserve added when nothing was written to it. */
+static void drop_tail(struct chain *c)
+{
+    struct chunk *before = NULL;
+
+    for (struct chunk *k = c->head; k != c->tail; k = k->next)
+        before = k;
+    chunk_return(c->pool, c->tail);
+    c->tail = before;
+    if (before != NULL)
+        before->next = NULL;
+    else
+        c->head = NULL;
+}
+
 void chain_commit(struct chain *c, size_t used)
 {
-    c->tail->end += (uint32_t)used;
+    struct chunk *t = c->tail;
+
+    assert(!t->external && used <= t->cap - t->end);
+    t->end += (uint32_t)used;
     c->len += used;
+    if (t->start == t->end)
+        drop_tail(c);
 }
 
 void chain_append_own(struct chain *c, char *own_p, size_t start, size_t end)
 {
-    assert(end <= UINT32_MAX);
+    assert(start <= end && end <= UINT32_MAX);
     if (start == end) {
         free(own_p);
         return;

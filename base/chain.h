@@ -52,7 +52,8 @@ void chain_clear(struct chain *c);
 
 /* Copies n bytes to the end. */
 void chain_append(struct chain *c, const void *p, size_t n);
-/* n contiguous writable bytes at the end, n <= CHUNK_ROOM; they count once chain_commit says how many were used. */
+/* n contiguous writable bytes at the end, n <= CHUNK_ROOM. The next call on c must be chain_commit, which says how many
+ * were used; 0 is fine. */
 char *chain_reserve(struct chain *c, size_t n);
 void chain_commit(struct chain *c, size_t used);
 /* Appends own_p[start, end) without copying; own_p came from malloc and is freed when it is consumed. end < 4 GiB. */
@@ -71,14 +72,15 @@ struct slice chain_flat(struct chain *c);
 static inline void chain_put(struct chain *c, const void *p, size_t n)
 {
     struct chunk *t = c->tail;
+    if (n == 0)
+        return; /* p may be NULL then */
     if (t != NULL && !t->external && t->cap - t->end >= n) {
         __builtin_memcpy(t->base + t->end, p, n);
         t->end += (uint32_t)n;
         c->len += n;
         return;
     }
-    if (n > 0)
-        chain_append(c, p, n);
+    chain_append(c, p, n);
 }
 
 #endif

@@ -30,18 +30,31 @@ static void put_header(struct chain *c, char type, int64_t value)
     chain_put(c, buf, header(buf, type, value));
 }
 
+/* One line. A CR or LF in the text, which may quote what a client sent, would start a second reply: it becomes a
+ * space, as in Redis. */
+static void put_line(struct chain *c, const char *type, const char *text)
+{
+    chain_put(c, type, 1);
+    while (*text != '\0') {
+        size_t n = strcspn(text, "\r\n");
+        chain_put(c, text, n);
+        text += n;
+        if (*text != '\0') {
+            chain_put(c, " ", 1);
+            text++;
+        }
+    }
+    chain_put(c, "\r\n", 2);
+}
+
 void build_status(struct chain *c, const char *text)
 {
-    chain_put(c, "+", 1);
-    chain_put(c, text, strlen(text));
-    chain_put(c, "\r\n", 2);
+    put_line(c, "+", text);
 }
 
 void build_error(struct chain *c, const char *line)
 {
-    chain_put(c, "-", 1);
-    chain_put(c, line, strlen(line));
-    chain_put(c, "\r\n", 2);
+    put_line(c, "-", line);
 }
 
 void build_err(struct chain *c, enum err e, const char *detail)
@@ -121,13 +134,16 @@ void build_request(struct chain *c, const struct slice *argv, size_t argc)
 
 void build_command(struct chain *c, const char *verb, ...)
 {
-    struct slice argv[16] = {{verb, strlen(verb)}};
     size_t argc = 1;
-    va_list ap;
+    va_list ap, again;
 
     va_start(ap, verb);
-    for (const char *arg; argc < 16 && (arg = va_arg(ap, const char *)) != NULL; argc++)
-        argv[argc] = (struct slice){arg, strlen(arg)};
+    va_copy(again, ap);
+    while (va_arg(ap, const char *) != NULL)
+        argc++;
     va_end(ap);
-    build_request(c, argv, argc);
+    build_array(c, argc);
+    for (const char *arg = verb; arg != NULL; arg = va_arg(again, const char *))
+        build_text(c, arg);
+    va_end(again);
 }

@@ -11,6 +11,7 @@
 /* Client's protocol version. */
 enum resp { RESP2 = 2, RESP3 = 3 };
 
+/* In both, a CR or LF becomes a space. */
 void build_status(struct chain *c, const char *text);             /* +text */
 void build_error(struct chain *c, const char *line);              /* -line; line starts with its prefix ("ERR …") */
 void build_err(struct chain *c, enum err e, const char *detail);  /* the row of base/err.def; detail may be NULL */

@@ -24,12 +24,15 @@ bool frame_number(const char *p, size_t n, int64_t *ret_value)
     return true;
 }
 
-/* The end of the line at p: points at its CR, or NULL when it is not whole. *bad when it never can be. */
-static const char *line_end(const char *p, size_t n, bool *bad)
+bool frame_count(const char *p, size_t n, int64_t *ret_value)
 {
-    const char *lf = memchr(p, '\n', n < LIMIT_REPLY_LINE ? n : LIMIT_REPLY_LINE);
-    *bad = lf == NULL ? n >= LIMIT_REPLY_LINE : (lf == p || lf[-1] != '\r');
-    return *bad || lf == NULL ? NULL : lf - 1;
+    size_t first = n > 0 && p[0] == '-' ? 1 : 0;
+
+    if (n == 1 && p[0] == '0') {
+        *ret_value = 0;
+        return true;
+    }
+    return n > first && p[first] >= '1' && p[first] <= '9' && frame_number(p, n, ret_value);
 }
 
 /* The type byte says how a value goes on after its first line. */
@@ -41,32 +44,64 @@ static const uint8_t shapes[256] = {
     ['*'] = SHAPE_LIST, ['~'] = SHAPE_LIST, ['>'] = SHAPE_LIST, ['%'] = SHAPE_PAIRS, ['|'] = SHAPE_ATTRIBUTE,
 };
 
+/* The end of the line at p: points at its CR, or NULL when it is not whole. *bad when it never can be:
+ * another type byte, or no end within the limit. A status or an error may hold a lone LF (modules write what
+ * they like); every client reads on to CR LF there, and so do we. */
+static const char *line_end(const char *p, size_t n, bool *bad)
+{
+    const char *stop = p + (n < LIMIT_REPLY_LINE ? n : LIMIT_REPLY_LINE);
+    const char *from = p;
+
+    *bad = n > 0 && shapes[(unsigned char)p[0]] == SHAPE_BAD;
+    if (*bad)
+        return NULL;
+    while (from < stop) {
+        const char *lf = memchr(from, '\n', (size_t)(stop - from));
+        if (lf == NULL)
+            break;
+        if (lf > p && lf[-1] == '\r')
+            return lf - 1;
+        if (p[0] != '+' && p[0] != '-') {
+            *bad = true;
+            return NULL;
+        }
+        from = lf + 1;
+    }
+    *bad = n >= LIMIT_REPLY_LINE;
+    return NULL;
+}
+
+/* The number in the header of a bulk or an aggregate. Nulls are -1; an attribute can't be one. */
+static bool header_count(const char *p, const char *end, enum shape shape, int64_t *ret_count)
+{
+    int64_t count;
+
+    if (!frame_count(p + 1, (size_t)(end - p - 1), &count) || count < (shape == SHAPE_ATTRIBUTE ? 0 : -1))
+        return false;
+    if (shape != SHAPE_BULK && count > (int64_t)LIMIT_REPLY_ITEMS)
+        return false;
+    *ret_count = count > 0 && shape >= SHAPE_PAIRS ? 2 * count : count;
+    return true;
+}
+
 /* Takes one header line, p[0] to end (its CR), into the counters. False when it is malformed. */
 static bool take_header(struct frame *f, const char *p, const char *end)
 {
     enum shape shape = shapes[(unsigned char)p[0]];
     int64_t count;
 
-    if (shape == SHAPE_BAD)
-        return false;
     if (shape != SHAPE_ATTRIBUTE)
         f->owed--;
     if (shape == SHAPE_LINE)
         return true;
-    if (!frame_number(p + 1, (size_t)(end - p - 1), &count) || count < -1)
+    if (!header_count(p, end, shape, &count))
         return false;
-    if (count <= 0 && shape != SHAPE_BULK)
-        return true;
     if (shape == SHAPE_BULK) {
-        if (count >= 0) {
-            f->body = (uint64_t)count;
-            f->tail = true;
-        }
+        f->tail = count >= 0;
+        f->body = f->tail ? (uint64_t)count : 0;
         return true;
     }
-    if ((uint64_t)count > LIMIT_REPLY_ITEMS)
-        return false;
-    f->owed += shape == SHAPE_LIST ? (uint64_t)count : 2 * (uint64_t)count;
+    f->owed += count > 0 ? (uint64_t)count : 0;
     return f->owed <= LIMIT_REPLY_ITEMS;
 }
 
@@ -92,6 +127,9 @@ enum frame_status frame_scan(struct frame *f, const char *p, size_t n, size_t *u
     size_t at = 0;
     enum frame_status status = FRAME_MORE;
 
+    *used = 0;
+    if (n == 0)
+        return FRAME_MORE;
     if (f->owed == 0 && !f->tail)
         f->owed = 1;
     for (;;) {
@@ -125,13 +163,13 @@ size_t frame_length(const char *p, size_t n)
 
 size_t frame_aggregate(const char *p, size_t n, int64_t *items)
 {
+    enum shape shape = n > 0 ? shapes[(unsigned char)p[0]] : SHAPE_BAD;
     bool bad;
-    if (n == 0 || shapes[(unsigned char)p[0]] < SHAPE_LIST)
+
+    if (shape < SHAPE_LIST)
         return 0;
     const char *end = line_end(p, n, &bad);
-    if (end == NULL || !frame_number(p + 1, (size_t)(end - p - 1), items) || *items < -1)
+    if (end == NULL || !header_count(p, end, shape, items))
         return 0;
-    if (*items > 0 && shapes[(unsigned char)p[0]] >= SHAPE_PAIRS)
-        *items *= 2;
     return (size_t)(end - p) + 2;
 }

@@ -40,8 +40,8 @@ static void add_arg(struct request *r, const char *p, size_t len)
 /* ---- multi-bulk ---- */
 
 /* Reads "<type><number>\r\n" at p[*at]; moves *at behind it. what: the words of Redis's error. */
-static enum request_status take_count(struct request *r, const char *p, size_t n, size_t *at, const char *what,
-                                      int64_t *ret_count)
+static enum request_status take_count(struct request *r, const char *p, size_t n, size_t *at,
+                                      const char *what, int64_t *ret_count)
 {
     const char *start = p + *at + 1; /* behind the type byte */
     size_t have = n - *at - 1;
@@ -56,7 +56,7 @@ static enum request_status take_count(struct request *r, const char *p, size_t n
     }
     if ((size_t)(cr - p) + 1 >= n)
         return REQUEST_MORE;
-    if (cr[1] != '\n' || !frame_number(start, (size_t)(cr - start), ret_count)) {
+    if (cr[1] != '\n' || !frame_count(start, (size_t)(cr - start), ret_count)) {
         snprintf(text, sizeof text, "invalid %s length", what[0] == 'm' ? "multibulk" : "bulk");
         return bad(r, text);
     }
@@ -64,26 +64,38 @@ static enum request_status take_count(struct request *r, const char *p, size_t n
     return REQUEST_DONE;
 }
 
-/* Takes one "$len\r\nbody\r\n" at p[*at]; keeps the argument when keep is set. */
-static enum request_status take_arg(struct request *r, const char *p, size_t n, size_t *at, size_t max, bool keep)
+/* Like Redis, which writes the byte as it is but for those that would end the error's line. */
+static enum request_status no_dollar(struct request *r, char got)
+{
+    char text[32];
+    bool ends = got == '\r' || got == '\n' || got == '\0';
+
+    snprintf(text, sizeof text, "expected '$', got '%c'", ends ? ' ' : got);
+    return bad(r, text);
+}
+
+/* Takes one "$len\r\nbody\r\n" at p[*at]; keeps the argument when keep is set. Redis skips the two bytes
+ * behind the body whatever they are; we insist on CR LF, because other servers do, and one that closes a
+ * connection for it would make all clients of that connection pay. */
+static enum request_status take_arg(struct request *r, const char *p, size_t n, size_t *at, size_t max,
+                                    bool keep)
 {
     int64_t len;
     size_t pos = *at;
-    char text[32];
 
     if (pos >= n)
         return REQUEST_MORE;
-    if (p[pos] != '$') {
-        snprintf(text, sizeof text, "expected '$', got '%c'", isprint((unsigned char)p[pos]) ? p[pos] : '?');
-        return bad(r, text);
-    }
+    if (p[pos] != '$')
+        return no_dollar(r, p[pos]);
     enum request_status status = take_count(r, p, n, &pos, "bulk", &len);
     if (status != REQUEST_DONE)
         return status;
-    if (len < 0 || (uint64_t)len > max || pos + (uint64_t)len > max + LIMIT_INLINE)
+    if (len < 0 || (uint64_t)len > max || pos > max - (uint64_t)len + LIMIT_INLINE)
         return bad(r, "invalid bulk length");
     if (n - pos < (uint64_t)len + 2)
         return REQUEST_MORE;
+    if (memcmp(p + pos + len, "\r\n", 2) != 0)
+        return bad(r, "invalid bulk length");
     if (keep)
         add_arg(r, p + pos, (size_t)len);
     *at = pos + (size_t)len + 2;
@@ -102,7 +114,8 @@ static enum request_status take_args(struct request *r, struct request_progress 
     return REQUEST_DONE;
 }
 
-static enum request_status start_multibulk(struct request *r, struct request_progress *g, const char *p, size_t n)
+static enum request_status start_multibulk(struct request *r, struct request_progress *g, const char *p,
+                                           size_t n)
 {
     int64_t count;
     size_t at = 0;
@@ -117,8 +130,8 @@ static enum request_status start_multibulk(struct request *r, struct request_pro
     return REQUEST_DONE;
 }
 
-static enum request_status parse_multibulk(struct request *r, struct request_progress *g, const char *p, size_t n,
-                                           size_t max)
+static enum request_status parse_multibulk(struct request *r, struct request_progress *g, const char *p,
+                                           size_t n, size_t max)
 {
     bool fresh = g->at == 0;
     enum request_status status = fresh ? start_multibulk(r, g, p, n) : REQUEST_DONE;
@@ -151,7 +164,7 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* One escape of a double-quoted word at p (behind the backslash); writes its byte, returns the bytes it took. */
+/* One escape inside double quotes, at p (behind the backslash): writes its byte, returns the bytes it took. */
 static size_t take_escape(const char *p, const char *end, char *out)
 {
     static const char from[] = "nrtba", to[] = "\n\r\t\b\a";
@@ -165,8 +178,8 @@ static size_t take_escape(const char *p, const char *end, char *out)
     return 1;
 }
 
-/* A quoted part at p (behind its opening quote) is unescaped to *out. Returns the place behind the closing quote, or
- * NULL when it is missing or glued to the next word. */
+/* A quoted part at p (behind its opening quote) is unescaped to *out. Returns the place behind the closing
+ * quote, or NULL when it is missing or glued to the next word. */
 static const char *take_quoted(const char *p, const char *end, char quote, char **out)
 {
     while (p < end && *p != quote) {
@@ -182,7 +195,24 @@ static const char *take_quoted(const char *p, const char *end, char quote, char 
     return p + 1;
 }
 
-/* Splits a line into words, as redis-cli users expect: "double" with escapes, 'single' with \' only. */
+/* What ends a bare word. As in Redis, vertical tab and form feed don't, though they are skipped before one. */
+static bool ends_word(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* One word at p to *out. Returns the place behind it, or NULL for unbalanced quotes; a closing quote ends it. */
+static const char *take_word(const char *p, const char *end, char **out)
+{
+    while (p < end && !ends_word(*p)) {
+        if (*p == '"' || *p == '\'')
+            return take_quoted(p + 1, end, *p, out);
+        *(*out)++ = *p++;
+    }
+    return p;
+}
+
+/* Splits a line into words: "double" quoted with escapes, 'single' with \' only. */
 static bool split_line(struct request *r, const char *p, const char *end)
 {
     char *out = r->scratch;
@@ -192,26 +222,24 @@ static bool split_line(struct request *r, const char *p, const char *end)
         if (p == end)
             return true;
         char *word = out;
-        while (p != NULL && p < end && !isspace((unsigned char)*p)) {
-            if (*p == '"' || *p == '\'')
-                p = take_quoted(p + 1, end, *p, &out);
-            else
-                *out++ = *p++;
-        }
+        p = take_word(p, end, &out);
         if (p == NULL)
             return false;
         add_arg(r, word, (size_t)(out - word));
     }
 }
 
-static enum request_status parse_inline(struct request *r, const char *p, size_t n)
+static enum request_status parse_inline(struct request *r, struct request_progress *g, const char *p,
+                                        size_t n)
 {
-    const char *lf = memchr(p, '\n', n);
-    if (lf == NULL)
+    size_t seen = n <= LIMIT_INLINE ? n : LIMIT_INLINE + 1;
+    const char *lf = memchr(p + g->at, '\n', seen - g->at);
+    if (lf == NULL) {
+        g->at = seen;
         return n > LIMIT_INLINE ? bad(r, "too big inline request") : REQUEST_MORE;
+    }
+    *g = (struct request_progress){0};
     size_t len = (size_t)(lf - p);
-    if (len > LIMIT_INLINE)
-        return bad(r, "too big inline request");
     if (r->scratch_cap < len + 1) {
         free(r->scratch);
         r->scratch_cap = LIMIT_INLINE + 1;
@@ -226,12 +254,12 @@ static enum request_status parse_inline(struct request *r, const char *p, size_t
     return REQUEST_DONE;
 }
 
-enum request_status request_parse(struct request *r, struct request_progress *progress, const char *p, size_t n,
-                                  size_t max_bytes)
+enum request_status request_parse(struct request *r, struct request_progress *progress, const char *p,
+                                  size_t n, size_t max_bytes)
 {
     r->argc = 0;
     r->was_inline = false;
     if (n == 0)
         return REQUEST_MORE;
-    return p[0] == '*' ? parse_multibulk(r, progress, p, n, max_bytes) : parse_inline(r, p, n);
+    return p[0] == '*' ? parse_multibulk(r, progress, p, n, max_bytes) : parse_inline(r, progress, p, n);
 }
