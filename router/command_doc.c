@@ -49,10 +49,9 @@ static const char intro[] =
     "# Commands\n\n"
     "Generated from `router/commands.def`; do not edit.\n\n"
     "- **Arity** counts the command's name (and its subcommand's); `2+` means at least 2.\n"
-    "- **Keys** are argument numbers, the name being 0: `1` one key; `1…-1` from 1 to the last argument; "
-    "`/2` "
-    "every second one; `[2] keys` as many as argument 2 says; a star marks keys that the command may "
-    "change.\n"
+    "- **Keys** are argument numbers, the name being 0; `[2] keys` means as many as argument 2 says. A star "
+    "marks "
+    "keys that the command may change.\n"
     "- **Answered by**: keys of no policy; managed keys are answered by the store that their policy's "
     "placement "
     "names. *May wait*: refused outside MULTI.\n"
@@ -68,18 +67,19 @@ static void print_name(FILE *out, const char *name)
 
 static void print_range(FILE *out, const struct keyspec *spec)
 {
-    if (spec->begin == BEGIN_KEYWORD)
+    bool keyword = spec->begin == BEGIN_KEYWORD;
+    if (keyword)
         fprintf(out, "after %s", spec->keyword);
     else
         fprintf(out, "%d", spec->index);
     if (spec->a > 0)
-        fprintf(out, "…%d", spec->index + spec->a);
-    else if (spec->a < 0 && spec->c > 1)
-        fprintf(out, ", the first 1/%d", spec->c);
-    else if (spec->a < 0)
-        fprintf(out, "…%d", spec->a);
+        fprintf(out, " to %d", spec->index + spec->a);
+    else if (spec->c > 1)
+        fprintf(out, " the first 1/%d", spec->c);
+    else if (spec->a < 0 && !keyword)
+        fputs(spec->a == -1 ? " to last" : " to last but one", out);
     if (spec->b > 1)
-        fprintf(out, "/%d", spec->b);
+        fprintf(out, ", every %dnd", spec->b);
 }
 
 static void print_spec(FILE *out, const struct keyspec *spec)

@@ -67,7 +67,9 @@ static bool glob(const char *star, const char *p, const char *end)
 
 static bool pattern_matches(const struct pattern *pat, struct slice key)
 {
-    if (key.len < pat->prefix_len || memcmp(key.p, pat->prefix, pat->prefix_len) != 0)
+    if (key.len < pat->prefix_len)
+        return false;
+    if (pat->prefix_len > 0 && memcmp(key.p, pat->prefix, pat->prefix_len) != 0)
         return false;
     switch (pat->kind) {
     case PATTERN_EXACT:
