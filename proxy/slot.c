@@ -171,6 +171,19 @@ static void over(struct slot *slot)
         advance(s);
 }
 
+struct slot *slot_defer(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc)
+{
+    struct slot *slot = slot_new(s, SLOT_COLLECT, cmd, argv, argc);
+    slot->up.queued_us = s->loop->turn.now_us;
+    s->in_flight++;
+    return slot;
+}
+
+void slot_complete(struct slot *own_slot)
+{
+    over(own_slot);
+}
+
 static void raw_reply(struct slot *slot, const char *p, size_t n)
 {
     struct session *s = slot->session;

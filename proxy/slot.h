@@ -62,6 +62,11 @@ void slot_send(struct slot *slot, struct upstream *u, uint32_t replies, bool slo
 /* A request of the proxy's own whose reply nobody gets (UNWATCH, undo). */
 void slot_send_unheard(struct loop *l, struct upstream *u);
 
+/* A reply that other threads will make: the slot counts as in flight until slot_complete, which the caller owes it also
+ * when slot->session is gone. Fill slot->reply first. */
+struct slot *slot_defer(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc);
+void slot_complete(struct slot *own_slot);
+
 /* The client is gone: its slots lose their session; those that are in no upstream's queue are freed. */
 void slot_abandon_all(struct session *s);
 

@@ -1,0 +1,147 @@
+#include "proxy/clients.h"
+
+#include "proxy/internal.h"
+#include "proxy/server.h"
+#include "proxy/transaction.h"
+#include "resp/frame.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+size_t client_line(const struct session *s, char *buf, size_t cap)
+{
+    int64_t now = s->loop->turn.now_us;
+    int n = snprintf(buf, cap,
+                     "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRId64 " idle=%" PRId64
+                     " flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=0"
+                     " rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d"
+                     " lib-name=%s lib-ver=%s\n",
+                     s->id, s->addr, s->laddr, s->stream.fd, s->name != NULL ? s->name : "",
+                     (now - s->born_us) / 1000000, (now - s->last_us) / 1000000,
+                     transaction_is_open(s) ? "x" : (s->no_evict ? "e" : "N"), s->db,
+                     transaction_is_open(s) ? 0 : -1, s->in_len, s->in_cap - s->in_len, s->stream.out.len,
+                     s->stream.out.len, sizeof *s + s->in_cap + s->stream.out.len, s->last_command, (int)s->resp,
+                     s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
+    return n < 0 ? 0 : ((size_t)n < cap ? (size_t)n : cap - 1);
+}
+
+/* ---- gathering from all loops ---- */
+
+struct gather {
+    struct loop *asker;
+    struct slot *slot;
+    enum resp resp;
+    unsigned next; /* the loop to ask next */
+    char *text;
+    size_t len, cap;
+    int64_t *ids; /* wanted; none: all */
+    size_t nids;
+    bool nobody; /* a type that the proxy has none of */
+};
+
+static bool wanted(const struct gather *g, const struct session *s)
+{
+    if (g->nobody)
+        return false;
+    for (size_t i = 0; i < g->nids; i++)
+        if (g->ids[i] == (int64_t)s->id)
+            return true;
+    return g->nids == 0;
+}
+
+static void add_clients(struct loop *l, struct gather *g)
+{
+    for (const struct session *s = l->sessions; s != NULL; s = s->next) {
+        if (!wanted(g, s))
+            continue;
+        if (g->cap - g->len < CLIENT_LINE) {
+            g->cap = g->cap == 0 ? 8 * CLIENT_LINE : 2 * g->cap;
+            g->text = realloc(g->text, g->cap);
+            if (g->text == NULL)
+                abort();
+        }
+        g->len += client_line(s, g->text + g->len, CLIENT_LINE);
+    }
+}
+
+static void answer(struct loop *l, void *arg)
+{
+    struct gather *g = arg;
+    build_verbatim(&g->slot->reply, g->resp, g->len > 0 ? g->text : "", g->len);
+    slot_complete(g->slot);
+    free(g->text);
+    free(g->ids);
+    free(g);
+}
+
+/* Runs on one loop after the other, the asker's last. */
+static void visit(struct loop *l, void *arg)
+{
+    struct gather *g = arg;
+    add_clients(l, g);
+    if (l == g->asker) {
+        answer(l, g);
+        return;
+    }
+    if (server_loop(l->server, g->next) == g->asker)
+        g->next++;
+    struct loop *next = server_loop(l->server, g->next++);
+    loop_post(next != NULL ? next : g->asker, visit, g);
+}
+
+static void start(struct session *s, const struct job *job, struct gather *own_g)
+{
+    struct loop *l = s->loop;
+    own_g->asker = l;
+    own_g->resp = s->resp;
+    own_g->slot = slot_defer(s, job->cmd, job->argv, job->argc);
+    if (server_loop(l->server, 0) == l)
+        own_g->next = 1;
+    struct loop *first = server_loop(l->server, own_g->next++);
+    loop_post(first != NULL ? first : l, visit, own_g);
+}
+
+static const char *read_ids(const struct job *job, struct gather *g)
+{
+    g->ids = calloc(job->argc, sizeof *g->ids);
+    if (g->ids == NULL)
+        abort();
+    for (size_t i = 3; i < job->argc; i++)
+        if (!frame_number(job->argv[i].p, job->argv[i].len, &g->ids[g->nids++]) || g->ids[g->nids - 1] < 1)
+            return "ERR Invalid client ID";
+    return NULL;
+}
+
+static const char *read_options(const struct job *job, struct gather *g)
+{
+    static const char *const types[] = {"normal", "master", "replica", "slave", "pubsub"};
+
+    if (job->argc == 2)
+        return NULL;
+    if (job->argc > 3 && local_is(job->argv[2], "ID"))
+        return read_ids(job, g);
+    if (job->argc != 4 || !local_is(job->argv[2], "TYPE"))
+        return "ERR syntax error";
+    g->nobody = !local_is(job->argv[3], "normal");
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (local_is(job->argv[3], types[i]))
+            return NULL;
+    return "ERR Unknown client type";
+}
+
+bool clients_list(struct session *s, const struct job *job)
+{
+    struct gather *g = calloc(1, sizeof *g);
+    if (g == NULL)
+        abort();
+    const char *error = read_options(job, g);
+    if (error == NULL) {
+        start(s, job, g);
+        return true;
+    }
+    free(g->ids);
+    free(g);
+    return local_error(s, error);
+}

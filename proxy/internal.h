@@ -1,0 +1,21 @@
+/* proxy/internal — what the handlers of local commands share. */
+#ifndef PROXY_INTERNAL_H
+#define PROXY_INTERNAL_H
+
+#include "proxy/managed.h"
+
+/* Each answers the command; false: it must wait, and will be called again. */
+bool local_client(struct session *s, const struct job *job);
+bool local_config(struct session *s, const struct job *job);
+bool local_info(struct session *s, const struct job *job);
+bool local_slowlog(struct session *s, const struct job *job);
+bool local_commands(struct session *s, const struct job *job);
+
+bool local_ok(struct session *s);
+bool local_error(struct session *s, const char *line); /* always true: it is answered */
+bool local_set_name(struct session *s, struct slice name); /* false: it has characters that a name must not have */
+bool local_is(struct slice arg, const char *word);     /* any case */
+/* "ERR unknown subcommand or wrong number of arguments for …" as Redis words it. */
+bool local_unknown_sub(struct session *s, const struct job *job);
+
+#endif

@@ -1,0 +1,264 @@
+#include "proxy/local.h"
+
+#include "proxy/dispatch.h"
+#include "proxy/internal.h"
+#include "proxy/server.h"
+#include "proxy/transaction.h"
+#include "resp/frame.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+bool local_is(struct slice arg, const char *word)
+{
+    return arg.len == strlen(word) && strncasecmp(arg.p, word, arg.len) == 0;
+}
+
+bool local_ok(struct session *s)
+{
+    build_status(slot_answer(s), "OK");
+    slot_answered(s);
+    return true;
+}
+
+bool local_error(struct session *s, const char *line)
+{
+    transaction_spoil(s);
+    build_error(slot_answer(s), line);
+    slot_answered(s);
+    return true;
+}
+
+bool local_unknown_sub(struct session *s, const struct job *job)
+{
+    char line[192], upper[32];
+    size_t n = job->argv[0].len < sizeof upper - 1 ? job->argv[0].len : sizeof upper - 1;
+
+    for (size_t i = 0; i < n; i++) {
+        char c = job->argv[0].p[i];
+        upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
+    }
+    upper[n] = '\0';
+    snprintf(line, sizeof line, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+             (int)(job->argv[1].len < 100 ? job->argv[1].len : 100), job->argv[1].p, upper);
+    for (char *p = line; *p != '\0'; p++)
+        if (*p == '\r' || *p == '\n')
+            *p = ' ';
+    return local_error(s, line);
+}
+
+/* ---- PING, ECHO, QUIT, RESET, SELECT, AUTH ---- */
+
+static bool do_ping(struct session *s, const struct job *job)
+{
+    if (job->argc > 2)
+        return local_error(s, "ERR wrong number of arguments for 'ping' command");
+    if (job->argc == 2)
+        build_bulk(slot_answer(s), job->argv[1].p, job->argv[1].len);
+    else
+        build_status(slot_answer(s), "PONG");
+    slot_answered(s);
+    return true;
+}
+
+static bool do_echo(struct session *s, const struct job *job)
+{
+    build_bulk(slot_answer(s), job->argv[1].p, job->argv[1].len);
+    slot_answered(s);
+    return true;
+}
+
+static bool do_quit(struct session *s, const struct job *job)
+{
+    local_ok(s);
+    session_end(s);
+    return true;
+}
+
+static bool do_reset(struct session *s, const struct job *job)
+{
+    transaction_drop(s);
+    s->db = 0;
+    s->resp = RESP2;
+    free(s->name);
+    s->name = NULL;
+    build_status(slot_answer(s), "RESET");
+    slot_answered(s);
+    return true;
+}
+
+static bool do_select(struct session *s, const struct job *job)
+{
+    struct probe_report report;
+    int64_t db;
+
+    if (!frame_number(job->argv[1].p, job->argv[1].len, &db) || db < INT32_MIN || db > INT32_MAX)
+        return local_error(s, "ERR value is not an integer or out of range");
+    server_redis(s->loop->server, &report);
+    if (db < 0 || db >= report.databases)
+        return local_error(s, "ERR DB index is out of range");
+    if (s->pinned != NULL && db != s->db)
+        return local_error(s, "ERR SELECT between WATCH and EXEC is not supported by convproxy yet");
+    s->db = (int)db;
+    return local_ok(s);
+}
+
+/* The proxy has no users yet (step 4); Redis without a password answers the same. */
+static const char *check_auth(size_t args, struct slice user)
+{
+    if (args == 1)
+        return "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+               "configuration is correct?";
+    return local_is(user, "default") ? NULL : "WRONGPASS invalid username-password pair or user is disabled.";
+}
+
+static bool do_auth(struct session *s, const struct job *job)
+{
+    if (job->argc > 3)
+        return local_error(s, "ERR syntax error");
+    const char *error = check_auth(job->argc - 1, job->argv[1]);
+    return error != NULL ? local_error(s, error) : local_ok(s);
+}
+
+/* ---- HELLO ---- */
+
+struct hello {
+    int64_t version;
+    struct slice name;
+    bool named;
+    const char *error;
+};
+
+static void read_hello(const struct job *job, struct hello *h)
+{
+    if (job->argc > 1 && !frame_number(job->argv[1].p, job->argv[1].len, &h->version)) {
+        h->error = "ERR Protocol version is not an integer or out of range";
+        return;
+    }
+    if (h->version < 2 || h->version > 3) {
+        h->error = "NOPROTO unsupported protocol version";
+        return;
+    }
+    for (size_t i = 2; i < job->argc && h->error == NULL; i++) {
+        size_t more = job->argc - 1 - i;
+        if (local_is(job->argv[i], "AUTH") && more >= 2) {
+            h->error = check_auth(2, job->argv[i + 1]);
+            i += 2;
+        } else if (local_is(job->argv[i], "SETNAME") && more >= 1) {
+            h->name = job->argv[++i];
+            h->named = true;
+        } else {
+            h->error = "ERR Syntax error in HELLO";
+        }
+    }
+}
+
+static void tell_hello(struct session *s)
+{
+    struct probe_report report;
+    struct chain *out = slot_answer(s);
+
+    server_redis(s->loop->server, &report);
+    build_map(out, s->resp, 7);
+    build_text(out, "server");
+    build_text(out, "redis");
+    build_text(out, "version");
+    build_text(out, report.version[0] != '\0' ? report.version : "7.0.0");
+    build_text(out, "proto");
+    build_int(out, (int)s->resp);
+    build_text(out, "id");
+    build_int(out, (int64_t)s->id);
+    build_text(out, "mode");
+    build_text(out, "standalone");
+    build_text(out, "role");
+    build_text(out, "master");
+    build_text(out, "modules");
+    build_array(out, 0);
+    slot_answered(s);
+}
+
+static bool valid_name(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.p[i] < '!' || name.p[i] > '~')
+            return false;
+    return true;
+}
+
+bool local_set_name(struct session *s, struct slice name)
+{
+    if (!valid_name(name))
+        return false;
+    free(s->name);
+    s->name = name.len > 0 ? strndup(name.p, name.len) : NULL;
+    return true;
+}
+
+static bool do_hello(struct session *s, const struct job *job)
+{
+    struct hello h = {.version = (int64_t)s->resp};
+
+    read_hello(job, &h);
+    if (h.error != NULL)
+        return local_error(s, h.error);
+    if (s->pinned != NULL && h.version != (int64_t)s->resp)
+        return local_error(s, "ERR HELLO between WATCH and EXEC is not supported by convproxy yet");
+    if (h.named && !local_set_name(s, h.name))
+        return local_error(s, "ERR Client names cannot contain spaces, newlines or special characters.");
+    s->resp = h.version == 3 ? RESP3 : RESP2;
+    tell_hello(s);
+    return true;
+}
+
+/* ---- the table ---- */
+
+static const struct {
+    const char *name; /* a row of route LOCAL, without its subcommand */
+    bool (*fn)(struct session *s, const struct job *job);
+    bool queued; /* inside MULTI it waits for EXEC and is Redis's to answer; otherwise it is refused there */
+    bool at_once; /* inside MULTI it runs at once, as in Redis */
+} handlers[] = {
+    {"auth", do_auth, false, false},
+    {"client", local_client, false, false},
+    {"command", local_commands, true, false},
+    {"config", local_config, true, false},
+    {"echo", do_echo, true, false},
+    {"hello", do_hello, false, false},
+    {"info", local_info, true, false},
+    {"ping", do_ping, true, false},
+    {"quit", do_quit, false, true},
+    {"reset", do_reset, false, true},
+    {"select", do_select, false, false},
+    {"slowlog", local_slowlog, true, false},
+};
+
+/* Rows are found by the name before any '|'; a test checks that every row of route LOCAL has one. */
+static size_t find(const struct command *cmd)
+{
+    size_t len = strcspn(cmd->name, "|"), i = 0;
+    while (strncmp(handlers[i].name, cmd->name, len) != 0 || handlers[i].name[len] != '\0')
+        i++;
+    return i;
+}
+
+bool local_command(struct session *s, const struct job *job)
+{
+    return handlers[find(job->cmd)].fn(s, job);
+}
+
+bool local_in_multi(struct session *s, const struct job *job)
+{
+    size_t i = find(job->cmd);
+    char line[96];
+
+    if (handlers[i].at_once)
+        return handlers[i].fn(s, job);
+    if (handlers[i].queued) {
+        transaction_queue(s, job);
+        return true;
+    }
+    snprintf(line, sizeof line, "ERR '%s' inside MULTI is not supported by convproxy yet", job->cmd->name);
+    return local_error(s, line);
+}

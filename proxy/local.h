@@ -1,0 +1,14 @@
+/* proxy/local — the commands that the proxy answers itself: the connection's own (HELLO, PING, SELECT, CLIENT …), and its
+ * part of CONFIG, INFO and SLOWLOG. One row a command in the table of local.c.
+ * Threads: [loop] only.          Source: the command pages of redis.io; texts are those of redis-server 7.0. */
+#ifndef PROXY_LOCAL_H
+#define PROXY_LOCAL_H
+
+#include "proxy/managed.h"
+
+/* False: it must wait (the part that asks Redis); the session is paused. */
+bool local_command(struct session *s, const struct job *job);
+/* The same inside an open MULTI: what would change the connection is refused, the rest waits for EXEC. */
+bool local_in_multi(struct session *s, const struct job *job);
+
+#endif

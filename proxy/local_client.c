@@ -1,0 +1,121 @@
+#include "proxy/internal.h"
+
+#include "proxy/clients.h"
+#include "proxy/dispatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool do_id(struct session *s, const struct job *job)
+{
+    build_int(slot_answer(s), (int64_t)s->id);
+    slot_answered(s);
+    return true;
+}
+
+static bool do_getname(struct session *s, const struct job *job)
+{
+    if (s->name != NULL)
+        build_text(slot_answer(s), s->name);
+    else
+        build_null(slot_answer(s), s->resp);
+    slot_answered(s);
+    return true;
+}
+
+static bool do_setname(struct session *s, const struct job *job)
+{
+    if (!local_set_name(s, job->argv[2]))
+        return local_error(s, "ERR Client names cannot contain spaces, newlines or special characters.");
+    return local_ok(s);
+}
+
+static void keep_text(char **place, struct slice value)
+{
+    free(*place);
+    *place = strndup(value.p, value.len);
+}
+
+/* Redis 7.2's command: clients of today send it to any server. */
+static bool do_setinfo(struct session *s, const struct job *job)
+{
+    if (job->argc != 4)
+        return local_error(s, "ERR wrong number of arguments for 'client|setinfo' command");
+    for (size_t i = 0; i < job->argv[3].len; i++)
+        if (job->argv[3].p[i] < '!' || job->argv[3].p[i] > '~')
+            return local_error(s, "ERR lib-name and lib-ver cannot contain spaces, newlines or special characters.");
+    if (local_is(job->argv[2], "lib-name"))
+        keep_text(&s->lib_name, job->argv[3]);
+    else if (local_is(job->argv[2], "lib-ver"))
+        keep_text(&s->lib_ver, job->argv[3]);
+    else
+        return local_error(s, "ERR Unrecognized option");
+    return local_ok(s);
+}
+
+static bool set_flag(struct session *s, const struct job *job, bool *flag)
+{
+    if (job->argc != 3 || (!local_is(job->argv[2], "ON") && !local_is(job->argv[2], "OFF")))
+        return local_error(s, "ERR syntax error");
+    *flag = local_is(job->argv[2], "ON");
+    return local_ok(s);
+}
+
+static bool do_no_evict(struct session *s, const struct job *job)
+{
+    return set_flag(s, job, &s->no_evict);
+}
+
+static bool do_no_touch(struct session *s, const struct job *job)
+{
+    return set_flag(s, job, &s->no_touch);
+}
+
+static bool do_info(struct session *s, const struct job *job)
+{
+    char line[CLIENT_LINE];
+    size_t n = client_line(s, line, sizeof line);
+    build_verbatim(slot_answer(s), s->resp, line, n);
+    slot_answered(s);
+    return true;
+}
+
+static bool do_help(struct session *s, const struct job *job)
+{
+    static const char *const lines[] = {
+        "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GETNAME", "    Return the name of the current connection.",
+        "ID", "    Return the ID of the current connection.",
+        "INFO", "    Return information about the current client connection.",
+        "LIST", "    Return information about the clients of this proxy.",
+        "NO-EVICT (ON|OFF)", "    Accepted; the proxy never evicts clients.",
+        "NO-TOUCH (ON|OFF)", "    Accepted; has no effect.",
+        "SETINFO <LIB-NAME|LIB-VER> <value>", "    Keep the name and version of the client library.",
+        "SETNAME <name>", "    Assign the name <name> to the current connection.",
+    };
+    struct chain *out = slot_answer(s);
+    build_array(out, sizeof lines / sizeof lines[0]);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        build_status(out, lines[i]);
+    slot_answered(s);
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*fn)(struct session *s, const struct job *job);
+} subcommands[] = {
+    {"ID", do_id},           {"GETNAME", do_getname},   {"SETNAME", do_setname}, {"SETINFO", do_setinfo},
+    {"INFO", do_info},       {"NO-EVICT", do_no_evict}, {"NO-TOUCH", do_no_touch}, {"LIST", clients_list},
+    {"HELP", do_help},
+};
+
+bool local_client(struct session *s, const struct job *job)
+{
+    for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++)
+        if (local_is(job->argv[1], subcommands[i].name))
+            return subcommands[i].fn(s, job);
+    if (!job->cmd->container)
+        return dispatch_unsupported(s, job); /* Redis has it, the proxy not yet */
+    return local_unknown_sub(s, job);
+}
