@@ -1,0 +1,834 @@
+/* The holder: precedence, errors with their place, changes while running, reload, rewrite, threads. */
+#include "config/config.h"
+
+#include "config/glob.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const no_env[] = {NULL};
+
+/* ---- a file for each test ---- */
+
+struct fixture {
+    char folder[64];
+    char file[96];
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    strcpy(f->folder, "/tmp/convproxy-config-XXXXXX");
+    if (mkdtemp(f->folder) == NULL)
+        return -1;
+    snprintf(f->file, sizeof f->file, "%s/c.yaml", f->folder);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    char link[128];
+    snprintf(link, sizeof link, "%s/link.yaml", f->folder);
+    unlink(link);
+    unlink(f->file);
+    int rc = rmdir(f->folder); /* fails when something was left behind */
+    free(f);
+    return rc;
+}
+
+static void write_text(const struct fixture *f, const char *text)
+{
+    FILE *out = fopen(f->file, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+static void check_file(const struct fixture *f, const char *want)
+{
+    char text[4096] = "";
+    FILE *in = fopen(f->file, "r");
+    assert_non_null(in);
+    text[fread(text, 1, sizeof text - 1, in)] = '\0';
+    fclose(in);
+    assert_string_equal(text, want);
+}
+
+/* The origin of a value in that line of the file. */
+static const char *place_of(const struct fixture *f, int line, char place[128])
+{
+    snprintf(place, 128, "%s:%d", f->file, line);
+    return place;
+}
+
+/* ---- shorthands ---- */
+
+static struct config *loaded(const char *file, const char *const *env, const char *const *sets)
+{
+    struct config *cfg = config_new();
+    struct config_error err;
+    struct config_start start = {.file = file, .env = env, .sets = sets};
+    while (sets != NULL && sets[start.set_count] != NULL)
+        start.set_count++;
+    if (config_load(cfg, &start, &err) != ERR_NONE)
+        fail_msg("%s", err.text);
+    return cfg;
+}
+
+static void refused(const char *file, const char *const *env, const char *set, const char *want)
+{
+    struct config *cfg = config_new();
+    struct config_error err;
+    struct config_start start = {.file = file, .env = env, .sets = &set, .set_count = set != NULL};
+    assert_int_equal(config_load(cfg, &start, &err), ERR_CONFIG);
+    assert_string_equal(err.text, want);
+    config_free(cfg);
+}
+
+struct seen {
+    char value[256], origin[256];
+    size_t count;
+};
+
+static void see(void *ctx, const struct config_view *view)
+{
+    struct seen *seen = ctx;
+    snprintf(seen->value, sizeof seen->value, "%s", view->value);
+    snprintf(seen->origin, sizeof seen->origin, "%s", view->origin);
+    seen->count++;
+}
+
+static void check_value(struct config *cfg, const char *name, const char *value, const char *origin)
+{
+    struct seen seen = {.count = 0};
+    config_get(cfg, name, see, &seen);
+    assert_int_equal(seen.count, 1);
+    assert_string_equal(seen.value, value);
+    assert_string_equal(seen.origin, origin);
+}
+
+static void set_one(struct config *cfg, const char *name, const char *value)
+{
+    struct config_error err;
+    if (config_set(cfg, &(struct config_pair){name, value}, 1, &err) != ERR_NONE)
+        fail_msg("%s", err.text);
+}
+
+static void set_fails(struct config *cfg, const char *name, const char *value, const char *want)
+{
+    struct config_error err;
+    assert_int_equal(config_set(cfg, &(struct config_pair){name, value}, 1, &err), ERR_CONFIG);
+    assert_string_equal(err.text, want);
+}
+
+static void reload(struct config *cfg)
+{
+    struct config_report report = {0};
+    struct config_error err;
+    if (config_reload(cfg, &report, &err) != ERR_NONE)
+        fail_msg("%s", err.text);
+    assert_int_equal(report.pending.count + report.dropped.count, 0);
+    config_report_done(&report);
+}
+
+static void rewrite(struct config *cfg)
+{
+    struct config_report report = {0};
+    struct config_error err;
+    if (config_rewrite(cfg, &report, &err) != ERR_NONE)
+        fail_msg("%s", err.text);
+    assert_int_equal(report.shadowed.count, 0);
+    config_report_done(&report);
+}
+
+/* ---- loading ---- */
+
+static void test_defaults(void **state)
+{
+    struct config *cfg = loaded(NULL, no_env, NULL);
+    const struct settings *s = config_current(cfg);
+    assert_int_equal(s->listen.count, 1);
+    assert_string_equal(s->listen.items[0], "127.0.0.1:6380");
+    assert_int_equal(s->max_memory, 1073741824);
+    assert_int_equal(s->redis_timeout, 500);
+    assert_int_equal(s->policy_count, 1);
+    assert_string_equal(s->policies[0].name, "conv");
+    assert_string_equal(s->policies[0].match, "conv:*");
+    assert_int_equal(s->policies[0].ttl, INT64_C(2592000000));
+    assert_int_equal(s->policies[0].max_messages, 200);
+    assert_int_equal(s->policies[0].primary, STORE_REDIS);
+    assert_int_equal(s->policies[0].ack, ACK_BOTH);
+    assert_true(s->policies[0].dual_write);
+    check_value(cfg, "conv.ttl", "30d", "default");
+    config_free(cfg);
+    assert_string_equal(s->redis_url, "redis://127.0.0.1:6379/0"); /* a reference outlives the holder */
+    settings_unref(s);
+}
+
+static void test_precedence(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const env[] = {"REDIS_SOCKET_TIMEOUT_MS=700", "CONV_TTL_SECONDS=120",
+                                      "CONV_LOG_LEVEL=", "CONV_MAX_MESSAGES=9", NULL};
+    static const char *const sets[] = {"CONV.TTL=3d", "redis.timeout=800ms", "redis.timeout=900ms", NULL};
+    char place[128];
+    write_text(
+        f,
+        "redis:\n  timeout: 600ms\n  connect_timeout: 99ms\npolicies:\n  - name: conv\n    max_bytes: 1kb\n");
+    struct config *cfg = loaded(f->file, env, sets);
+    check_value(cfg, "redis.connect_timeout", "99ms", place_of(f, 3, place));
+    check_value(cfg, "redis.slow_timeout", "30s", "default");
+    check_value(cfg, "redis.timeout", "900ms", "--set");
+    check_value(cfg, "conv.ttl", "3d", "--set");
+    check_value(cfg, "conv.max_messages", "9", "environment CONV_MAX_MESSAGES");
+    check_value(cfg, "log.level", "info", "default"); /* an empty variable is none */
+    set_one(cfg, "CONV.ttl", "60");
+    check_value(cfg, "conv.ttl", "1min", "run time");
+    check_value(cfg, "conv.max_bytes", "1kb", place_of(f, 6, place));
+    config_free(cfg);
+}
+
+static void test_policies(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const env[] = {"CONV_MAX_MESSAGES=7", "MEMORY_DEFAULT_TTL_SECONDS=3600", NULL};
+    char place[128];
+    write_text(
+        f,
+        "policies:\n- {name: chat, match: 'chat:*'}\n- {name: conv}\n- {name: t, match: 't:*:x', ttl: 5s}\n");
+    struct config *cfg = loaded(f->file, env, NULL);
+    const struct settings *s = config_current(cfg);
+    assert_int_equal(s->policy_count, 3);
+    assert_string_equal(s->policies[1].name, "conv");
+    assert_int_equal(s->policies[1].index, 1);
+    assert_string_equal(s->policies[1].match, "conv:*");
+    settings_unref(s);
+    check_value(cfg, "chat.ttl", "1h", "environment MEMORY_DEFAULT_TTL_SECONDS");
+    check_value(cfg, "conv.ttl", "30d", "default");
+    check_value(cfg, "t.ttl", "5s", place_of(f, 4, place));
+    check_value(cfg, "chat.max_messages", "200", "default");
+    check_value(cfg, "conv.max_messages", "7", "environment CONV_MAX_MESSAGES");
+    config_free(cfg);
+}
+
+static void test_load_errors(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *text, *error; /* the error follows the file's name */
+    } rows[] = {
+        {"policies:\n  - name: conv\n    ttl: 30x\n", ":3: policies.conv.ttl: '30x' is not a duration; "
+                                                      "expected a number and a unit such as 500ms, 10s, 30d"},
+        {"redis:\n  url: redis://u:hunter2@h/x\n",
+         ":2: redis.url: what follows the '/' is not a database number; expected "
+         "redis://[user:password@]host[:port][/db] or unix:///path[?db=N]"},
+        {"proxy: {output_soft: 64mb, output_hard: 32mb}\n",
+         ":1: proxy.output_soft: above proxy.output_hard; expected at most that"},
+        {"redis:\n  backoff_min: 2s\n",
+         ":2: redis.backoff_min: above redis.backoff_max; expected at most that"},
+        {"policies:\n  - name: conv\n    primary: mongo\n",
+         ":3: policies.conv.primary: mongo: no archive is configured"},
+        {"policies:\n  - name: conv\n  - name: b\n    match: \"conv:*\"\n",
+         ":4: policies.b.match: 'conv:*' is the pattern of policy 'conv'; expected another one"},
+        {"redis:\n\turl: x\n", ":2: a tab at the start of the line; YAML wants spaces"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char want[512];
+        write_text(f, rows[i].text);
+        snprintf(want, sizeof want, "%s%s", f->file, rows[i].error);
+        refused(f->file, no_env, NULL, want);
+    }
+    refused("/nonexistent/c.yaml", no_env, NULL,
+            "/nonexistent/c.yaml: cannot be read: No such file or directory");
+}
+
+static void test_env_and_set_errors(void **state)
+{
+    struct fixture *f = *state;
+    refused(NULL, (const char *[]){"CONV_TTL_SECONDS=soon", NULL}, NULL,
+            "environment CONV_TTL_SECONDS: 'soon' is not a duration; expected a number and a unit such as "
+            "500ms, 10s, 30d");
+    refused(NULL, (const char *[]){"CONV_STORE_PRIMARY=mongo", NULL}, NULL,
+            "environment CONV_STORE_PRIMARY: mongo: no archive is configured");
+    refused(NULL, (const char *[]){"MEMORY_DEFAULT_TTL_SECONDS=x", NULL}, NULL,
+            "environment MEMORY_DEFAULT_TTL_SECONDS: 'x' is not a duration; expected a number and a unit "
+            "such as 500ms, "
+            "10s, 30d");
+    refused(NULL, no_env, "conv.ttl=soon",
+            "--set conv.ttl: 'soon' is not a duration; expected a number and a unit such as 500ms, 10s, 30d");
+    refused(NULL, no_env, "conv.tll=1", "--set conv.tll: there is no setting named 'conv.tll'");
+    refused(NULL, no_env, "chat.ttl=1", "--set chat.ttl: there is no policy named 'chat'");
+    refused(NULL, no_env, "conv.ttl", "--set conv.ttl: no '=' after the name; expected NAME=VALUE");
+    refused(NULL, no_env, "=1", "--set : no '=' after the name; expected NAME=VALUE");
+    refused(NULL, no_env, "admin.listen=0.0.0.0:9390",
+            "admin.token: empty; expected a secret, because admin.listen is not loopback");
+    write_text(f, "policies:\n- {name: chat, match: 'chat:*'}\n");
+    refused(f->file, (const char *[]){"CONV_TTL_SECONDS=60", NULL}, NULL,
+            "environment CONV_TTL_SECONDS: there is no policy named 'conv'");
+}
+
+static void test_admin_token(void **state)
+{
+    static const char *const sets[] = {"admin.listen=0.0.0.0:9390", "admin.token=s3cret", NULL};
+    struct config *cfg = loaded(NULL, no_env, sets);
+    set_fails(
+        cfg, "admin.token", "",
+        "CONFIG SET failed (possibly related to argument 'admin.token') - empty; expected a secret, because "
+        "admin.listen is not loopback");
+    config_free(cfg);
+}
+
+/* ---- CONFIG GET and SET ---- */
+
+static void test_set(void **state)
+{
+    struct config *cfg = loaded(NULL, no_env, NULL);
+    set_fails(cfg, "x.y", "1", "Unknown option or number of arguments for CONFIG SET - 'x.y'");
+    set_fails(cfg, "chat.ttl", "1", "Unknown option or number of arguments for CONFIG SET - 'chat.ttl'");
+    set_fails(
+        cfg, "proxy.threads", "2",
+        "CONFIG SET failed (possibly related to argument 'proxy.threads') - can't be changed while running");
+    set_fails(cfg, "Conv.TTL", "30x",
+              "CONFIG SET failed (possibly related to argument 'conv.ttl') - '30x' is not a duration; "
+              "expected a number and "
+              "a unit such as 500ms, 10s, 30d");
+    set_fails(
+        cfg, "conv.primary", "mongo",
+        "CONFIG SET failed (possibly related to argument 'conv.primary') - mongo: no archive is configured");
+    set_fails(cfg, "redis.timeout", "1ms",
+              "CONFIG SET failed (possibly related to argument 'redis.timeout') - '1ms' is too small; "
+              "expected 10ms to 60s");
+    struct config_error err;
+    struct config_pair pairs[] = {{"conv.ttl", "1d"}, {"redis.timeout", "1s"}, {"conv.max_messages", "many"}};
+    assert_int_equal(config_set(cfg, pairs, 3, &err), ERR_CONFIG);
+    assert_string_equal(err.name, "conv.max_messages");
+    assert_string_equal(err.reason, "'many' is not a number; expected a whole number");
+    check_value(cfg, "conv.ttl", "30d", "default"); /* none of the three */
+    check_value(cfg, "redis.timeout", "500ms", "default");
+    pairs[2] = (struct config_pair){"CONV.TTL", "2d"};
+    assert_int_equal(config_set(cfg, pairs, 3, &err), ERR_CONFIG);
+    assert_string_equal(err.text,
+                        "CONFIG SET failed (possibly related to argument 'conv.ttl') - duplicate parameter");
+    pairs[2] = (struct config_pair){"conv.max_messages", "5"};
+    assert_int_equal(config_set(cfg, pairs, 3, &err), ERR_NONE);
+    check_value(cfg, "conv.ttl", "1d", "run time");
+    check_value(cfg, "redis.timeout", "1s", "run time");
+    check_value(cfg, "conv.max_messages", "5", "run time");
+    config_free(cfg);
+}
+
+/* Values that are only right together can be set together. */
+static void test_set_together(void **state)
+{
+    struct config *cfg = loaded(NULL, no_env, NULL);
+    struct config_error err;
+    const struct config_pair pairs[] = {{"proxy.output_soft", "100mb"}, {"proxy.output_hard", "200mb"}};
+    assert_int_equal(config_set(cfg, pairs, 1, &err), ERR_CONFIG);
+    assert_int_equal(config_set(cfg, pairs, 2, &err), ERR_NONE);
+    check_value(cfg, "proxy.output_soft", "100mb", "run time");
+    config_free(cfg);
+}
+
+static size_t matches(struct config *cfg, const char *pattern)
+{
+    struct seen seen = {.count = 0};
+    config_get(cfg, pattern, see, &seen);
+    return seen.count;
+}
+
+static void test_get_patterns(void **state)
+{
+    struct config *cfg = loaded(NULL, no_env, NULL);
+    assert_int_equal(matches(cfg, "*"), settings_row_count());
+    assert_int_equal(matches(cfg, "conv.*"), 7);
+    assert_int_equal(matches(cfg, "CONV.MAX_*"), 2);
+    assert_int_equal(matches(cfg, "log.?????"), 1);
+    assert_int_equal(matches(cfg, "[cl]*"), 7 + 1 + 2);
+    assert_int_equal(matches(cfg, "nothing"), 0);
+    assert_int_equal(matches(cfg, ""), 0);
+    config_free(cfg);
+}
+
+static void test_glob(void **state)
+{
+    static const struct {
+        const char *pattern, *text;
+        bool match;
+    } rows[] = {
+        {"", "", true},           {"*", "", true},          {"a", "", false},        {"", "a", false},
+        {"a*b*c", "aXbYc", true}, {"a*b*c", "aXbY", false}, {"**", "abc", true},     {"?", "", false},
+        {"a?c", "abc", true},     {"[abc]", "B", true},     {"[^abc]", "b", false},  {"[^abc]", "d", true},
+        {"[a-c]x", "bx", true},   {"[c-a]x", "bx", true},   {"[a-c]x", "dx", false}, {"\\*", "*", true},
+        {"\\*", "a", false},      {"[\\]]", "]", true},     {"[a", "a", true},       {"a\\", "a\\", true},
+        {"*a", "aaab", false},    {"*ab", "aaab", true},    {"a[-]b", "a-b", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (glob_match(rows[i].pattern, rows[i].text) != rows[i].match)
+            fail_msg("'%s' and '%s'", rows[i].pattern, rows[i].text);
+    char text[4001], pattern[2001]; /* no exponential time */
+    memset(text, 'a', 4000);
+    text[4000] = '\0';
+    for (size_t i = 0; i < 2000; i += 2)
+        memcpy(pattern + i, "*a", 2);
+    strcpy(pattern + 1998, "*b");
+    assert_false(glob_match(pattern, text));
+}
+
+static void test_secrets(void **state)
+{
+    static const char *const env[] = {"REDIS_URL=redis://u:hunter2@h:1/0", "REDIS_PASSWORD=hunter2", NULL};
+    static const char *const sets[] = {"admin.token=hunter2", NULL};
+    struct config *cfg = loaded(NULL, env, sets);
+    check_value(cfg, "redis.url", "redis://u:***@h:1/0", "environment REDIS_URL");
+    check_value(cfg, "redis.password", "***", "environment REDIS_PASSWORD");
+    check_value(cfg, "admin.token", "***", "--set");
+    const struct settings *s = config_current(cfg);
+    assert_string_equal(s->redis_url, "redis://u:hunter2@h:1/0");
+    assert_string_equal(s->redis_password, "hunter2");
+    settings_unref(s);
+    struct config_error err;
+    assert_int_equal(config_set(cfg, &(struct config_pair){"redis.password", "hunter2\n"}, 1, &err),
+                     ERR_CONFIG);
+    assert_null(strstr(err.text, "hunter2"));
+    assert_int_equal(config_set(cfg, &(struct config_pair){"redis.url", "redis://u:hunter2@:x"}, 1, &err),
+                     ERR_CONFIG);
+    assert_null(strstr(err.text, "hunter2"));
+    set_one(cfg, "redis.password", "");
+    check_value(cfg, "redis.password", "", "run time"); /* "not set" is no secret */
+    config_free(cfg);
+}
+
+/* ---- telling others ---- */
+
+struct listener {
+    struct config *cfg;
+    int calls;
+    int64_t ttl;
+    bool again; /* change something from inside the call, once */
+};
+
+static void on_change(void *ctx, const struct settings *now)
+{
+    struct listener *l = ctx;
+    const struct settings *current = config_current(l->cfg); /* would hang if a lock were held */
+    settings_unref(current);
+    l->calls++;
+    l->ttl = now->policies[0].ttl;
+    if (l->again) {
+        l->again = false;
+        set_one(l->cfg, "conv.ttl", "9s");
+    }
+}
+
+static void test_subscribe(void **state)
+{
+    struct config *cfg = loaded(NULL, no_env, NULL);
+    struct listener a = {.cfg = cfg}, b = {.cfg = cfg};
+    struct config_error err;
+    config_subscribe(cfg, on_change, &a);
+    config_subscribe(cfg, on_change, &b);
+    set_one(cfg, "conv.ttl", "5s");
+    assert_int_equal(a.calls, 1);
+    assert_int_equal(b.calls, 1);
+    assert_int_equal(a.ttl, 5000);
+    assert_int_equal(config_set(cfg, &(struct config_pair){"conv.ttl", "x"}, 1, &err), ERR_CONFIG);
+    assert_int_equal(a.calls, 1); /* no change, no call */
+    a.again = true;
+    set_one(cfg, "conv.ttl", "7s");
+    assert_int_equal(a.calls, 3);
+    assert_int_equal(b.calls, 3);
+    assert_int_equal(b.ttl, 9000);
+    config_free(cfg);
+}
+
+/* ---- reload ---- */
+
+static void test_reload(void **state)
+{
+    struct fixture *f = *state;
+    char place[128];
+    write_text(f, "redis: {timeout: 600ms}\npolicies:\n- {name: conv, ttl: 1d}\n");
+    struct config *cfg = loaded(f->file, no_env, NULL);
+    struct listener l = {.cfg = cfg};
+    config_subscribe(cfg, on_change, &l);
+    set_one(cfg, "conv.max_messages", "3");
+    write_text(f, "policies:\n- {name: conv, ttl: 2d, max_messages: 8}\n- {name: new, match: 'n:*'}\n");
+    reload(cfg);
+    assert_int_equal(l.calls, 2);
+    assert_int_equal(l.ttl, 2 * 86400000);
+    check_value(cfg, "redis.timeout", "500ms", "default");
+    check_value(cfg, "conv.max_messages", "3", "run time");
+    check_value(cfg, "new.match", "n:*", place_of(f, 3, place));
+    config_free(cfg);
+}
+
+static void test_reload_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct config_report report = {0};
+    struct config_error err;
+    char want[256];
+    write_text(f, "redis: {timeout: 600ms}\n");
+    struct config *cfg = loaded(f->file, no_env, NULL);
+    write_text(f, "redis: {timeout: 700ms}\nlog: {level: loud}\n");
+    assert_int_equal(config_reload(cfg, &report, &err), ERR_CONFIG);
+    snprintf(want, sizeof want,
+             "%s:2: log.level: 'loud' is not known here; expected debug, info, warn or error", f->file);
+    assert_string_equal(err.text, want);
+    write_text(f, "redis: [\n");
+    assert_int_equal(config_reload(cfg, &report, &err), ERR_CONFIG);
+    unlink(f->file);
+    assert_int_equal(config_reload(cfg, &report, &err), ERR_CONFIG);
+    snprintf(want, sizeof want, "%s:1", f->file);
+    check_value(cfg, "redis.timeout", "600ms", want); /* all as before */
+    config_free(cfg);
+}
+
+static void test_reload_restart_rows(void **state)
+{
+    struct fixture *f = *state;
+    struct config_report report = {0};
+    struct config_error err;
+    write_text(f, "listen: 'h:1'\nproxy: {threads: 2, user: nobody}\n");
+    struct config *cfg = loaded(f->file, no_env, NULL);
+    write_text(f, "listen: ['h:1', 'h:2']\nproxy: {threads: 3, user: nobody}\nredis: {timeout: 1s}\n");
+    assert_int_equal(config_reload(cfg, &report, &err), ERR_NONE);
+    assert_int_equal(report.pending.count, 2);
+    assert_string_equal(report.pending.items[0], "listen");
+    assert_string_equal(report.pending.items[1], "proxy.threads");
+    config_report_done(&report);
+    const struct settings *s = config_current(cfg);
+    assert_int_equal(s->threads, 2);
+    assert_int_equal(s->listen.count, 1);
+    assert_int_equal(s->redis_timeout, 1000);
+    settings_unref(s);
+    set_one(cfg, "conv.ttl", "1d"); /* a later change does not let them in */
+    s = config_current(cfg);
+    assert_int_equal(s->threads, 2);
+    settings_unref(s);
+    config_free(cfg);
+}
+
+static void test_reload_drops_policy(void **state)
+{
+    struct fixture *f = *state;
+    struct config_report report = {0};
+    struct config_error err;
+    write_text(f, "policies:\n- {name: conv}\n- {name: old, match: 'o:*'}\n");
+    struct config *cfg = loaded(f->file, no_env, NULL);
+    set_one(cfg, "old.ttl", "1d");
+    set_one(cfg, "conv.ttl", "2d");
+    write_text(f, "policies:\n- {name: conv}\n");
+    assert_int_equal(config_reload(cfg, &report, &err), ERR_NONE);
+    assert_int_equal(report.dropped.count, 1);
+    assert_string_equal(report.dropped.items[0], "old.ttl");
+    config_report_done(&report);
+    assert_int_equal(matches(cfg, "old.*"), 0);
+    check_value(cfg, "conv.ttl", "2d", "run time");
+    config_free(cfg);
+}
+
+/* ---- rewrite ---- */
+
+static void test_rewrite(void **state)
+{
+    struct fixture *f = *state;
+    char place[128];
+    write_text(f, "# Our proxy.\n"
+                  "redis:\n"
+                  "  url: \"redis://h:1\"   # the big one\n"
+                  "  timeout: 600ms # long\n"
+                  "\n"
+                  "admin: { listen: \"127.0.0.1:9390\" }\n"
+                  "log:\n"
+                  "  # level: debug\n"
+                  "policies:\n"
+                  "  - name: chat   # first\n"
+                  "    match: \"chat:*\"\n"
+                  "    ttl: 1d\n"
+                  "  - { name: conv }\n"
+                  "# the end\n");
+    struct config *cfg = loaded(f->file, no_env, NULL);
+    set_one(cfg, "redis.timeout", "750ms");
+    set_one(cfg, "redis.password", "a \"b\" \\c: #d");
+    set_one(cfg, "admin.token", "t");
+    set_one(cfg, "log.level", "warn");
+    set_one(cfg, "chat.ttl", "2d");
+    set_one(cfg, "chat.match", "c:*");
+    set_one(cfg, "chat.ack", "primary");
+    set_one(cfg, "conv.max_messages", "9");
+    set_one(cfg, "slowlog.len", "7");
+    rewrite(cfg);
+    check_file(f, "# Our proxy.\n"
+                  "redis:\n"
+                  "  url: \"redis://h:1\"   # the big one\n"
+                  "  timeout: 750ms # long\n"
+                  "  password: \"a \\\"b\\\" \\\\c: #d\"\n"
+                  "\n"
+                  "admin: { listen: \"127.0.0.1:9390\", token: t }\n"
+                  "log:\n"
+                  "  level: warn\n"
+                  "  # level: debug\n"
+                  "policies:\n"
+                  "  - name: chat   # first\n"
+                  "    match: \"c:*\"\n"
+                  "    ttl: 2d\n"
+                  "    ack: primary\n"
+                  "  - { name: conv, max_messages: 9 }\n"
+                  "# the end\n"
+                  "slowlog:\n"
+                  "  len: 7\n");
+    check_value(cfg, "redis.password", "***", place_of(f, 5, place));
+    check_value(cfg, "admin.listen", "127.0.0.1:9390", place_of(f, 7, place));
+    config_free(cfg);
+    cfg = loaded(f->file, no_env, NULL); /* the next start has it all */
+    const struct settings *s = config_current(cfg);
+    assert_string_equal(s->redis_password, "a \"b\" \\c: #d");
+    assert_int_equal(s->redis_timeout, 750);
+    assert_int_equal(s->policies[0].ack, ACK_PRIMARY);
+    assert_int_equal(s->slowlog_len, 7);
+    settings_unref(s);
+    config_free(cfg);
+}
+
+/* What was rewritten is the file's: a later edit and reload counts. */
+static void test_rewrite_then_edit(void **state)
+{
+    struct fixture *f = *state;
+    write_text(f, "redis: {timeout: 600ms}\n");
+    struct config *cfg = loaded(f->file, no_env, NULL);
+    set_one(cfg, "redis.timeout", "700ms");
+    rewrite(cfg);
+    check_file(f, "redis: {timeout: 700ms}\n");
+    write_text(f, "redis: {timeout: 800ms}\n");
+    reload(cfg);
+    const struct settings *s = config_current(cfg);
+    assert_int_equal(s->redis_timeout, 800);
+    settings_unref(s);
+    config_free(cfg);
+}
+
+static void check_rewrite(const struct fixture *f, const char *before, const char *after)
+{
+    write_text(f, before);
+    struct config *cfg = loaded(f->file, no_env, NULL);
+    set_one(cfg, "conv.ttl", "2d");
+    rewrite(cfg);
+    check_file(f, after);
+    config_free(cfg);
+}
+
+static void test_rewrite_layouts(void **state)
+{
+    const struct fixture *f = *state;
+    check_rewrite(f, "", "policies:\n  - name: conv\n    ttl: 2d\n");
+    check_rewrite(f, "log: {level: warn}", "log: {level: warn}\npolicies:\n  - name: conv\n    ttl: 2d\n");
+    check_rewrite(f, "log:\r\n  level: warn\r\n",
+                  "log:\r\n  level: warn\r\npolicies:\r\n  - name: conv\r\n    ttl: 2d\r\n");
+    check_rewrite(f, "policies: # none\nlog:\n", "policies: # none\n  - name: conv\n    ttl: 2d\nlog:\n");
+    check_rewrite(f, "policies: []\n", "policies: [{ name: conv, ttl: 2d }]\n");
+    check_rewrite(f, "policies:\n- name: conv", "policies:\n- name: conv\n  ttl: 2d");
+    check_rewrite(f, "policies: [{name: conv, ttl: '1d'}]\n", "policies: [{name: conv, ttl: 2d}]\n");
+    check_rewrite(f, "policies:\n  -\n     match: x\n     name: conv\n  - name: b\n",
+                  "policies:\n  -\n     match: x\n     name: conv\n     ttl: 2d\n  - name: b\n");
+    check_rewrite(f, "\xEF\xBB\xBF# \xE2\x82\xAC\npolicies:\n  - {name: conv, ttl: 1d} # \xE2\x82\xAC\n",
+                  "\xEF\xBB\xBF# \xE2\x82\xAC\npolicies:\n  - {name: conv, ttl: 2d} # \xE2\x82\xAC\n");
+}
+
+/* A layout that cannot be edited safely is left alone, and the run-time value stays in force. */
+static void test_rewrite_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct config_report report = {0};
+    struct config_error err;
+    char want[256];
+    static const char text[] = "{ log: {level: warn} }\n";
+    write_text(f, text);
+    struct config *cfg = loaded(f->file, no_env, NULL);
+    set_one(cfg, "conv.ttl", "2d");
+    assert_int_equal(config_rewrite(cfg, &report, &err), ERR_CONFIG);
+    snprintf(want, sizeof want,
+             "%s: 'conv.ttl' could not be written into this file's layout; expected sections with one "
+             "setting a line",
+             f->file);
+    assert_string_equal(err.text, want);
+    check_file(f, text);
+    check_value(cfg, "conv.ttl", "2d", "run time");
+    config_free(cfg);
+    cfg = loaded(NULL, no_env, NULL);
+    assert_int_equal(config_rewrite(cfg, &report, &err), ERR_CONFIG);
+    assert_string_equal(err.text, "no config file");
+    config_free(cfg);
+}
+
+static void test_rewrite_shadowed(void **state)
+{
+    struct fixture *f = *state;
+    struct config_report report = {0};
+    struct config_error err;
+    static const char *const env[] = {"CONV_TTL_SECONDS=60", NULL};
+    write_text(f, "log: {}\n");
+    struct config *cfg = loaded(f->file, env, NULL);
+    set_one(cfg, "conv.ttl", "2d");
+    set_one(cfg, "log.level", "warn");
+    assert_int_equal(config_rewrite(cfg, &report, &err), ERR_NONE);
+    assert_int_equal(report.shadowed.count, 1);
+    assert_string_equal(report.shadowed.items[0], "conv.ttl");
+    config_report_done(&report);
+    check_file(f, "log: { level: warn }\npolicies:\n  - name: conv\n    ttl: 2d\n");
+    check_value(cfg, "conv.ttl", "2d", "run time");
+    config_free(cfg);
+}
+
+/* Mode, link and folder are as before; a file that is gone is made anew, for its owner only. */
+static void test_rewrite_file(void **state)
+{
+    struct fixture *f = *state;
+    char link[128];
+    struct stat st;
+    snprintf(link, sizeof link, "%s/link.yaml", f->folder);
+    write_text(f, "log: {}\n");
+    assert_int_equal(chmod(f->file, 0640), 0);
+    assert_int_equal(symlink("c.yaml", link), 0);
+    struct config *cfg = loaded(link, no_env, NULL);
+    set_one(cfg, "log.level", "warn");
+    rewrite(cfg);
+    assert_int_equal(lstat(link, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    check_file(f, "log: { level: warn }\n");
+    assert_int_equal(stat(f->file, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    config_free(cfg);
+    unlink(link);
+    cfg = loaded(f->file, no_env, NULL);
+    unlink(f->file);
+    set_one(cfg, "redis.password", "p");
+    rewrite(cfg);
+    check_file(f, "redis:\n  password: p\n");
+    assert_int_equal(stat(f->file, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    config_free(cfg);
+}
+
+/* ---- threads ---- */
+
+enum { WRITERS = 2, READERS = 3, ROUNDS = 300 };
+
+struct crowd {
+    struct config *cfg;
+    atomic_bool stop;
+    atomic_int torn;
+    _Atomic int64_t told;
+    atomic_int telling;
+};
+
+/* Every change sets both to the same number; a snapshot in which they differ was torn. */
+static void *write_settings(void *arg)
+{
+    struct crowd *crowd = arg;
+    for (int i = 1; i <= ROUNDS; i++) {
+        char text[16];
+        struct config_error err;
+        snprintf(text, sizeof text, "%d", i);
+        const struct config_pair pairs[] = {{"conv.max_messages", text}, {"slowlog.len", text}};
+        if (config_set(crowd->cfg, pairs, 2, &err) != ERR_NONE)
+            atomic_fetch_add(&crowd->torn, 1);
+    }
+    return NULL;
+}
+
+static void *read_settings(void *arg)
+{
+    struct crowd *crowd = arg;
+    while (!atomic_load(&crowd->stop)) {
+        const struct settings *s = config_current(crowd->cfg);
+        if (s->policies[0].max_messages != s->slowlog_len)
+            atomic_fetch_add(&crowd->torn, 1);
+        settings_unref(s);
+        struct seen seen = {.count = 0};
+        config_get(crowd->cfg, "conv.max_messages", see, &seen);
+    }
+    return NULL;
+}
+
+static void on_crowd_change(void *ctx, const struct settings *now)
+{
+    struct crowd *crowd = ctx;
+    if (atomic_fetch_add(&crowd->telling, 1) != 0) /* one call at a time */
+        atomic_fetch_add(&crowd->torn, 1);
+    atomic_store(&crowd->told, now->slowlog_len);
+    atomic_fetch_sub(&crowd->telling, 1);
+}
+
+static void test_threads(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const sets[] = {"conv.max_messages=5", "slowlog.len=5", NULL};
+    pthread_t threads[WRITERS + READERS];
+    struct config_report report = {0};
+    struct config_error err;
+    write_text(f, "log: {level: warn}\n");
+    struct crowd crowd = {.cfg = loaded(f->file, no_env, sets)};
+    config_subscribe(crowd.cfg, on_crowd_change, &crowd);
+    for (int i = 0; i < WRITERS + READERS; i++)
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, i < WRITERS ? write_settings : read_settings, &crowd), 0);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(config_reload(crowd.cfg, &report, &err), ERR_NONE);
+        config_report_done(&report);
+    }
+    for (int i = 0; i < WRITERS + READERS; i++) {
+        if (i == WRITERS)
+            atomic_store(&crowd.stop, true);
+        pthread_join(threads[i], NULL);
+    }
+    const struct settings *s = config_current(crowd.cfg);
+    assert_int_equal(crowd.torn, 0);
+    assert_int_equal(s->slowlog_len, ROUNDS);
+    assert_int_equal(crowd.told, ROUNDS); /* the last word that subscribers heard is the last change */
+    settings_unref(s);
+    config_free(crowd.cfg);
+}
+
+#define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        WITH_FILE(test_precedence),
+        WITH_FILE(test_policies),
+        WITH_FILE(test_load_errors),
+        WITH_FILE(test_env_and_set_errors),
+        cmocka_unit_test(test_admin_token),
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_set_together),
+        cmocka_unit_test(test_get_patterns),
+        cmocka_unit_test(test_glob),
+        cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_subscribe),
+        WITH_FILE(test_reload),
+        WITH_FILE(test_reload_refused),
+        WITH_FILE(test_reload_restart_rows),
+        WITH_FILE(test_reload_drops_policy),
+        WITH_FILE(test_rewrite),
+        WITH_FILE(test_rewrite_then_edit),
+        WITH_FILE(test_rewrite_layouts),
+        WITH_FILE(test_rewrite_refused),
+        WITH_FILE(test_rewrite_shadowed),
+        WITH_FILE(test_rewrite_file),
+        WITH_FILE(test_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
