@@ -187,6 +187,5 @@ void loop_join_free(struct loop *own_l)
     settings_unref(l->settings);
     uv_mutex_destroy(&l->inbox_lock);
     uv_loop_close(&l->uv);
-    free(l->listeners);
     free(l); /* l->stats stays: the admin server may still read it */
 }

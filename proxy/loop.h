@@ -42,7 +42,6 @@ struct loop {
     struct session *waiting;         /* for room in an upstream's output */
     struct slot *free_slots;
     size_t in_bytes;                 /* input buffers of all sessions */
-    size_t nlisteners;
     struct listener *listeners;
     uv_timer_t second;
     uv_async_t inbox_wake;

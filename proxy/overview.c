@@ -21,19 +21,6 @@ static double resident_bytes(void)
     return (double)resident * (double)sysconf(_SC_PAGESIZE);
 }
 
-static double open_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    double n = 0;
-
-    if (dir == NULL)
-        return 0;
-    for (const struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
-        n += e->d_name[0] != '.';
-    closedir(dir);
-    return n - 1; /* the one that looked */
-}
-
 static double seconds(struct timeval t)
 {
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
@@ -42,13 +29,9 @@ static double seconds(struct timeval t)
 static void look_at_process(struct overview *o)
 {
     struct rusage use = {0};
-    struct rlimit limit = {0};
 
     getrusage(RUSAGE_SELF, &use);
-    getrlimit(RLIMIT_NOFILE, &limit);
     o->cpu_s = seconds(use.ru_utime) + seconds(use.ru_stime);
-    o->max_fds = (double)limit.rlim_cur;
-    o->open_fds = open_fds();
     o->resident_bytes = resident_bytes();
 }
 
@@ -123,4 +106,25 @@ uint64_t overview_persist_errors(void)
         for (int r = 0; r < PERSIST_REASONS; r++)
             total += STATS_SUM(policies[id].persist_errors[r]);
     return total;
+}
+
+double overview_open_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    double n = 0;
+
+    if (dir == NULL)
+        return 0;
+    for (const struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
+        n += e->d_name[0] != '.';
+    closedir(dir);
+    return n - 1; /* the one that looked */
+}
+
+double overview_max_fds(void)
+{
+    struct rlimit limit = {0};
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return (double)limit.rlim_cur;
 }

@@ -18,7 +18,7 @@ struct overview {
     int64_t now_us;                /* clock_wall_us */
     double uptime_s;
     bool draining;
-    double resident_bytes, cpu_s, open_fds, max_fds;
+    double resident_bytes, cpu_s;
 };
 
 void overview_take(struct overview *o, const struct server *server);
@@ -31,6 +31,9 @@ const char *overview_acting(const struct overview *o, const struct policy_conf *
 /* Whether writes of the policy are copied to the other store now, whatever the setting says. */
 bool overview_dual_write(const struct overview *o, const struct policy_conf *policy);
 uint64_t overview_clients(void);
+/* Lists /proc/self/fd: not for a loop's thread. */
+double overview_open_fds(void);
+double overview_max_fds(void);
 /* Sums over all reasons and policies. */
 uint64_t overview_persist_errors(void);
 

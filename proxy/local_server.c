@@ -1,0 +1,213 @@
+#include "proxy/internal.h"
+
+#include "proxy/dispatch.h"
+#include "proxy/info.h"
+#include "proxy/server.h"
+#include "proxy/slowlog.h"
+#include "resp/frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- INFO: Redis's answer with the proxy's section behind it ---- */
+
+static void answer_info(struct session *s, char *own_text, size_t len)
+{
+    build_verbatim(slot_answer(s), s->resp, own_text, len);
+    slot_answered(s);
+    free(own_text);
+}
+
+/* Puts the section behind the text of Redis's reply, whatever form that has. */
+static void append_section(struct slot *slot)
+{
+    struct slice all = chain_flat(&slot->reply);
+    struct chain out;
+    const char *text = memchr(all.p, '\n', all.len);
+    size_t len;
+
+    if (text == NULL || (all.p[0] != '$' && all.p[0] != '='))
+        return; /* an error: it stays what it is */
+    enum resp resp = all.p[0] == '=' ? RESP3 : RESP2;
+    text += resp == RESP3 ? 1 + strlen("txt:") : 1;
+    size_t n = (size_t)(all.p + all.len - text) - 2;
+    char *section = info_convproxy(slot->loop->server, &len);
+    char *both = malloc(n + 2 + len);
+    if (both == NULL)
+        abort();
+    memcpy(both, text, n);
+    memcpy(both + n, "\r\n", 2);
+    memcpy(both + n + 2, section, len);
+    chain_init(&out, slot->reply.pool);
+    build_verbatim(&out, resp, both, n + 2 + len);
+    chain_clear(&slot->reply);
+    slot->reply = out;
+    free(section);
+    free(both);
+}
+
+bool local_info(struct session *s, const struct job *job)
+{
+    const struct slice *names = job->argv + 1;
+    size_t count = job->argc - 1, len;
+
+    if (count == 1 && local_is(names[0], "convproxy")) {
+        char *text = info_convproxy(s->loop->server, &len);
+        answer_info(s, text, len);
+        return true;
+    }
+    if (!dispatch_redis_up(s)) {
+        char *text = info_standalone(s->loop->server, names, count, &len);
+        answer_info(s, text, len);
+        return true;
+    }
+    if (info_wants_convproxy(names, count))
+        return dispatch_forward_collect(s, job, append_section);
+    return dispatch_forward(s, job);
+}
+
+/* ---- CONFIG: names with a dot are the proxy's, names without are Redis's ---- */
+
+enum whose { WHOSE_REDIS, WHOSE_PROXY, WHOSE_MIXED };
+
+static enum whose whose(const struct slice *names, size_t count, size_t step)
+{
+    size_t ours = 0, all = 0;
+    for (size_t i = 0; i < count; i += step, all++)
+        ours += memchr(names[i].p, '.', names[i].len) != NULL;
+    return ours == 0 ? WHOSE_REDIS : (ours == all ? WHOSE_PROXY : WHOSE_MIXED);
+}
+
+static bool refuse_mixed(struct session *s)
+{
+    return local_error(s, "ERR names with a dot are settings of convproxy, others of Redis: ask for them in separate "
+                          "commands");
+}
+
+struct found {
+    struct chain *out;
+    size_t pairs;
+};
+
+static void add_pair(void *ctx, const struct config_view *view)
+{
+    struct found *f = ctx;
+    build_text(f->out, view->name);
+    build_text(f->out, view->value);
+    f->pairs++;
+}
+
+/* A name that two patterns match is told twice, which clients read into the same map entry. */
+static bool config_get_own(struct session *s, const struct job *job)
+{
+    struct chain body;
+    struct found f = {.out = &body};
+
+    chain_init(&body, &s->loop->turn.chunks);
+    for (size_t i = 2; i < job->argc; i++) {
+        char pattern[128];
+        size_t n = job->argv[i].len < sizeof pattern - 1 ? job->argv[i].len : sizeof pattern - 1;
+        memcpy(pattern, job->argv[i].p, n);
+        pattern[n] = '\0';
+        config_get(server_config(s->loop->server), pattern, add_pair, &f);
+    }
+    struct chain *out = slot_answer(s);
+    build_map(out, s->resp, f.pairs);
+    chain_move(out, &body);
+    slot_answered(s);
+    return true;
+}
+
+static bool config_set_own(struct session *s, const struct job *job)
+{
+    size_t count = (job->argc - 2) / 2;
+    struct config_pair *pairs = calloc(count, sizeof *pairs);
+    struct config *config = server_config(s->loop->server);
+    struct config_error error;
+    enum err e;
+
+    if (pairs == NULL)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        pairs[i].name = strndup(job->argv[2 + 2 * i].p, job->argv[2 + 2 * i].len);
+        pairs[i].value = strndup(job->argv[3 + 2 * i].p, job->argv[3 + 2 * i].len);
+    }
+    e = config_set(config, pairs, count, &error);
+    for (size_t i = 0; i < count; i++) {
+        free((char *)pairs[i].name);
+        free((char *)pairs[i].value);
+    }
+    free(pairs);
+    if (e != ERR_NONE) {
+        build_err(slot_answer(s), ERR_CONFIG, error.text);
+        slot_answered(s);
+        return true;
+    }
+    /* The other loops hear of it in a moment; what this client sends next must already see it. */
+    loop_apply(s->loop, (void *)config_current(config));
+    return local_ok(s);
+}
+
+static bool config_rewrite_own(struct session *s)
+{
+    struct config_report report = {0};
+    struct config_error error;
+    enum err e = config_rewrite(server_config(s->loop->server), &report, &error);
+
+    config_report_done(&report);
+    if (e == ERR_NONE)
+        return local_ok(s);
+    build_err(slot_answer(s), ERR_CONFIG, error.text);
+    slot_answered(s);
+    return true;
+}
+
+bool local_config(struct session *s, const struct job *job)
+{
+    bool get = local_is(job->argv[1], "GET"), set = local_is(job->argv[1], "SET");
+
+    if (local_is(job->argv[1], "REWRITE") && server_has_config_file(s->loop->server))
+        return config_rewrite_own(s);
+    if (set && job->argc % 2 != 0)
+        return local_error(s, "ERR wrong number of arguments for 'config|set' command");
+    if (get || set) {
+        enum whose w = whose(job->argv + 2, job->argc - 2, get ? 1 : 2);
+        if (w == WHOSE_MIXED)
+            return refuse_mixed(s);
+        if (w == WHOSE_PROXY || (get && !dispatch_redis_up(s)))
+            return get ? config_get_own(s, job) : config_set_own(s, job);
+    }
+    return dispatch_forward(s, job);
+}
+
+/* ---- SLOWLOG: of the proxy ---- */
+
+bool local_slowlog(struct session *s, const struct job *job)
+{
+    int64_t count = 10;
+
+    if (local_is(job->argv[1], "GET")) {
+        if (job->argc == 3 && (!frame_number(job->argv[2].p, job->argv[2].len, &count) || count < -1))
+            return local_error(s, "ERR count should be greater than or equal to -1");
+        slowlog_get(slot_answer(s), count);
+        slot_answered(s);
+        return true;
+    }
+    if (local_is(job->argv[1], "LEN")) {
+        build_int(slot_answer(s), slowlog_len());
+        slot_answered(s);
+        return true;
+    }
+    if (local_is(job->argv[1], "RESET")) {
+        slowlog_reset();
+        return local_ok(s);
+    }
+    return job->cmd->container ? local_unknown_sub(s, job) : dispatch_forward(s, job);
+}
+
+/* ---- COMMAND: Redis knows its modules' commands too ---- */
+
+bool local_commands(struct session *s, const struct job *job)
+{
+    return dispatch_forward(s, job);
+}

@@ -1,0 +1,467 @@
+#include "proxy/state.h"
+
+#include "config/units.h"
+#include "config/url.h"
+#include "router/command.h"
+#include "version.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- small helpers ---- */
+
+static cJSON *object_in(cJSON *parent, const char *name)
+{
+    return cJSON_AddObjectToObject(parent, name);
+}
+
+static cJSON *object_at_end(cJSON *list)
+{
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddItemToArray(list, item);
+    return item;
+}
+
+static void number(cJSON *in, const char *name, double value)
+{
+    cJSON_AddNumberToObject(in, name, value);
+}
+
+static void flag(cJSON *in, const char *name, bool value)
+{
+    cJSON_AddBoolToObject(in, name, value);
+}
+
+/* An empty text is left out of the document. */
+static void text(cJSON *in, const char *name, const char *value)
+{
+    if (value != NULL && value[0] != '\0')
+        cJSON_AddStringToObject(in, name, value);
+}
+
+static void say(cJSON *list, const char *sentence)
+{
+    cJSON_AddItemToArray(list, cJSON_CreateString(sentence));
+}
+
+/* µs since 1970 as 2026-11-21T08:00:00Z. */
+static void moment(cJSON *in, const char *name, int64_t wall_us)
+{
+    time_t t = (time_t)(wall_us / 1000000);
+    struct tm utc;
+    char buf[32];
+
+    gmtime_r(&t, &utc);
+    strftime(buf, sizeof buf, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    text(in, name, buf);
+}
+
+/* ---- health ---- */
+
+static cJSON *reasons(const struct overview *o)
+{
+    cJSON *list = cJSON_CreateArray();
+    const char *trouble = overview_trouble(o);
+    char sentence[200];
+
+    if (trouble != NULL) {
+        snprintf(sentence, sizeof sentence, "redis: %s", trouble);
+        say(list, sentence);
+    }
+    return list;
+}
+
+static void warn_of_redis(cJSON *list, const struct probe_report *r)
+{
+    char sentence[200];
+
+    if (r->maxmemory > 0 && strcmp(r->maxmemory_policy, "noeviction") != 0) {
+        snprintf(sentence, sizeof sentence,
+                 "Redis may evict conversations: its maxmemory-policy is %s, expected noeviction",
+                 r->maxmemory_policy);
+        say(list, sentence);
+    }
+    if (r->clock_offset_us > 1000000 || r->clock_offset_us < -1000000) {
+        snprintf(sentence, sizeof sentence, "the clocks of Redis and of this machine differ by %.1f s",
+                 (double)r->clock_offset_us / 1e6);
+        say(list, sentence);
+    }
+}
+
+/* What is not wrong now, but will surprise somebody. */
+static cJSON *warnings(const struct overview *o)
+{
+    cJSON *list = cJSON_CreateArray();
+    char sentence[200];
+
+    warn_of_redis(list, &o->redis);
+    for (size_t i = 0; i < o->settings->policy_count; i++) {
+        const struct policy_conf *p = &o->settings->policies[i];
+        if (p->primary != STORE_MONGO || strcmp(overview_acting(o, p), "redis") != 0)
+            continue;
+        snprintf(sentence, sizeof sentence,
+                 "policy %.64s: primary is mongo, but there is no archive in this version; Redis answers",
+                 p->name);
+        say(list, sentence);
+    }
+    return list;
+}
+
+static void add_stores(cJSON *doc, const struct overview *o)
+{
+    cJSON *redis = object_in(object_in(doc, "stores"), "redis");
+
+    flag(redis, "up", o->redis.up);
+    text(redis, "state", o->redis.state);
+    text(redis, "error", o->redis.error);
+    moment(redis, "since", o->redis.since_us);
+    number(redis, "latencyMs", (double)o->redis.latency_us / 1000);
+}
+
+static void add_placement(cJSON *doc, const struct overview *o)
+{
+    cJSON *list = cJSON_AddArrayToObject(doc, "placement");
+
+    for (size_t i = 0; i < o->settings->policy_count; i++) {
+        const struct policy_conf *p = &o->settings->policies[i];
+        cJSON *item = object_at_end(list);
+        text(item, "policy", p->name);
+        text(item, "primary", p->primary == STORE_REDIS ? "redis" : "mongo");
+        text(item, "acting", overview_acting(o, p));
+        flag(item, "dualWrite", overview_dual_write(o, p));
+        flag(item, "dualWriteWanted", p->dual_write);
+    }
+}
+
+static void add_verdict(cJSON *doc, const struct overview *o)
+{
+    bool healthy = overview_trouble(o) == NULL;
+
+    flag(doc, "healthy", healthy);
+    text(doc, "status", healthy ? "ok" : "unavailable");
+    cJSON_AddItemToObject(doc, "reasons", reasons(o));
+    cJSON_AddItemToObject(doc, "warnings", warnings(o));
+}
+
+cJSON *state_health(const struct overview *o)
+{
+    cJSON *doc = cJSON_CreateObject();
+
+    add_verdict(doc, o);
+    add_stores(doc, o);
+    add_placement(doc, o);
+    return doc;
+}
+
+cJSON *state_ready(const struct overview *o)
+{
+    cJSON *doc = cJSON_CreateObject();
+    cJSON *why = cJSON_CreateArray();
+
+    if (o->draining)
+        say(why, "the proxy is ending and takes no new clients");
+    if (!o->redis.known)
+        say(why, "the first probe of Redis has not ended yet");
+    flag(doc, "ready", cJSON_GetArraySize(why) == 0);
+    cJSON_AddItemToObject(doc, "reasons", why);
+    return doc;
+}
+
+cJSON *state_memory(const struct overview *o)
+{
+    cJSON *doc = cJSON_CreateObject();
+
+    flag(doc, "healthy", o->redis.up);
+    text(doc, "connectionState", o->redis.state);
+    number(doc, "reconnectAttempts", o->redis.reconnects);
+    number(doc, "latencyMs", (double)o->redis.latency_us / 1000);
+    return doc;
+}
+
+/* ---- the whole state ---- */
+
+static void add_latency(cJSON *in, const struct overview *o)
+{
+    cJSON *latency = object_in(in, "latencyMs");
+
+    number(latency, "p50", o->p50_ms);
+    number(latency, "p95", o->p95_ms);
+    number(latency, "p99", o->p99_ms);
+    number(latency, "ping", (double)o->redis.latency_us / 1000);
+    text(latency, "of", o->latency_of_probe ? "pings of the last 60 s" : "commands of the last 60 s");
+}
+
+static void add_redis_info(cJSON *redis, const struct probe_report *r)
+{
+    text(redis, "version", r->version);
+    text(redis, "mode", r->mode);
+    text(redis, "role", r->role);
+    text(redis, "runId", r->run_id);
+    number(redis, "databases", r->databases);
+    number(redis, "clockOffsetMs", (double)r->clock_offset_us / 1000);
+    number(redis, "usedMemory", (double)r->used_memory);
+    number(redis, "maxMemory", (double)r->maxmemory);
+    text(redis, "maxMemoryPolicy", r->maxmemory_policy);
+    number(redis, "evictedKeys", (double)r->evicted_keys);
+    number(redis, "keyspaceHits", (double)r->keyspace_hits);
+    number(redis, "keyspaceMisses", (double)r->keyspace_misses);
+    number(redis, "connectedClients", (double)r->connected_clients);
+    number(redis, "uptimeSeconds", (double)r->uptime_s);
+}
+
+static void add_redis(cJSON *doc, const struct overview *o)
+{
+    cJSON *redis = object_in(doc, "redis");
+    char *url = redis_url_hide(o->settings->redis_url);
+
+    text(redis, "url", url);
+    free(url);
+    flag(redis, "up", o->redis.up);
+    flag(redis, "known", o->redis.known);
+    text(redis, "state", o->redis.state);
+    text(redis, "error", o->redis.error);
+    moment(redis, "since", o->redis.since_us);
+    number(redis, "reconnectAttempts", o->redis.reconnects);
+    add_latency(redis, o);
+    add_redis_info(redis, &o->redis);
+}
+
+static void add_clients(cJSON *doc, const struct overview *o)
+{
+    cJSON *clients = object_in(doc, "clients");
+
+    number(clients, "connected", (double)overview_clients());
+    number(clients, "max", (double)o->settings->max_clients);
+    number(clients, "accepted", (double)STATS_SUM(clients_accepted));
+    number(clients, "closed", (double)STATS_SUM(clients_closed));
+    number(clients, "refused", (double)STATS_SUM(clients_refused));
+    number(clients, "closedForOutput", (double)STATS_SUM(clients_output_closed));
+}
+
+static void add_traffic(cJSON *doc)
+{
+    cJSON *traffic = object_in(doc, "traffic");
+    cJSON *upstream = object_in(doc, "upstream");
+
+    number(traffic, "requests", (double)STATS_SUM(requests));
+    number(traffic, "replies", (double)STATS_SUM(replies));
+    number(traffic, "bytesIn", (double)STATS_SUM(bytes_in));
+    number(traffic, "bytesOut", (double)STATS_SUM(bytes_out));
+    number(traffic, "protocolErrors", (double)STATS_SUM(protocol_errors));
+    number(traffic, "backpressurePauses", (double)STATS_SUM(backpressure_pauses));
+    number(traffic, "bufferedBytes", (double)STATS_SUM(memory));
+    number(upstream, "open", (double)STATS_SUM(upstream_open));
+    number(upstream, "pinned", (double)STATS_SUM(upstream_pinned));
+    number(upstream, "connects", (double)STATS_SUM(upstream_connects));
+    number(upstream, "connectFailures", (double)STATS_SUM(upstream_connect_failures));
+    number(upstream, "lost", (double)STATS_SUM(upstream_lost));
+    number(upstream, "timeouts", (double)STATS_SUM(upstream_timeouts));
+}
+
+static void add_loops(cJSON *doc)
+{
+    cJSON *list = cJSON_AddArrayToObject(doc, "loops");
+
+    for (unsigned i = 0; i < stats_loops(); i++) {
+        const struct stats *s = stats_of_loop(i);
+        uint64_t closed = counter_get(&s->clients_closed), accepted = counter_get(&s->clients_accepted);
+        cJSON *item = object_at_end(list);
+        number(item, "clients", accepted > closed ? (double)(accepted - closed) : 0);
+        number(item, "requests", (double)counter_get(&s->requests));
+        number(item, "upstreamOpen", (double)counter_get(&s->upstream_open));
+        number(item, "bufferedBytes", (double)counter_get(&s->memory));
+    }
+}
+
+static void add_persist_errors(cJSON *policy, unsigned id)
+{
+    cJSON *errors = object_in(policy, "persistErrors");
+    cJSON *by = cJSON_CreateObject();
+    uint64_t total = 0;
+
+    for (int r = 0; r < PERSIST_REASONS; r++) {
+        uint64_t n = STATS_SUM(policies[id].persist_errors[r]);
+        total += n;
+        if (n > 0)
+            number(by, persist_reason_name((enum persist_reason)r), (double)n);
+    }
+    number(errors, "total", (double)total);
+    cJSON_AddItemToObject(errors, "byReason", by);
+}
+
+static void add_policy_counters(cJSON *policy, unsigned id)
+{
+    cJSON *reads = object_in(policy, "reads");
+    cJSON *json = object_in(policy, "json");
+    cJSON *appends = object_in(policy, "appends");
+    uint64_t count = STATS_SUM(policies[id].msg_count), sum = STATS_SUM(policies[id].msg_sum);
+
+    number(reads, "hit", (double)STATS_SUM(policies[id].reads_hit));
+    number(reads, "miss", (double)STATS_SUM(policies[id].reads_miss));
+    number(reads, "error", (double)STATS_SUM(policies[id].reads_error));
+    number(policy, "writes", (double)STATS_SUM(policies[id].writes));
+    number(policy, "ttlRestored", (double)STATS_SUM(policies[id].ttl_restored));
+    number(json, "trimmed", (double)STATS_SUM(policies[id].trimmed_json));
+    number(json, "notArray", (double)STATS_SUM(policies[id].json_not_array));
+    number(json, "invalid", (double)STATS_SUM(policies[id].json_invalid));
+    number(appends, "count", (double)count);
+    number(appends, "meanMessagesBefore", count > 0 ? (double)sum / (double)count : 0);
+    add_persist_errors(policy, id);
+}
+
+struct policy_settings {
+    const char *policy;
+    cJSON *into;
+};
+
+static void take_policy_setting(void *ctx, const struct config_view *view)
+{
+    struct policy_settings *want = ctx;
+
+    if (view->policy != NULL && strcmp(view->policy, want->policy) == 0)
+        cJSON_AddStringToObject(want->into, view->row->name, view->value);
+}
+
+static void add_policies(cJSON *doc, const struct overview *o)
+{
+    cJSON *list = cJSON_AddArrayToObject(doc, "policies");
+
+    for (size_t i = 0; i < o->settings->policy_count; i++) {
+        const struct policy_conf *p = &o->settings->policies[i];
+        cJSON *item = object_at_end(list);
+        text(item, "name", p->name);
+        struct policy_settings want = {p->name, object_in(item, "settings")};
+        config_get(server_config(o->server), "*", take_policy_setting, &want);
+        text(item, "acting", overview_acting(o, p));
+        flag(item, "dualWrite", overview_dual_write(o, p));
+        add_policy_counters(item, stats_policy_id(p->name));
+    }
+}
+
+static void add_command(cJSON *list, unsigned id, const char *name)
+{
+    uint64_t calls = STATS_SUM(commands[id].calls);
+
+    if (calls == 0)
+        return;
+    cJSON *item = object_at_end(list);
+    text(item, "name", name);
+    number(item, "calls", (double)calls);
+    number(item, "errors", (double)STATS_SUM(commands[id].errors));
+    number(item, "seconds", (double)STATS_SUM(commands[id].usec) / 1e6);
+}
+
+static void add_commands(cJSON *doc)
+{
+    cJSON *list = cJSON_AddArrayToObject(doc, "commands");
+
+    for (uint16_t id = 0; id < command_count(); id++)
+        add_command(list, id, command_at(id)->name);
+    add_command(list, STATS_UNKNOWN, "unknown");
+}
+
+static void add_process(cJSON *doc, const struct overview *o)
+{
+    text(doc, "version", CONVPROXY_VERSION);
+    number(doc, "pid", (double)getpid());
+    moment(doc, "startedAt", server_started_us(o->server));
+    number(doc, "uptimeSeconds", o->uptime_s);
+    flag(doc, "draining", o->draining);
+    number(doc, "threads", server_threads(o->server));
+    number(doc, "residentBytes", o->resident_bytes);
+    number(doc, "cpuSeconds", o->cpu_s);
+    cJSON *listen = cJSON_AddArrayToObject(doc, "listen");
+    for (size_t i = 0; i < o->settings->listen.count; i++)
+        say(listen, o->settings->listen.items[i]);
+}
+
+cJSON *state_full(const struct overview *o)
+{
+    cJSON *doc = cJSON_CreateObject();
+
+    add_process(doc, o);
+    add_verdict(doc, o);
+    add_redis(doc, o);
+    add_clients(doc, o);
+    add_traffic(doc);
+    number(doc, "persistErrors", (double)overview_persist_errors());
+    add_policies(doc, o);
+    add_loops(doc);
+    add_commands(doc);
+    return doc;
+}
+
+/* ---- settings ---- */
+
+/* The unit of a bare number. */
+static const char *unit_of(const struct setting_row *row)
+{
+    static const struct {
+        int64_t ms;
+        const char *name;
+    } units[] = {{1, "ms"}, {1000, "s"}, {60000, "min"}, {3600000, "h"}, {86400000, "d"}};
+
+    if (row->type == SETTING_TYPE_bytes)
+        return "bytes";
+    if (row->type != SETTING_TYPE_duration)
+        return NULL;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (units[i].ms == units_duration_unit(row->def))
+            return units[i].name;
+    return "ms";
+}
+
+/* "redis|mongo" as a list. */
+static void add_words(cJSON *item, const char *words)
+{
+    cJSON *list = cJSON_AddArrayToObject(item, "words");
+    char word[64];
+
+    for (const char *p = words; *p != '\0';) {
+        size_t len = strcspn(p, "|");
+        snprintf(word, sizeof word, "%.*s", (int)len, p);
+        say(list, word);
+        p += len + (p[len] == '|');
+    }
+}
+
+/* settings.def: least and most are a range for numbers only. */
+static void add_range(cJSON *item, const struct setting_row *row)
+{
+    bool ranged = row->type == SETTING_TYPE_int || row->type == SETTING_TYPE_bytes ||
+                  row->type == SETTING_TYPE_duration;
+
+    if (row->type == SETTING_TYPE_enum)
+        add_words(item, row->least);
+    else
+        text(item, ranged ? "least" : "form", row->least);
+    text(item, "most", row->most);
+}
+
+static void take_setting(void *ctx, const struct config_view *view)
+{
+    cJSON *item = object_at_end(ctx);
+
+    cJSON_AddStringToObject(item, "name", view->name);
+    cJSON_AddStringToObject(item, "value", view->value);
+    cJSON_AddStringToObject(item, "default", view->row->def);
+    text(item, "source", view->origin);
+    text(item, "type", setting_type_name(view->row->type));
+    text(item, "unit", unit_of(view->row));
+    add_range(item, view->row);
+    text(item, "when", view->row->when == SETTING_WHEN_LIVE ? "live" : "restart");
+    text(item, "env", view->row->env);
+    text(item, "policy", view->policy);
+    text(item, "help", view->row->help);
+}
+
+cJSON *state_settings(struct config *config, const char *pattern)
+{
+    cJSON *doc = cJSON_CreateObject();
+
+    config_get(config, pattern, take_setting, cJSON_AddArrayToObject(doc, "settings"));
+    return doc;
+}

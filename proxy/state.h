@@ -1,0 +1,26 @@
+/* proxy/state — the JSON documents of the admin server.
+ * Owns:       nothing; the caller frees what comes back (cJSON_Delete).
+ * Invariants: secrets never appear; numbers are finite.
+ * Threads:    any.          Used by: proxy/admin. */
+#ifndef PROXY_STATE_H
+#define PROXY_STATE_H
+
+#include "proxy/overview.h"
+
+#include <cjson/cJSON.h>
+
+/* {healthy, status, reasons, warnings, stores, placement} */
+cJSON *state_health(const struct overview *o);
+/* {ready, reasons}: ready means that clients are taken. That Redis is down does not make the proxy unready:
+ * clients get a clear error from it, and taking all proxies out of service at once would turn that into a
+ * refused connection. */
+cJSON *state_ready(const struct overview *o);
+/* {healthy, connectionState, reconnectAttempts, latencyMs} */
+cJSON *state_memory(const struct overview *o);
+/* Everything an operator wants to know. */
+cJSON *state_full(const struct overview *o);
+/* {settings: [{name, value, default, source, type, unit, least, most, words, when, env, policy, help}]} of
+ * the settings whose name matches the glob pattern. */
+cJSON *state_settings(struct config *config, const char *pattern);
+
+#endif
