@@ -9,6 +9,8 @@ from pathlib import Path
 
 import redis
 import yaml
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from .metrics import parse_metrics
 from .ports import free_port
@@ -36,7 +38,9 @@ class Endpoint:
         return f"redis://{self.host}:{self.port}/0"
 
     def client(self, **options):
-        """A redis-py client; RESP3 is what redis-py 8 chooses by itself."""
+        """A redis-py client; RESP3 is what redis-py 8 chooses by itself. Its ten retries, which would hide a lost
+        connection or a reply that never came, are off."""
+        options.setdefault("retry", Retry(NoBackoff(), 0))
         return redis.Redis(host=self.host, port=self.port, **options)
 
 
