@@ -359,11 +359,11 @@ static void on_readable(struct stream *s)
     take_replies(p);
 }
 
-static void on_writable(struct stream *s)
+static void on_written(struct stream *s, size_t n)
 {
 }
 
-static const struct stream_ops stream_ops = {on_readable, on_writable, on_broken, on_stream_closed};
+static const struct stream_ops stream_ops = {on_readable, on_written, on_broken, on_stream_closed};
 
 /* ---- connecting ---- */
 

@@ -1,0 +1,340 @@
+#include "proxy/admin.h"
+
+#include "base/log.h"
+#include "proxy/http.h"
+#include "proxy/metrics.h"
+#include "proxy/state.h"
+#include "version.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define PAIRS_MAX 256 /* settings in one call */
+
+struct admin {
+    struct server *server;
+    struct http *http;
+    struct http_setup setup;
+    bool local; /* only this machine can connect */
+    bool unix_socket;
+};
+
+/* ---- who may ---- */
+
+/* Takes the same time wherever the first difference is. */
+static bool same_secret(const char *given, const char *secret)
+{
+    size_t n = strlen(given), len = strlen(secret);
+    unsigned char differ = n != len;
+
+    for (size_t i = 0; i < n; i++)
+        differ |= (unsigned char)(given[i] ^ secret[len > 0 ? i % len : 0]);
+    return differ == 0;
+}
+
+static bool token_fits(const struct http_request *r, const char *token)
+{
+    const char *given = http_header(r, "Authorization");
+
+    if (given == NULL || strncasecmp(given, "Bearer ", 7) != 0)
+        return false;
+    return same_secret(given + 7 + strspn(given + 7, " "), token);
+}
+
+/* "localhost", 127.0.0.1, [::1], with or without a port. */
+static bool host_is_address(const char *host)
+{
+    unsigned char parsed[sizeof(struct in6_addr)];
+    char name[64];
+    bool v6 = host[0] == '[';
+    size_t len = strcspn(host + v6, v6 ? "]" : ":");
+
+    if (len >= sizeof name)
+        return false;
+    memcpy(name, host + v6, len);
+    name[len] = '\0';
+    return strcasecmp(name, "localhost") == 0 || inet_pton(v6 ? AF_INET6 : AF_INET, name, parsed) == 1;
+}
+
+static bool may_change(const struct admin *a, const struct http_request *r, struct http_reply *reply)
+{
+    const struct settings *s = config_current(server_config(a->server));
+    bool needed = s->admin_token[0] != '\0' || !a->local;
+    bool ok = !needed || (s->admin_token[0] != '\0' && token_fits(r, s->admin_token));
+
+    settings_unref(s);
+    if (!ok)
+        http_reply_error(reply, 401, "this call needs the header Authorization: Bearer <admin.token>");
+    return ok;
+}
+
+static bool guard(void *ctx, const struct http_route *route, const struct http_request *r,
+                  struct http_reply *reply)
+{
+    const struct admin *a = ctx;
+    const char *host = http_header(r, "Host");
+
+    if (a->local && !a->unix_socket && host != NULL && !host_is_address(host)) {
+        http_reply_error(reply, 403,
+                         "this server answers to localhost or an IP address only, not to the name in Host");
+        return false;
+    }
+    return !route->changes || may_change(a, r, reply);
+}
+
+/* ---- handlers ---- */
+
+static void get_metrics(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    const struct admin *a = ctx;
+    struct overview o;
+    char *own_text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&own_text, &len);
+
+    if (out == NULL)
+        abort();
+    overview_take(&o, a->server);
+    metrics_write(out, &o);
+    overview_done(&o);
+    fclose(out);
+    http_reply_text(reply, 200, METRICS_CONTENT_TYPE, own_text, len);
+}
+
+/* A document made from an overview; its boolean member named flag, where there is one, decides between 200
+ * and 503. */
+static void reply_document(const struct admin *a, cJSON *(*make)(const struct overview *o), const char *flag,
+                           struct http_reply *reply)
+{
+    struct overview o;
+
+    overview_take(&o, a->server);
+    cJSON *doc = make(&o);
+    overview_done(&o);
+    bool well = flag == NULL || cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(doc, flag));
+    http_reply_json(reply, well ? 200 : 503, doc);
+}
+
+static void get_health(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    reply_document(ctx, state_health, "healthy", reply);
+}
+
+static void get_ready(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    reply_document(ctx, state_ready, "ready", reply);
+}
+
+static void get_memory(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    reply_document(ctx, state_memory, "healthy", reply);
+}
+
+static void get_state(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    reply_document(ctx, state_full, NULL, reply);
+}
+
+static void get_settings(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    const struct admin *a = ctx;
+    const char *match = http_query(r, "match");
+
+    http_reply_json(reply, 200, state_settings(server_config(a->server), match != NULL ? match : "*"));
+}
+
+/* ---- changing settings ---- */
+
+struct change {
+    size_t count;
+    struct config_pair pairs[PAIRS_MAX];
+    char *own_values[PAIRS_MAX];
+};
+
+/* Text as it is; true, false and whole numbers as one would write them. NULL: not a value. */
+static char *value_text(const cJSON *value)
+{
+    char buf[32];
+
+    if (cJSON_IsString(value))
+        return strdup(value->valuestring);
+    if (cJSON_IsBool(value))
+        return strdup(cJSON_IsTrue(value) ? "1" : "0");
+    if (!cJSON_IsNumber(value) || value->valuedouble != (double)(int64_t)value->valuedouble)
+        return NULL;
+    snprintf(buf, sizeof buf, "%.0f", value->valuedouble);
+    return strdup(buf);
+}
+
+static bool read_change(const cJSON *doc, struct change *c, struct http_reply *reply)
+{
+    if (!cJSON_IsObject(doc) || doc->child == NULL) {
+        http_reply_error(reply, 400, "expected a JSON object of settings, like {\"conv.ttl\": \"10d\"}");
+        return false;
+    }
+    for (const cJSON *item = doc->child; item != NULL; item = item->next) {
+        if (c->count == PAIRS_MAX) {
+            http_reply_error(reply, 400, "more than %d settings in one call", PAIRS_MAX);
+            return false;
+        }
+        char *own_value = value_text(item);
+        if (own_value == NULL) {
+            http_reply_error(reply, 400, "%s: expected a text, a whole number, true or false", item->string);
+            return false;
+        }
+        c->own_values[c->count] = own_value;
+        c->pairs[c->count++] = (struct config_pair){item->string, own_value};
+    }
+    return true;
+}
+
+/* Secrets are hidden in a view, so it may be logged. */
+static void tell_changed(void *ctx, const struct config_view *view)
+{
+    cJSON *item = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(item, "name", view->name);
+    cJSON_AddStringToObject(item, "value", view->value);
+    cJSON_AddStringToObject(item, "source", view->origin);
+    cJSON_AddItemToArray(ctx, item);
+    log_event(LOG_INFO, "setting_changed", LOG_STR("name", view->name), LOG_STR("value", view->value),
+              LOG_STR("by", "http"));
+}
+
+static void apply_change(struct config *config, const struct change *c, struct http_reply *reply)
+{
+    struct config_error err;
+
+    if (config_set(config, c->pairs, c->count, &err) != ERR_NONE) {
+        cJSON *doc = cJSON_CreateObject();
+        cJSON_AddStringToObject(doc, "error", err.text);
+        if (err.name[0] != '\0')
+            cJSON_AddStringToObject(doc, "setting", err.name);
+        cJSON_AddStringToObject(doc, "reason", err.reason);
+        http_reply_json(reply, 400, doc);
+        return;
+    }
+    cJSON *doc = cJSON_CreateObject();
+    cJSON *list = cJSON_AddArrayToObject(doc, "changed");
+    for (size_t i = 0; i < c->count; i++)
+        config_get(config, c->pairs[i].name, tell_changed, list);
+    http_reply_json(reply, 200, doc);
+}
+
+static void change_settings(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    const struct admin *a = ctx;
+    struct change c = {0};
+    size_t len;
+    const char *body = http_body(r, &len), *end = NULL;
+    cJSON *doc = cJSON_ParseWithLengthOpts(body, len, &end, 0);
+
+    if (doc == NULL || strspn(end, " \t\r\n") != (size_t)(body + len - end))
+        http_reply_error(reply, 400, "the body is not JSON, near byte %zu", (size_t)(end - body));
+    else if (read_change(doc, &c, reply))
+        apply_change(server_config(a->server), &c, reply);
+    for (size_t i = 0; i < c.count; i++)
+        free(c.own_values[i]);
+    cJSON_Delete(doc);
+}
+
+/* ---- the routes ---- */
+
+static void get_index(void *ctx, const struct http_request *r, struct http_reply *reply);
+
+static const struct http_route routes[] = {
+    {"GET", "/", false, get_index, "this list"},
+    {"GET", "/metrics", false, get_metrics, "for Prometheus"},
+    {"GET", "/healthz", false, get_health, "200 while managed keys are served, else 503, with the reasons"},
+    {"GET", "/readyz", false, get_ready, "200 while clients are taken"},
+    {"GET", "/health/memory", false, get_memory, "the connection to Redis in four fields"},
+    {"GET", "/api/v1/health", false, get_health, "the same as /healthz"},
+    {"GET", "/api/v1/state", false, get_state, "everything: Redis, clients, traffic, policies, commands"},
+    {"GET", "/api/v1/settings", false, get_settings,
+     "settings with value, default, source and range; ?match=conv.*"},
+    {"POST", "/api/v1/settings", true, change_settings, "changes settings at once: {\"conv.ttl\": \"10d\"}"},
+    {"PUT", "/api/v1/settings", true, change_settings, "the same"},
+};
+#define ROUTES (sizeof routes / sizeof routes[0])
+
+static void get_index(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    char *own_text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&own_text, &len);
+
+    if (out == NULL)
+        abort();
+    fprintf(out, "convproxy %s\n\n", CONVPROXY_VERSION);
+    for (size_t i = 0; i < ROUTES; i++)
+        fprintf(out, "%-5s %-18s %s\n", routes[i].method, routes[i].path, routes[i].help);
+    fclose(out);
+    http_reply_text(reply, 200, "text/plain; charset=utf-8", own_text, len);
+}
+
+/* ---- public ---- */
+
+bool admin_check(const struct settings *settings, char *why, size_t why_cap)
+{
+    struct net_address address;
+    struct reason reason;
+
+    if (!net_address_parse(settings->admin_listen, &address, &reason)) {
+        snprintf(why, why_cap, "admin.listen: %s", reason.text);
+        return false;
+    }
+    bool safe = net_address_is_local(&address) || settings->admin_token[0] != '\0';
+    net_address_done(&address);
+    if (!safe)
+        snprintf(why, why_cap,
+                 "admin.listen %s is open to other machines; set admin.token, or listen on 127.0.0.1",
+                 settings->admin_listen);
+    return safe;
+}
+
+static bool serve(struct admin *a, const char *listen, char *why, size_t why_cap)
+{
+    struct net_address address;
+    struct reason reason;
+
+    bool ok = net_address_parse(listen, &address, &reason);
+    if (ok) {
+        a->local = net_address_is_local(&address);
+        a->unix_socket = address.path != NULL;
+        a->setup = (struct http_setup){routes, ROUTES, guard, a};
+        ok = http_start(&address, &a->setup, &a->http, &reason) == ERR_NONE;
+        net_address_done(&address);
+    }
+    if (!ok)
+        snprintf(why, why_cap, "admin.listen: %s", reason.text);
+    return ok;
+}
+
+struct admin *admin_start(struct server *server, char *why, size_t why_cap)
+{
+    const struct settings *s = config_current(server_config(server));
+    struct admin *a = calloc(1, sizeof *a);
+
+    if (a == NULL)
+        abort();
+    a->server = server;
+    if (admin_check(s, why, why_cap) && serve(a, s->admin_listen, why, why_cap)) {
+        log_event(LOG_INFO, "admin_listening", LOG_STR("address", s->admin_listen),
+                  LOG_INT("port", http_port(a->http)));
+    } else {
+        free(a);
+        a = NULL;
+    }
+    settings_unref(s);
+    return a;
+}
+
+void admin_stop(struct admin *own_admin)
+{
+    if (own_admin == NULL)
+        return;
+    http_stop(own_admin->http);
+    free(own_admin);
+}

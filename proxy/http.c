@@ -1,0 +1,359 @@
+#include "proxy/http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CONNECTION_MEMORY 32768           /* headers of one connection */
+#define DISCARD_MAX       (1024L * 1024L) /* of a body that is too long anyway; then the connection is closed */
+
+struct http {
+    const struct http_setup *setup;
+    struct MHD_Daemon *daemon;
+    char *path; /* of the unix socket, to be removed at the end */
+    int port;
+};
+
+struct http_request {
+    struct MHD_Connection *connection;
+    char *body;
+    size_t len, discarded;
+};
+
+/* ---- replies ---- */
+
+void http_reply_text(struct http_reply *reply, unsigned status, const char *type, char *own_body, size_t len)
+{
+    free(reply->own_body);
+    *reply = (struct http_reply){.status = status, .type = type, .own_body = own_body, .len = len};
+}
+
+void http_reply_json(struct http_reply *reply, unsigned status, cJSON *own_doc)
+{
+    char *own_text = cJSON_Print(own_doc);
+
+    cJSON_Delete(own_doc);
+    if (own_text == NULL)
+        abort();
+    http_reply_text(reply, status, "application/json", own_text, strlen(own_text));
+}
+
+void http_reply_error(struct http_reply *reply, unsigned status, const char *format, ...)
+{
+    char sentence[1200];
+    va_list args;
+    cJSON *doc = cJSON_CreateObject();
+
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    cJSON_AddStringToObject(doc, "error", sentence);
+    http_reply_json(reply, status, doc);
+}
+
+/* ---- requests ---- */
+
+const char *http_header(const struct http_request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_query(const struct http_request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *http_body(const struct http_request *r, size_t *ret_len)
+{
+    *ret_len = r->len;
+    return r->body != NULL ? r->body : "";
+}
+
+/* A body that outgrows the limit is read to its end, within reason, so that the client sees the reply. */
+static enum MHD_Result take_body(struct http_request *r, const char *data, size_t n)
+{
+    if (r->discarded > 0 || r->len + n > HTTP_BODY_MAX) {
+        r->discarded += n;
+        return r->discarded <= DISCARD_MAX ? MHD_YES : MHD_NO;
+    }
+    char *grown = realloc(r->body, r->len + n + 1);
+    if (grown == NULL)
+        return MHD_NO;
+    memcpy(grown + r->len, data, n);
+    r->body = grown;
+    r->len += n;
+    r->body[r->len] = '\0';
+    return MHD_YES;
+}
+
+/* ---- routing ---- */
+
+static bool method_fits(const struct http_route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+/* The methods of a path, for Allow; empty when there is no such path. */
+static void methods_of(const struct http_setup *setup, const char *path, char *allow, size_t cap)
+{
+    size_t at = 0;
+
+    allow[0] = '\0';
+    for (size_t i = 0; i < setup->route_count && at < cap; i++)
+        if (strcmp(setup->routes[i].path, path) == 0)
+            at +=
+                (size_t)snprintf(allow + at, cap - at, "%s%s%s", at > 0 ? ", " : "", setup->routes[i].method,
+                                 strcmp(setup->routes[i].method, "GET") == 0 ? ", HEAD" : "");
+}
+
+static bool is_json(const char *type)
+{
+    static const char json[] = "application/json";
+
+    if (type == NULL || strncasecmp(type, json, sizeof json - 1) != 0)
+        return false;
+    char next = type[sizeof json - 1];
+    return next == '\0' || next == ';' || next == ' ';
+}
+
+/* A page of another site can make a browser send forms and plain text here, but not JSON, without asking us
+ * first. */
+static void run(const struct http_setup *setup, const struct http_route *route, const struct http_request *r,
+                struct http_reply *reply)
+{
+    if (!setup->guard(setup->ctx, route, r, reply))
+        return;
+    if (route->changes && !is_json(http_header(r, "Content-Type")))
+        http_reply_error(reply, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                         "the body must be JSON: Content-Type: application/json");
+    else if (r->discarded > 0)
+        http_reply_error(reply, MHD_HTTP_CONTENT_TOO_LARGE, "the body is larger than %d bytes",
+                         HTTP_BODY_MAX);
+    else
+        route->handler(setup->ctx, r, reply);
+}
+
+static void answer(const struct http_setup *setup, const char *method, const char *path,
+                   const struct http_request *r, struct http_reply *reply, char *allow, size_t allow_cap)
+{
+    for (size_t i = 0; i < setup->route_count; i++)
+        if (strcmp(setup->routes[i].path, path) == 0 && method_fits(&setup->routes[i], method)) {
+            run(setup, &setup->routes[i], r, reply);
+            return;
+        }
+    methods_of(setup, path, allow, allow_cap);
+    if (allow[0] != '\0')
+        http_reply_error(reply, MHD_HTTP_METHOD_NOT_ALLOWED, "%s is not allowed here; allowed: %s", method,
+                         allow);
+    else
+        http_reply_error(reply, MHD_HTTP_NOT_FOUND, "there is nothing here; GET / lists what there is");
+}
+
+static enum MHD_Result send_reply(struct MHD_Connection *connection, const struct http_reply *reply,
+                                  const char *allow)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(reply->len, reply->own_body, MHD_RESPMEM_MUST_FREE);
+
+    if (response == NULL) {
+        free(reply->own_body);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Content-Type", reply->type);
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (allow[0] != '\0')
+        MHD_add_response_header(response, "Allow", allow);
+    if (reply->status == MHD_HTTP_UNAUTHORIZED)
+        MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"convproxy\"");
+    enum MHD_Result ok = MHD_queue_response(connection, reply->status, response);
+    MHD_destroy_response(response);
+    return ok;
+}
+
+/* Called first with the headers, then with each piece of the body, then once more: that call answers. */
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version, const char *data, size_t *size,
+                                  void **state)
+{
+    const struct http *h = ctx;
+    struct http_request *r = *state;
+    struct http_reply reply = {0};
+    char allow[64] = "";
+
+    if (r == NULL) {
+        r = calloc(1, sizeof *r);
+        if (r == NULL)
+            return MHD_NO;
+        r->connection = connection;
+        *state = r;
+        return MHD_YES;
+    }
+    if (*size > 0) {
+        size_t n = *size;
+        *size = 0;
+        return take_body(r, data, n);
+    }
+    answer(h->setup, method, path, r, &reply, allow, sizeof allow);
+    return send_reply(connection, &reply, allow);
+}
+
+static void on_completed(void *ctx, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct http_request *r = *state;
+
+    if (r == NULL)
+        return;
+    free(r->body);
+    free(r);
+    *state = NULL;
+}
+
+/* ---- the socket ---- */
+
+static bool fail(struct reason *why, const char *what, int error)
+{
+    snprintf(why->text, sizeof why->text, "%s: %s", what, strerror(error));
+    return false;
+}
+
+/* A socket that nobody listens on any more is left behind by a process that was killed. */
+static void remove_stale(const struct sockaddr_un *addr)
+{
+    struct stat st;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0 && lstat(addr->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        connect(fd, (const struct sockaddr *)addr, sizeof *addr) != 0 && errno == ECONNREFUSED)
+        unlink(addr->sun_path);
+    if (fd >= 0)
+        close(fd);
+}
+
+static bool bind_unix(int fd, const char *path, struct reason *why)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path);
+    remove_stale(&addr);
+    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) != 0)
+        return fail(why, path, errno);
+    if (chmod(path, 0600) != 0) /* whoever can open it can change settings */
+        return fail(why, path, errno);
+    return true;
+}
+
+static bool bind_tcp(int fd, const struct addrinfo *to, const char *shown, struct reason *why)
+{
+    int one = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    return bind(fd, to->ai_addr, to->ai_addrlen) == 0 || fail(why, shown, errno);
+}
+
+static struct addrinfo *look_up(const struct net_address *address, char *shown, size_t cap,
+                                struct reason *why)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *list = NULL;
+    char port[8];
+
+    snprintf(port, sizeof port, "%d", address->port);
+    snprintf(shown, cap, strchr(address->host, ':') != NULL ? "[%s]:%s" : "%s:%s", address->host, port);
+    int rc = getaddrinfo(address->host, port, &hints, &list);
+    if (rc == 0)
+        return list;
+    snprintf(why->text, sizeof why->text, "%s: %s", shown, gai_strerror(rc));
+    return NULL;
+}
+
+/* A listening descriptor, or -1. */
+static int open_listener(const struct net_address *address, struct reason *why)
+{
+    char shown[300] = "";
+    struct addrinfo *to = NULL;
+
+    if (address->path == NULL && (to = look_up(address, shown, sizeof shown, why)) == NULL)
+        return -1;
+    int fd = socket(to != NULL ? to->ai_family : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool ok = fd >= 0 || fail(why, "socket", errno);
+    if (ok)
+        ok = to != NULL ? bind_tcp(fd, to, shown, why) : bind_unix(fd, address->path, why);
+    if (ok && listen(fd, HTTP_CONNECTIONS) != 0)
+        ok = fail(why, shown, errno);
+    if (to != NULL)
+        freeaddrinfo(to);
+    if (!ok && fd >= 0)
+        close(fd);
+    return ok ? fd : -1;
+}
+
+static int port_of(int fd)
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof addr;
+
+    if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
+        return 0;
+    if (addr.ss_family == AF_INET)
+        return ntohs(((struct sockaddr_in *)&addr)->sin_port);
+    return addr.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&addr)->sin6_port) : 0;
+}
+
+/* ---- public ---- */
+
+enum err http_start(const struct net_address *address, const struct http_setup *setup, struct http **ret_http,
+                    struct reason *why)
+{
+    int fd = open_listener(address, why);
+    if (fd < 0)
+        return ERR_IO;
+    struct http *h = calloc(1, sizeof *h);
+    if (h == NULL)
+        abort();
+    h->setup = setup;
+    h->port = port_of(fd);
+    h->path = address->path != NULL ? strdup(address->path) : NULL;
+    h->daemon = MHD_start_daemon(
+        MHD_USE_AUTO_INTERNAL_THREAD, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+    if (h->daemon == NULL) {
+        snprintf(why->text, sizeof why->text, "libmicrohttpd refused to start");
+        close(fd);
+        free(h->path);
+        free(h);
+        return ERR_IO;
+    }
+    *ret_http = h;
+    return ERR_NONE;
+}
+
+int http_port(const struct http *h)
+{
+    return h->port;
+}
+
+void http_stop(struct http *own_h)
+{
+    if (own_h == NULL)
+        return;
+    MHD_stop_daemon(own_h->daemon);
+    if (own_h->path != NULL)
+        unlink(own_h->path);
+    free(own_h->path);
+    free(own_h);
+}

@@ -1,0 +1,71 @@
+/* proxy/http — a small HTTP server: a table of routes, whole requests in, whole replies out.
+ * Owns:       libmicrohttpd's daemon with one thread of its own, and the listening socket.
+ * Invariants: handlers run one at a time on that thread; a body is at most HTTP_BODY_MAX bytes; at most
+ * HTTP_CONNECTIONS connections are open, idle ones end after HTTP_IDLE_S seconds; every error is JSON
+ * {"error": "…"}. Threads:    http_start and http_stop from one; handlers on its own.          Used by:
+ * proxy/admin. */
+#ifndef PROXY_HTTP_H
+#define PROXY_HTTP_H
+
+#include "base/err.h"
+#include "config/url.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#define HTTP_BODY_MAX    65536
+#define HTTP_CONNECTIONS 64
+#define HTTP_IDLE_S      10
+
+struct http;
+struct http_request;
+
+struct http_reply {
+    unsigned status;
+    const char *type; /* Content-Type */
+    char *own_body;   /* malloc; the server frees it */
+    size_t len;
+};
+
+typedef void (*http_handler)(void *ctx, const struct http_request *r, struct http_reply *reply);
+
+struct http_route {
+    const char *method; /* GET answers HEAD as well */
+    const char *path;
+    bool changes; /* it changes state: the guard asks for a token, and the body must be application/json */
+    http_handler handler;
+    const char *help;
+};
+
+struct http_setup {
+    const struct http_route *routes;
+    size_t route_count;
+    /* Looks at every request that has a route; false: refused, and reply says why. */
+    bool (*guard)(void *ctx, const struct http_route *route, const struct http_request *r,
+                  struct http_reply *reply);
+    void *ctx; /* for guard and handlers */
+};
+
+/* Listens and serves; setup and its routes outlive the server. On failure *ret_http is untouched and why is
+ * filled. */
+MUST_USE enum err http_start(const struct net_address *address, const struct http_setup *setup,
+                             struct http **ret_http, struct reason *why);
+/* The port that is listened on; 0 for a unix socket. */
+int http_port(const struct http *h);
+/* Ends the requests that run, and frees. */
+void http_stop(struct http *own_h);
+
+/* NULL when the request has none. */
+const char *http_header(const struct http_request *r, const char *name);
+const char *http_query(const struct http_request *r, const char *name);
+/* The whole body, with a NUL behind it. */
+const char *http_body(const struct http_request *r, size_t *ret_len);
+
+void http_reply_json(struct http_reply *reply, unsigned status, cJSON *own_doc);
+void http_reply_text(struct http_reply *reply, unsigned status, const char *type, char *own_body, size_t len);
+__attribute__((format(printf, 3, 4))) void http_reply_error(struct http_reply *reply, unsigned status,
+                                                            const char *format, ...);
+
+#endif
