@@ -165,7 +165,7 @@ static bool refuse_for_good(struct session *s, const struct job *job)
     char name[64];
     spoken_name(job->cmd, name, sizeof name);
     transaction_spoil(s);
-    char line[128];
+    char line[192];
     snprintf(line, sizeof line, "ERR %s would take over a connection that others share: convproxy does not pass it on",
              name);
     build_error(slot_answer(s), line);

@@ -130,6 +130,7 @@ static void run(void *arg)
 {
     struct loop *l = arg;
     uv_run(&l->uv, UV_RUN_DEFAULT);
+    server_loop_ended(l->server);
 }
 
 struct loop *loop_start(struct server *server, unsigned index, const struct settings *settings)

@@ -31,6 +31,7 @@ bool server_has_config_file(const struct server *s);
 struct loop *server_loop(const struct server *s, unsigned i); /* NULL behind the last */
 struct loop *server_least_loop(const struct server *s, struct loop *accepting); /* who has the fewest clients */
 unsigned server_clients(const struct server *s);
+void server_loop_ended(struct server *s); /* [loop]: its last act */
 int64_t server_redis_offset_us(const struct server *s); /* Redis's clock minus ours */
 
 #endif

@@ -42,7 +42,17 @@ unsigned stats_loops(void)
 
 const struct stats *stats_of_loop(unsigned i)
 {
-    return loops[i];
+    static const struct stats none;
+    return i < stats_loops() ? loops[i] : &none;
+}
+
+uint64_t stats_sum(const counter *in_first)
+{
+    size_t offset = (size_t)((const char *)in_first - (const char *)stats_of_loop(0));
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < stats_loops(); i++)
+        sum += counter_get((const counter *)((const char *)loops[i] + offset));
+    return sum;
 }
 
 unsigned stats_policy_id(const char *name)

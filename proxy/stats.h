@@ -1,7 +1,7 @@
 /* proxy/stats — what a loop counts, and the sums over all loops that operators see.
  * Owns:       one struct stats per loop, registered for the life of the process.
  * Invariants: one thread writes a struct stats, any thread reads it: relaxed atomics, no locks, no torn counts.
- * Threads:    writing [loop]; stats_total from any.          Used by: the proxy folder and its admin server. */
+ * Threads:    writing [loop]; stats_sum from any.          Used by: the proxy folder and its admin server. */
 #ifndef PROXY_STATS_H
 #define PROXY_STATS_H
 
@@ -84,12 +84,8 @@ const struct stats *stats_of_loop(unsigned i);
 unsigned stats_policy_id(const char *name);
 const char *stats_policy_name(unsigned id); /* NULL when the id is not in use */
 
-#define STATS_SUM(field)                                                                                      \
-    ({                                                                                                        \
-        uint64_t total_ = 0;                                                                                  \
-        for (unsigned i_ = 0; i_ < stats_loops(); i_++)                                                       \
-            total_ += counter_get(&stats_of_loop(i_)->field);                                                 \
-        total_;                                                                                               \
-    })
+/* The sum over all loops of a counter, given by its place in the first loop's struct. */
+uint64_t stats_sum(const counter *in_first);
+#define STATS_SUM(field) stats_sum(&stats_of_loop(0)->field)
 
 #endif

@@ -1,0 +1,141 @@
+/* main — the command line of convproxy: settings in, a server that runs, an exit code out. */
+
+#include "config/config.h"
+#include "config/settings.h"
+#include "proxy/metrics.h"
+#include "proxy/server.h"
+#include "router/command_doc.h"
+#include "version.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern char **environ;
+
+#define EXIT_USAGE 2
+
+struct options {
+    const char *file;
+    const char **sets;
+    size_t nsets;
+    bool check, takeover;
+    const char *docs;
+};
+
+static const struct option longs[] = {
+    {"config", required_argument, NULL, 'c'},   {"set", required_argument, NULL, 's'},
+    {"check-config", no_argument, NULL, 'k'},   {"takeover", no_argument, NULL, 't'},
+    {"docs", required_argument, NULL, 'd'},     {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'v'},        {NULL, 0, NULL, 0},
+};
+
+static void help(FILE *out)
+{
+    fputs("convproxy " CONVPROXY_VERSION " — a proxy in front of Redis that keeps conversations\n\n"
+          "Usage: convproxy [--config FILE] [--set NAME=VALUE]... [--takeover]\n\n"
+          "  -c, --config FILE     read settings from a YAML file\n"
+          "  -s, --set NAME=VALUE  set one setting; may be repeated\n"
+          "      --check-config    read the settings, say what is wrong with them, and exit\n"
+          "      --takeover        take the port and the clients over from the convproxy that listens on\n"
+          "                        proxy.handover\n"
+          "      --docs PAGE       print a reference page: settings, commands or metrics\n"
+          "  -h, --help            this text\n"
+          "  -v, --version         the version\n\n"
+          "Signals: TERM drains and ends, INT ends at once, HUP reads the file again.\n"
+          "Precedence: default < file < environment < --set < changed while running.\n\n"
+          "Settings:\n",
+          out);
+    settings_help(out);
+}
+
+static int print_docs(const char *page)
+{
+    static const struct {
+        const char *name;
+        void (*print)(FILE *out);
+    } pages[] = {{"settings", settings_markdown}, {"commands", commands_markdown}, {"metrics", metrics_markdown}};
+
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
+        if (strcmp(page, pages[i].name) == 0) {
+            pages[i].print(stdout);
+            return ferror(stdout) != 0;
+        }
+    fprintf(stderr, "convproxy: --docs %s: expected settings, commands or metrics\n", page);
+    return EXIT_USAGE;
+}
+
+/* Returns -1 to go on, otherwise the exit code. */
+static int read_options(int argc, char **argv, struct options *o)
+{
+    int c;
+    o->sets = calloc((size_t)argc, sizeof *o->sets);
+    while ((c = getopt_long(argc, argv, "c:s:hv", longs, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            o->file = optarg;
+            break;
+        case 's':
+            o->sets[o->nsets++] = optarg;
+            break;
+        case 'k':
+            o->check = true;
+            break;
+        case 't':
+            o->takeover = true;
+            break;
+        case 'd':
+            return print_docs(optarg);
+        case 'h':
+            help(stdout);
+            return 0;
+        case 'v':
+            puts("convproxy " CONVPROXY_VERSION);
+            return 0;
+        default:
+            fputs("Try convproxy --help.\n", stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    fprintf(stderr, "convproxy: unexpected argument '%s'\nTry convproxy --help.\n", argv[optind]);
+    return EXIT_USAGE;
+}
+
+static int start(const struct options *o)
+{
+    struct config *config = config_new();
+    struct config_start from = {
+        .file = o->file, .sets = o->sets, .set_count = o->nsets, .env = (const char *const *)environ};
+    struct config_error error;
+    char why[512];
+
+    if (config_load(config, &from, &error) != ERR_NONE) {
+        fprintf(stderr, "convproxy: %s\n", error.text);
+        config_free(config);
+        return EXIT_USAGE;
+    }
+    if (o->check) {
+        puts("the settings are good");
+        config_free(config);
+        return 0;
+    }
+    struct server *server = server_new(config, o->file != NULL, o->takeover, why, sizeof why);
+    if (server == NULL) {
+        fprintf(stderr, "convproxy: %s\n", why);
+        return 1;
+    }
+    return server_run(server);
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {0};
+    int code = read_options(argc, argv, &o);
+    if (code < 0)
+        code = start(&o);
+    free(o.sets);
+    return code;
+}
