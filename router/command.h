@@ -7,6 +7,7 @@
 #define ROUTER_COMMAND_H
 
 #include "base/slice.h"
+#include "router/keyspec.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -76,8 +77,8 @@ enum cmd_route {
 /* What a write to a managed key adds for the TTL, for each key that keys_each reports as written (so SORT
  * without STORE adds nothing). The policy's TTL is meant wherever "the TTL" stands. */
 enum cmd_ttl {
-    TTL_NONE,  /* reads, scripts, no keys, writes that leave no key (DEL, GETDEL, MOVE, MIGRATE …), and writes
-                  to a consumer group only (XACK, XCLAIM, XREADGROUP …) */
+    TTL_NONE, /* reads, scripts, no keys, writes that leave no key (DEL, GETDEL, MOVE, MIGRATE …), and writes
+                 to a consumer group only (XACK, XCLAIM, XREADGROUP …) */
     TTL_SLIDE, /* an unconditional write: the TTL starts again (RPUSH, HSET, INCR …) */
     TTL_COND, /* like SLIDE, but a reply of 0, -1 or nil means nothing was written (HSETNX, RPUSHX, COPY …) */
     TTL_SHRINK,  /* like SLIDE, but takes elements away, and so is allowed when Redis is out of memory (LPOP,
@@ -99,26 +100,6 @@ enum cmd_trim {
     TRIM_JSON,   /* SET GETSET MSET SETEX …: a JSON array value keeps its last N elements */
 };
 
-/* Where keys stand: one key specification of Redis 7, the 9th element of a row of its COMMAND reply. */
-enum keyspec_begin { BEGIN_NONE, BEGIN_INDEX, BEGIN_KEYWORD, BEGIN_UNKNOWN };
-enum keyspec_find {
-    FIND_NONE,
-    FIND_RANGE,
-    FIND_KEYNUM,
-    FIND_UNKNOWN,
-    FIND_SORT,    /* "unknown" to Redis: the STORE option of SORT */
-    FIND_MIGRATE, /* a range to Redis: either the one key, or those after KEYS when the one is empty */
-    FIND_BITFIELD /* a range to Redis, "variable flags": written unless every operation is a GET */
-};
-struct keyspec {
-    uint8_t begin; /* enum keyspec_begin */
-    uint8_t find;  /* enum keyspec_find */
-    bool write;    /* RW, OW or RM: the command may change this key (commands.def notes two exceptions) */
-    bool not_key;  /* a channel */
-    int16_t index; /* BEGIN_INDEX: argument number; BEGIN_KEYWORD: startfrom */
-    const char *keyword;
-    int16_t a, b, c; /* KEYNUM: keynumidx, firstkey, keystep; else: lastkey, keystep, limit */
-};
 #define CMD_MAX_KEYSPECS 4
 
 struct command {

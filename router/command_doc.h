@@ -1,6 +1,6 @@
 /* router/command_doc — docs/commands.md, printed from the command table.
  * Owns:       nothing.
- * Threads:    any.          Used by: tests/unit/router/dump_commands, the docs test. */
+ * Threads:    any.          Used by: main (--docs commands). */
 #ifndef ROUTER_COMMAND_DOC_H
 #define ROUTER_COMMAND_DOC_H
 

@@ -148,8 +148,6 @@ static bool find_migrate(struct visit *v, const struct keyspec *spec)
             visit_key(v, MIGRATE_KEY, spec->write);
         return true;
     }
-    if (list != 0 && list >= v->argc)
-        return false;
     for (size_t i = list; i != 0 && i < v->argc && !v->stopped; i++)
         visit_key(v, i, spec->write);
     return true;

@@ -40,7 +40,9 @@ static const char *after_star(const char *p, const char *end, const char *litera
 {
     while ((size_t)(end - p) > len && *p != ':') {
         p++;
-        if ((!last || (size_t)(end - p) == len) && memcmp(p, literal, len) == 0)
+        if (last && (size_t)(end - p) > len)
+            continue;
+        if (len == 0 || (*p == *literal && memcmp(p, literal, len) == 0))
             return p;
     }
     return NULL;
@@ -53,10 +55,10 @@ static bool glob(const char *star, const char *p, const char *end)
 {
     for (;;) {
         const char *literal = star + 1;
+        if (*literal == '\0')
+            return true;
         size_t len = strcspn(literal, "*");
         bool last = literal[len] == '\0';
-        if (last && len == 0)
-            return true;
         p = after_star(p, end, literal, len, last);
         if (p == NULL || last)
             return p != NULL;

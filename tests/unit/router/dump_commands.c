@@ -1,10 +1,8 @@
 /* dump_commands — the command table for tests and documentation.
  *   dump_commands              every row as a line of JSON, in the shape of Redis's COMMAND reply
  *   dump_commands --keys       reads commands from stdin, arguments separated by tabs; answers each with
- *                              [[argument, "r" or "w"], …], or null when keys_each calls it malformed
- *   dump_commands --markdown   docs/commands.md */
+ *                              [[argument, "r" or "w"], …], or null when keys_each calls it malformed */
 #include "router/command.h"
-#include "router/command_doc.h"
 #include "router/keys.h"
 
 #include <stdio.h>
@@ -133,8 +131,6 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--keys") == 0) {
         answer_all();
-    } else if (argc > 1 && strcmp(argv[1], "--markdown") == 0) {
-        commands_markdown(stdout);
     } else {
         for (uint16_t id = 0; id < command_count(); id++)
             print_row(command_at(id));

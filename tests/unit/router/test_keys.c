@@ -124,7 +124,7 @@ static const struct {
     {"MIGRATE h 1 '' 0 100 COPY REPLACE AUTH keys KEYS a b", "11w 12w"},
     {"MIGRATE h 1 '' 0 100 AUTH2 keys keys KEYS keys", "10w"},
     {"MIGRATE h 1 '' 0 100 KEYS a keys b", "7w 8w 9w"},
-    {"MIGRATE h 1 '' 0 100 KEYS", "malformed"},
+    {"MIGRATE h 1 '' 0 100 KEYS", ""},
     {"MIGRATE h 1 '' 0 100", "3w"},
     {"MIGRATE h 1 a 0 100 AUTH keys", "3w"},
     {"MIGRATE h 1 '' 0 100 AUTH", "3w"},
