@@ -1,4 +1,4 @@
-/* router/keyspec — where keys stand in the arguments: one key specification of Redis 7, as COMMAND tells them.
+/* router/keyspec — where keys stand in the arguments: one key specification of Redis 7, as in COMMAND.
  * Owns:       nothing.
  * Source:     redis.io/docs/reference/key-specs
  * Threads:    any.          Used by: router/command, router/keys, docs and tests. */
