@@ -228,13 +228,12 @@ static bool open_listeners(struct server *s, const struct settings *now, char *w
     return true;
 }
 
-static bool start_admin(struct server *s, char *why, size_t why_cap)
+static bool start_admin(struct server *s, const struct settings *now, char *why, size_t why_cap)
 {
-    struct reason reason;
-    if (admin_start(s, &s->admin, &reason) == ERR_NONE)
+    if (now->admin_listen[0] == '\0')
         return true;
-    snprintf(why, why_cap, "%s", reason.text);
-    return false;
+    s->admin = admin_start(s, why, why_cap);
+    return s->admin != NULL;
 }
 
 static void start_signals(struct server *s)
@@ -281,7 +280,7 @@ struct server *server_new(struct config *own_config, bool has_config_file, bool 
     start_loops(s, now);
     config_subscribe(s->config, on_settings, s);
     bool ok = open_listeners(s, now, why, why_cap) && drop_root(now, why, why_cap);
-    ok = ok && start_admin(s, why, why_cap);
+    ok = ok && start_admin(s, now, why, why_cap);
     settings_unref(now);
     if (ok)
         return s;
