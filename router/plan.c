@@ -447,14 +447,6 @@ static void put_script(const struct plan *p, struct chain *out, int64_t redis_no
         put_slice(out, p->rewrite.argv[i]);
 }
 
-static void put_client(const struct plan *p, struct chain *out, int64_t redis_now_ms)
-{
-    if (p->kind == PLAN_SCRIPT)
-        put_script(p, out, redis_now_ms);
-    else
-        build_request(out, p->rewrite.argv, p->rewrite.argc);
-}
-
 void plan_emit(const struct plan *p, size_t i, struct chain *out, int64_t redis_now_ms)
 {
     const struct plan_step *step = &p->steps[i];
@@ -465,7 +457,10 @@ void plan_emit(const struct plan *p, size_t i, struct chain *out, int64_t redis_
         put_start(out, 2, "PEXPIRETIME", key->key);
         return;
     case STEP_CLIENT:
-        put_client(p, out, redis_now_ms);
+        if (p->kind == PLAN_SCRIPT)
+            put_script(p, out, redis_now_ms);
+        else
+            build_request(out, p->rewrite.argv, p->rewrite.argc);
         return;
     case STEP_TRIM:
         put_trim(out, p->cmd->trim, key->key, key->policy->max_messages);
