@@ -459,26 +459,46 @@ void yaml_doc_done(struct yaml_doc *doc)
     *doc = (struct yaml_doc){0};
 }
 
+/* All of fd up to one byte more than a file may have. NULL: errno says why. */
+static char *read_all(int fd, size_t *ret_len)
+{
+    size_t len = 0, cap = 4096;
+    char *text = must_alloc(cap + 1);
+    ssize_t n;
+
+    while ((n = read(fd, text + len, cap - len)) != 0 && len <= YAML_FILE_MOST) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            free(text);
+            return NULL;
+        }
+        len += (size_t)n;
+        if (len == cap)
+            text = must_grow(text, (cap *= 2) + 1);
+    }
+    text[len] = '\0';
+    *ret_len = len;
+    return text;
+}
+
 enum err yaml_read_file(const char *path, char **ret_text, size_t *ret_len, bool *ret_missing,
                         struct config_error *err)
 {
-    char *text = must_alloc(YAML_FILE_MOST + 2);
+    struct reason why;
     size_t len = 0;
-    ssize_t n = -1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char *text = fd < 0 ? NULL : read_all(fd, &len);
 
     if (ret_missing != NULL)
         *ret_missing = fd < 0 && errno == ENOENT;
-    while (fd >= 0 && len <= YAML_FILE_MOST && (n = read(fd, text + len, YAML_FILE_MOST + 1 - len)) > 0)
-        len += (size_t)n;
-    struct reason why;
-    if (n < 0)
+    if (text == NULL)
         because(&why, "cannot be read: %s", strerror(errno));
     else if (len > YAML_FILE_MOST)
         because(&why, "the file is larger than %zu bytes", YAML_FILE_MOST);
     if (fd >= 0)
         close(fd);
-    if (n < 0 || len > YAML_FILE_MOST) {
+    if (text == NULL || len > YAML_FILE_MOST) {
         config_error_set(err, path, "", why.text);
         free(text);
         return ERR_CONFIG;
