@@ -9,7 +9,7 @@ BINARY = ROOT / "build" / "clients" / "goredis"
 PROXY_CONFIG = {"policies": [{"name": "conv", "match": "conv:*", "max_messages": 0}]}
 
 
-@pytest.mark.skipif(not BINARY.exists(), reason="the go-redis client is not built: make test-tools")
+@pytest.mark.skipif(not BINARY.exists(), reason="the go-redis client is not built (needs Go 1.21): make test-tools")
 @pytest.mark.parametrize("prefix", ["app:", "conv:"], ids=["unmanaged", "managed"])
 @pytest.mark.parametrize("protocol", [2, 3], ids=["resp2", "resp3"])
 def test_go_redis(proxy, real, protocol, prefix):
