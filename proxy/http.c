@@ -61,6 +61,11 @@ void http_reply_error(struct http_reply *reply, unsigned status, const char *for
     http_reply_json(reply, status, doc);
 }
 
+static void reply_too_large(struct http_reply *reply)
+{
+    http_reply_error(reply, MHD_HTTP_CONTENT_TOO_LARGE, "the body is larger than %d bytes", HTTP_BODY_MAX);
+}
+
 /* ---- requests ---- */
 
 const char *http_header(const struct http_request *r, const char *name)
@@ -182,6 +187,28 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, const struc
     return ok;
 }
 
+static bool announces_too_much(const struct http_request *r)
+{
+    const char *length = http_header(r, "Content-Length");
+    return length != NULL && strtoull(length, NULL, 10) > HTTP_BODY_MAX;
+}
+
+/* The first call: a body that is announced as too long is not even read. */
+static enum MHD_Result begin(struct MHD_Connection *connection, void **state)
+{
+    struct http_request *r = calloc(1, sizeof *r);
+    struct http_reply reply = {0};
+
+    if (r == NULL)
+        return MHD_NO;
+    r->connection = connection;
+    *state = r;
+    if (!announces_too_much(r))
+        return MHD_YES;
+    reply_too_large(&reply);
+    return send_reply(connection, &reply, "");
+}
+
 /* Called first with the headers, then with each piece of the body, then once more: that call answers. */
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *data, size_t *size,
@@ -192,14 +219,8 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     struct http_reply reply = {0};
     char allow[64] = "";
 
-    if (r == NULL) {
-        r = calloc(1, sizeof *r);
-        if (r == NULL)
-            return MHD_NO;
-        r->connection = connection;
-        *state = r;
-        return MHD_YES;
-    }
+    if (r == NULL)
+        return begin(connection, state);
     if (*size > 0) {
         size_t n = *size;
         *size = 0;

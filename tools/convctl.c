@@ -1,0 +1,388 @@
+/* tools/convctl — the operator's command: asks a running convproxy, or changes its settings, over its admin
+ * server. Exit codes: 0 all is well; 1 the proxy is unhealthy, or refused what was asked; 2 wrong usage; 3 it
+ * cannot be reached. */
+#include "base/clock.h"
+#include "tools/client.h"
+#include "tools/screen.h"
+#include "version.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum exit_code { EXIT_OK, EXIT_UNHEALTHY, EXIT_WRONG_USAGE, EXIT_UNREACHABLE };
+
+struct options {
+    struct client client;
+    bool json;
+    char *own_token;
+    double interval_s; /* of watch */
+    long rounds;       /* of watch; 0: until interrupted */
+};
+
+static volatile sig_atomic_t interrupted;
+
+static int usage_error(const char *what, const char *which)
+{
+    fprintf(stderr, "convctl: %s%s; convctl --help explains\n", what, which);
+    return EXIT_WRONG_USAGE;
+}
+
+static const char help_text[] =
+    "convctl asks a running convproxy how it is, and changes its settings.\n\n"
+    "  convctl [OPTIONS] status                    the whole picture, once\n"
+    "  convctl [OPTIONS] watch [-n S] [-c COUNT]   the same with rates, every S seconds (1), COUNT times "
+    "(for ever)\n"
+    "  convctl [OPTIONS] health                    ok, or what is wrong\n"
+    "  convctl [OPTIONS] settings [get PATTERN]    settings with value, live or restart, and where they come "
+    "from\n"
+    "  convctl [OPTIONS] settings set NAME=VALUE…  changes settings at once, all or none\n\n"
+    "  -u, --url URL           the admin server: http://host:port or unix:/path (http://127.0.0.1:9380)\n"
+    "  -t, --token TOKEN       admin.token, for changes; safer: the file, or the variable CONV_ADMIN_TOKEN\n"
+    "  -T, --token-file FILE   reads it from the first line of FILE\n"
+    "  -j, --json              the proxy's answer as it is; watch prints one line each time\n"
+    "  -h, --help              this text\n"
+    "  -v, --version           the version\n\n"
+    "Exit codes: 0 all is well; 1 the proxy is unhealthy, or refused the change; 2 wrong usage; 3 it cannot "
+    "be reached.\n";
+
+/* ---- calling ---- */
+
+/* The parsed answer; NULL after a message. *ret_code is set then. */
+static cJSON *call(const struct options *o, const char *method, const char *path, const char *json,
+                   struct answer *ret_answer, int *ret_code)
+{
+    char why[160];
+
+    if (!client_call(&o->client, method, path, json, ret_answer, why, sizeof why)) {
+        fprintf(stderr, "convctl: cannot reach convproxy at %s: %s\n", o->client.url, why);
+        *ret_code = EXIT_UNREACHABLE;
+        return NULL;
+    }
+    cJSON *doc = cJSON_Parse(ret_answer->body);
+    if (doc == NULL) {
+        fprintf(stderr, "convctl: what answers at %s is not convproxy (HTTP %d)\n", o->client.url,
+                ret_answer->status);
+        *ret_code = EXIT_UNREACHABLE;
+        answer_done(ret_answer);
+    }
+    return doc;
+}
+
+/* 503 is an answer too: it is how health says that something is wrong. */
+static int show(const struct options *o, const char *path, void (*print)(FILE *out, const cJSON *doc))
+{
+    struct answer answer;
+    int code;
+    cJSON *doc = call(o, "GET", path, NULL, &answer, &code);
+
+    if (doc == NULL)
+        return code;
+    bool refused = answer.status != 200 && answer.status != 503;
+    if (refused)
+        fprintf(stderr, "convctl: %s\n", screen_text(doc, "error"));
+    else if (o->json)
+        puts(answer.body);
+    else
+        print(stdout, doc);
+    bool unwell = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(doc, "healthy"));
+    cJSON_Delete(doc);
+    answer_done(&answer);
+    return refused || unwell ? EXIT_UNHEALTHY : EXIT_OK;
+}
+
+/* ---- status, health ---- */
+
+static int run_status(struct options *o, int argc, char **argv)
+{
+    if (argc > 1)
+        return usage_error("status takes no arguments: ", argv[1]);
+    return show(o, "/api/v1/state", screen_status);
+}
+
+static int run_health(struct options *o, int argc, char **argv)
+{
+    if (argc > 1)
+        return usage_error("health takes no arguments: ", argv[1]);
+    return show(o, "/healthz", screen_health);
+}
+
+/* ---- watch ---- */
+
+static void on_interrupt(int number)
+{
+    interrupted = 1;
+}
+
+static void pause_for(double seconds)
+{
+    struct timespec t = {.tv_sec = (time_t)seconds,
+                         .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+    while (!interrupted && nanosleep(&t, &t) != 0 && errno == EINTR)
+        ;
+}
+
+static void draw(const struct options *o, const cJSON *state, const cJSON *before, double seconds)
+{
+    char clock[16];
+    time_t now = time(NULL);
+    struct tm local;
+
+    localtime_r(&now, &local);
+    strftime(clock, sizeof clock, "%H:%M:%S", &local);
+    if (isatty(STDOUT_FILENO))
+        fputs("\033[H\033[2J", stdout);
+    printf("%-10s %s   %s   every %g s\n", "watch", clock, o->client.url, o->interval_s);
+    screen_watch(stdout, state, before, seconds);
+}
+
+static void print_line(cJSON *state)
+{
+    char *own_text = cJSON_PrintUnformatted(state);
+
+    puts(own_text != NULL ? own_text : "{}");
+    free(own_text);
+}
+
+/* Goes on while the proxy cannot be reached: that is when somebody watches. */
+static int watch(const struct options *o)
+{
+    cJSON *before = NULL;
+    int64_t before_us = 0;
+    int code = EXIT_OK;
+
+    for (long round = 0; !interrupted && (o->rounds == 0 || round < o->rounds); round++) {
+        struct answer answer;
+        if (round > 0)
+            pause_for(o->interval_s);
+        if (interrupted)
+            break;
+        cJSON *state = call(o, "GET", "/api/v1/state", NULL, &answer, &code);
+        if (state == NULL)
+            continue;
+        int64_t now_us = clock_mono_us();
+        if (o->json)
+            print_line(state);
+        else
+            draw(o, state, before, (double)(now_us - before_us) / 1e6);
+        fflush(stdout);
+        code = screen_flag(state, "healthy") ? EXIT_OK : EXIT_UNHEALTHY;
+        answer_done(&answer);
+        cJSON_Delete(before);
+        before = state;
+        before_us = now_us;
+    }
+    cJSON_Delete(before);
+    return interrupted ? EXIT_OK : code;
+}
+
+static int run_watch(struct options *o, int argc, char **argv)
+{
+    int c;
+    char *end;
+
+    optind = 1;
+    while ((c = getopt(argc, argv, "+n:c:")) != -1) {
+        if (c == '?')
+            return EXIT_WRONG_USAGE;
+        double value = strtod(optarg, &end);
+        if (end == optarg || *end != '\0' || !(value > 0) || value > 86400)
+            return usage_error("expected a number above 0, at most 86400: ", optarg);
+        if (c == 'n')
+            o->interval_s = value;
+        else
+            o->rounds = value < 1 ? 1 : (long)value;
+    }
+    if (optind < argc)
+        return usage_error("watch does not know ", argv[optind]);
+    struct sigaction action = {.sa_handler = on_interrupt};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return watch(o);
+}
+
+/* ---- settings ---- */
+
+static int settings_get(const struct options *o, const char *pattern)
+{
+    char path[1024] = "/api/v1/settings?match=";
+    size_t at = strlen(path);
+
+    for (const char *p = pattern; *p != '\0'; p++) {
+        if (at + 4 > sizeof path)
+            return usage_error("the pattern is too long: ", pattern);
+        at += (size_t)snprintf(path + at, 4, "%%%02X", (unsigned char)*p);
+    }
+    return show(o, path, screen_settings);
+}
+
+static void print_changed(FILE *out, const cJSON *doc)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(doc, "changed"))
+    {
+        fprintf(out, "%s = %s\n", screen_text(item, "name"), screen_text(item, "value"));
+    }
+}
+
+static int settings_send(const struct options *o, const char *json)
+{
+    struct answer answer;
+    int code = EXIT_OK;
+    cJSON *doc = call(o, "POST", "/api/v1/settings", json, &answer, &code);
+
+    if (doc == NULL)
+        return code;
+    bool ok = answer.status == 200;
+    if (o->json)
+        puts(answer.body);
+    else if (ok)
+        print_changed(stdout, doc);
+    else
+        fprintf(stderr, "convctl: refused: %s\n", screen_text(doc, "error"));
+    cJSON_Delete(doc);
+    answer_done(&answer);
+    return ok ? EXIT_OK : EXIT_UNHEALTHY;
+}
+
+static int settings_set(const struct options *o, int argc, char **argv)
+{
+    cJSON *doc = cJSON_CreateObject();
+    char name[128];
+
+    for (int i = 0; i < argc; i++) {
+        const char *equals = strchr(argv[i], '=');
+        if (equals == NULL || equals == argv[i] || (size_t)(equals - argv[i]) >= sizeof name) {
+            cJSON_Delete(doc);
+            return usage_error("expected NAME=VALUE: ", argv[i]);
+        }
+        snprintf(name, sizeof name, "%.*s", (int)(equals - argv[i]), argv[i]);
+        cJSON_AddStringToObject(doc, name, equals + 1);
+    }
+    char *own_json = cJSON_PrintUnformatted(doc);
+    cJSON_Delete(doc);
+    int code = own_json != NULL ? settings_send(o, own_json) : EXIT_UNHEALTHY;
+    free(own_json);
+    return code;
+}
+
+static int run_settings(struct options *o, int argc, char **argv)
+{
+    if (argc == 1)
+        return settings_get(o, "*");
+    if (strcmp(argv[1], "get") == 0 && argc == 3)
+        return settings_get(o, argv[2]);
+    if (strcmp(argv[1], "set") == 0 && argc > 2)
+        return settings_set(o, argc - 2, argv + 2);
+    return usage_error("expected settings, settings get PATTERN, or settings set NAME=VALUE…, not settings ",
+                       argv[1]);
+}
+
+/* ---- main ---- */
+
+static const struct command {
+    const char *name;
+    int (*run)(struct options *o, int argc, char **argv);
+} commands[] = {
+    {"status", run_status}, {"watch", run_watch}, {"health", run_health}, {"settings", run_settings}};
+
+static bool read_token(struct options *o, const char *file)
+{
+    size_t room = 0;
+    FILE *in = fopen(file, "re");
+
+    if (in == NULL) {
+        fprintf(stderr, "convctl: %s: %s\n", file, strerror(errno));
+        return false;
+    }
+    free(o->own_token);
+    o->own_token = NULL;
+    ssize_t n = getline(&o->own_token, &room, in);
+    fclose(in);
+    if (n <= 0) {
+        fprintf(stderr, "convctl: %s: there is no token in it\n", file);
+        return false;
+    }
+    o->own_token[strcspn(o->own_token, "\r\n")] = '\0';
+    o->client.token = o->own_token;
+    return true;
+}
+
+/* Returns -1 to go on, otherwise the exit code. */
+static int read_option(struct options *o, int c)
+{
+    switch (c) {
+    case 'u':
+        o->client.url = optarg;
+        return -1;
+    case 't':
+        o->client.token = optarg;
+        return -1;
+    case 'T':
+        return read_token(o, optarg) ? -1 : EXIT_WRONG_USAGE;
+    case 'j':
+        o->json = true;
+        return -1;
+    case 'h':
+        fputs(help_text, stdout);
+        return EXIT_OK;
+    case 'v':
+        puts("convctl " CONVPROXY_VERSION);
+        return EXIT_OK;
+    default:
+        return EXIT_WRONG_USAGE;
+    }
+}
+
+static int read_options(struct options *o, int argc, char **argv)
+{
+    static const struct option names[] = {{"url", required_argument, NULL, 'u'},
+                                          {"token", required_argument, NULL, 't'},
+                                          {"token-file", required_argument, NULL, 'T'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'v'},
+                                          {NULL, 0, NULL, 0}};
+    int c, code = -1;
+
+    while (code < 0 && (c = getopt_long(argc, argv, "+u:t:T:jhv", names, NULL)) != -1)
+        code = read_option(o, c);
+    if (code < 0 && !client_url_ok(o->client.url))
+        code = usage_error("expected http://host:port or unix:/path, not ", o->client.url);
+    if (code < 0 && o->client.token != NULL && strpbrk(o->client.token, "\r\n") != NULL)
+        code = usage_error("the token has a line break in it", "");
+    return code;
+}
+
+static int run_command(struct options *o, int argc, char **argv)
+{
+    if (argc == 0)
+        return usage_error("which command? status, watch, health or settings", "");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(argv[0], commands[i].name) == 0)
+            return commands[i].run(o, argc, argv);
+    return usage_error("there is no command ", argv[0]);
+}
+
+int main(int argc, char **argv)
+{
+    const char *token = getenv("CONV_ADMIN_TOKEN");
+    struct options o = {
+        .client = {.url = "http://127.0.0.1:9380", .token = token != NULL && token[0] != '\0' ? token : NULL},
+        .interval_s = 1,
+    };
+    int code = read_options(&o, argc, argv);
+
+    if (code < 0)
+        code = run_command(&o, argc - optind, argv + optind);
+    free(o.own_token);
+    if (fflush(stdout) != 0 && code == EXIT_OK)
+        code = EXIT_UNHEALTHY;
+    return code;
+}

@@ -1,0 +1,28 @@
+/* tools/screen — the admin server's documents as text for people.
+ * Owns:       nothing.
+ * Invariants: members that an older or newer proxy does not have count as 0 or "-"; no document makes it
+ * fail. Control bytes in a document's texts are not passed on to the terminal. Threads:    any.          Used
+ * by: tools/convctl. */
+#ifndef TOOLS_SCREEN_H
+#define TOOLS_SCREEN_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+/* /api/v1/state. */
+void screen_status(FILE *out, const cJSON *state);
+/* The same with rates a second since the state before (NULL: none yet), which was seconds ago. */
+void screen_watch(FILE *out, const cJSON *state, const cJSON *before, double seconds);
+/* /healthz. */
+void screen_health(FILE *out, const cJSON *health);
+/* /api/v1/settings. */
+void screen_settings(FILE *out, const cJSON *settings);
+
+/* By a path like "redis.latencyMs.p95"; 0, "-" or false when there is none. A text is valid until 8 calls
+ * later. */
+double screen_number(const cJSON *doc, const char *path);
+const char *screen_text(const cJSON *doc, const char *path);
+bool screen_flag(const cJSON *doc, const char *path);
+
+#endif
