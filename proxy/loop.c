@@ -58,6 +58,7 @@ static void on_second(uv_timer_t *timer)
 {
     struct loop *l = timer->data;
     int64_t now = turn_now(&l->turn);
+    l->wall_minus_mono_us = clock_wall_us() - now;
     for (struct session *s = l->sessions, *next; s != NULL; s = next) {
         next = s->next;
         session_second(s, now);
@@ -116,7 +117,7 @@ uint8_t loop_policy_id(const struct loop *l, const struct policy_conf *policy)
 
 int64_t loop_redis_now_ms(const struct loop *l)
 {
-    return (clock_wall_us() + server_redis_offset_us(l->server)) / 1000;
+    return (l->turn.now_us + l->wall_minus_mono_us + server_redis_offset_us(l->server)) / 1000;
 }
 
 bool loop_over_memory(const struct loop *l)
@@ -144,6 +145,7 @@ struct loop *loop_start(struct server *server, unsigned index, const struct sett
     take_settings(l, settings_ref(settings));
     if (uv_loop_init(&l->uv) != 0 || turn_init(&l->turn, &l->uv, before_flush, l) != 0)
         abort();
+    l->wall_minus_mono_us = clock_wall_us() - l->turn.now_us;
     request_init(&l->request);
     plan_init(&l->plan, &l->turn.chunks);
     pool_init(&l->pool, &l->turn, l->settings, &slot_upstream_ops, count_upstream, l);
