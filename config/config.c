@@ -1,10 +1,10 @@
 #include "config/config.h"
 
+#include "config/file.h"
 #include "config/glob.h"
 #include "config/internal.h"
 #include "config/rewrite.h"
 #include "config/sources.h"
-#include "config/yaml.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -368,7 +368,7 @@ static enum err edited_text(const struct sources *sources, char **ret_text, stru
     bool missing;
     size_t len = 0;
     char *text;
-    enum err rc = yaml_read_file(sources->path, &text, &len, &missing, err);
+    enum err rc = file_read(sources->path, &text, &len, &missing, err);
 
     if (missing) {
         text = must_dup("");
@@ -433,7 +433,7 @@ enum err config_rewrite(struct config *cfg, struct config_report *report, struct
     } else if (cfg->sources.live.count > 0) {
         rc = edited_text(&cfg->sources, &text, err);
         if (rc == ERR_NONE)
-            rc = rewrite_file(cfg->sources.path, text, err);
+            rc = file_replace(cfg->sources.path, text, err);
         if (rc == ERR_NONE)
             settle(cfg, text, &found.shadowed);
     }

@@ -3,14 +3,9 @@
 #include "config/internal.h"
 #include "config/yaml.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* The bytes at..at+remove are replaced by own_insert. */
 struct edit {
@@ -193,67 +188,4 @@ enum err rewrite_value(const char *path, const char *text, const char *name, con
     free(shown);
     yaml_doc_done(&doc);
     return rc;
-}
-
-/* ---- the file ---- */
-
-static bool write_all(int fd, const char *text)
-{
-    for (size_t left = strlen(text); left > 0;) {
-        ssize_t n = write(fd, text, left);
-        if (n < 0 && errno != EINTR)
-            return false;
-        text += n > 0 ? n : 0;
-        left -= n > 0 ? (size_t)n : 0;
-    }
-    return fsync(fd) == 0;
-}
-
-/* Mode and owner like the old file's. Another owner can be given by root only; then the file stays ours. */
-static bool dress(int fd, const char *old)
-{
-    struct stat st;
-    if (stat(old, &st) != 0)
-        return errno == ENOENT;
-    if (fchown(fd, st.st_uid, st.st_gid) != 0 && errno != EPERM)
-        return false;
-    return fchmod(fd, st.st_mode & 07777) == 0;
-}
-
-/* After a power cut the directory must know the new file, too. A file system that cannot sync one is left
- * alone. */
-static void sync_folder(const char *path)
-{
-    char *copy = must_dup(path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd);
-        close(fd);
-    }
-    free(copy);
-}
-
-enum err rewrite_file(const char *path, const char *text, struct config_error *err)
-{
-    /* A symbolic link stays one; the file it points to is replaced. */
-    char *real = realpath(path, NULL);
-    char *target = real != NULL ? real : must_dup(path);
-    char *fresh = must_print("%s.XXXXXX", target);
-    int fd = mkostemp(fresh, O_CLOEXEC);
-    bool good = fd >= 0 && dress(fd, target) && write_all(fd, text) && rename(fresh, target) == 0;
-
-    if (!good) {
-        struct reason why;
-        because(&why, "cannot be written: %s", strerror(errno));
-        config_error_set(err, path, "", why.text);
-        if (fd >= 0)
-            unlink(fresh);
-    } else {
-        sync_folder(target);
-    }
-    if (fd >= 0)
-        close(fd);
-    free(fresh);
-    free(target);
-    return good ? ERR_NONE : ERR_CONFIG;
 }

@@ -14,7 +14,5 @@
 /* The text (NUL-terminated) with name ("redis.url", "conv.ttl") set to value. path is only for errors. */
 MUST_USE enum err rewrite_value(const char *path, const char *text, const char *name, const char *value,
                                 char **ret_text, struct config_error *err);
-/* Replaces the file, or makes one that only its owner can read; owner and mode of an old file are kept. */
-MUST_USE enum err rewrite_file(const char *path, const char *text, struct config_error *err);
 
 #endif

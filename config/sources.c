@@ -1,5 +1,6 @@
 #include "config/sources.h"
 
+#include "config/file.h"
 #include "config/url.h"
 #include "config/yaml.h"
 
@@ -91,7 +92,7 @@ enum err sources_read_file(const char *path, struct assign_list *ret_file, struc
     char *text;
     size_t len;
     struct yaml_doc doc;
-    enum err rc = yaml_read_file(path, &text, &len, NULL, err);
+    enum err rc = file_read(path, &text, &len, NULL, err);
 
     if (rc != ERR_NONE)
         return rc;

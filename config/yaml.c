@@ -3,12 +3,9 @@
 #include "config/events.h"
 #include "config/internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LIST_MOST 64
 
@@ -457,53 +454,4 @@ void yaml_doc_done(struct yaml_doc *doc)
     free(doc->entries);
     free(doc->blocks);
     *doc = (struct yaml_doc){0};
-}
-
-/* All of fd up to one byte more than a file may have. NULL: errno says why. */
-static char *read_all(int fd, size_t *ret_len)
-{
-    size_t len = 0, cap = 4096;
-    char *text = must_alloc(cap + 1);
-    ssize_t n;
-
-    while ((n = read(fd, text + len, cap - len)) != 0 && len <= YAML_FILE_MOST) {
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            free(text);
-            return NULL;
-        }
-        len += (size_t)n;
-        if (len == cap)
-            text = must_grow(text, (cap *= 2) + 1);
-    }
-    text[len] = '\0';
-    *ret_len = len;
-    return text;
-}
-
-enum err yaml_read_file(const char *path, char **ret_text, size_t *ret_len, bool *ret_missing,
-                        struct config_error *err)
-{
-    struct reason why;
-    size_t len = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char *text = fd < 0 ? NULL : read_all(fd, &len);
-
-    if (ret_missing != NULL)
-        *ret_missing = fd < 0 && errno == ENOENT;
-    if (text == NULL)
-        because(&why, "cannot be read: %s", strerror(errno));
-    else if (len > YAML_FILE_MOST)
-        because(&why, "the file is larger than %zu bytes", YAML_FILE_MOST);
-    if (fd >= 0)
-        close(fd);
-    if (text == NULL || len > YAML_FILE_MOST) {
-        config_error_set(err, path, "", why.text);
-        free(text);
-        return ERR_CONFIG;
-    }
-    *ret_text = text;
-    *ret_len = len;
-    return ERR_NONE;
 }

@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define YAML_FILE_MOST     ((size_t)1 << 20) /* bytes */
 #define YAML_POLICIES_MOST 256
 
 struct yaml_entry {
@@ -47,10 +46,5 @@ MUST_USE enum err yaml_parse(const char *path, const char *text, size_t len, str
 void yaml_doc_done(struct yaml_doc *doc);
 const struct yaml_entry *yaml_find(const struct yaml_doc *doc, const char *name);
 const struct yaml_block *yaml_block_find(const struct yaml_doc *doc, const char *name, bool policy);
-
-/* The whole file, at most YAML_FILE_MOST bytes, with a NUL behind; the caller frees it. *ret_missing (may be
- * NULL) tells whether the failure is that there is no such file. */
-MUST_USE enum err yaml_read_file(const char *path, char **ret_text, size_t *ret_len, bool *ret_missing,
-                                 struct config_error *err);
 
 #endif

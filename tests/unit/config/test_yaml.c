@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct yaml_doc parsed(const char *text)
 {
@@ -235,34 +234,6 @@ static void test_many(void **state)
     free(text);
 }
 
-static void test_files(void **state)
-{
-    char path[] = "/tmp/convproxy-yaml-XXXXXX", want[128];
-    int fd = mkstemp(path);
-    char *text = (char *)1;
-    size_t len;
-    bool missing;
-    struct config_error err;
-    assert_true(fd >= 0);
-    assert_int_equal(ftruncate(fd, (off_t)YAML_FILE_MOST), 0);
-    assert_int_equal(yaml_read_file(path, &text, &len, &missing, &err), ERR_NONE);
-    assert_int_equal(len, YAML_FILE_MOST);
-    assert_false(missing);
-    free(text);
-    assert_int_equal(ftruncate(fd, (off_t)YAML_FILE_MOST + 1), 0);
-    assert_int_equal(yaml_read_file(path, &text, &len, &missing, &err), ERR_CONFIG);
-    snprintf(want, sizeof want, "%s: the file is larger than 1048576 bytes", path);
-    assert_string_equal(err.text, want);
-    close(fd);
-    unlink(path);
-    assert_int_equal(yaml_read_file(path, &text, &len, &missing, &err), ERR_CONFIG);
-    snprintf(want, sizeof want, "%s: cannot be read: No such file or directory", path);
-    assert_string_equal(err.text, want);
-    assert_true(missing);
-    assert_int_equal(yaml_read_file("/tmp", &text, &len, NULL, &err), ERR_CONFIG);
-    assert_string_equal(err.text, "/tmp: cannot be read: Is a directory");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,7 +241,6 @@ int main(void)
         cmocka_unit_test(test_empty),     cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_names),     cmocka_unit_test(test_not_yaml),
         cmocka_unit_test(test_bombs),     cmocka_unit_test(test_many),
-        cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
