@@ -59,7 +59,7 @@ static const char *line_end(const char *p, size_t n, bool *bad)
         const char *lf = memchr(from, '\n', (size_t)(stop - from));
         if (lf == NULL)
             break;
-        if (lf > p && lf[-1] == '\r')
+        if (lf[-1] == '\r') /* p[0] is a type byte: lf is behind it */
             return lf - 1;
         if (p[0] != '+' && p[0] != '-') {
             *bad = true;

@@ -164,7 +164,8 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* One escape inside double quotes, at p (behind the backslash): writes its byte, returns the bytes it took. */
+/* One escape inside double quotes, at p (behind the backslash): writes its byte, returns the bytes it took.
+ */
 static size_t take_escape(const char *p, const char *end, char *out)
 {
     static const char from[] = "nrtba", to[] = "\n\r\t\b\a";
@@ -195,13 +196,15 @@ static const char *take_quoted(const char *p, const char *end, char quote, char 
     return p + 1;
 }
 
-/* What ends a bare word. As in Redis, vertical tab and form feed don't, though they are skipped before one. */
+/* What ends a bare word. As in Redis, vertical tab and form feed don't, though they are skipped before one.
+ */
 static bool ends_word(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* One word at p to *out. Returns the place behind it, or NULL for unbalanced quotes; a closing quote ends it. */
+/* One word at p to *out. Returns the place behind it, or NULL for unbalanced quotes; a closing quote ends it.
+ */
 static const char *take_word(const char *p, const char *end, char **out)
 {
     while (p < end && !ends_word(*p)) {
@@ -247,7 +250,7 @@ static enum request_status parse_inline(struct request *r, struct request_progre
         if (r->scratch == NULL)
             abort();
     }
-    if (!split_line(r, p, len > 0 && lf[-1] == '\r' ? lf - 1 : lf))
+    if (!split_line(r, p, lf)) /* a CR before the LF is a blank like others */
         return bad(r, "unbalanced quotes in request");
     r->was_inline = true;
     r->used = len + 1;
