@@ -42,6 +42,19 @@ def proxy(request, redis_server, tmp_path_factory):
     yield from proxy_for(request.module, redis_server, tmp_path_factory.mktemp("proxy"))
 
 
+@pytest.fixture(autouse=True)
+def survives(request):
+    """The test that brings down the module's proxy is the one that fails; the next finds it running again."""
+    shared = None if DIRECT or "proxy" not in request.fixturenames else request.getfixturevalue("proxy")
+    yield
+    if shared is None or shared.alive():
+        return
+    try:
+        shared.stop()
+    finally:
+        shared.start()
+
+
 @pytest.fixture
 def fresh_proxy(request, fresh_redis, tmp_path):
     yield from proxy_for(request.module, fresh_redis, tmp_path)
