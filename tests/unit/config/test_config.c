@@ -46,9 +46,8 @@ static void test_precedence(void **state)
                                       "CONV_LOG_LEVEL=", "CONV_MAX_MESSAGES=9", NULL};
     static const char *const sets[] = {"CONV.TTL=3d", "redis.timeout=800ms", "redis.timeout=900ms", NULL};
     char place[128];
-    write_text(
-        f,
-        "redis:\n  timeout: 600ms\n  connect_timeout: 99ms\npolicies:\n  - name: conv\n    max_bytes: 1kb\n");
+    write_text(f, "redis:\n  timeout: 600ms\n  connect_timeout: 99ms\npolicies:\n  - name: conv\n    "
+                  "max_bytes: 1kb\n    max_messages: 8\n");
     struct config *cfg = loaded(f->file, env, sets);
     check_value(cfg, "redis.connect_timeout", "99ms", place_of(f, 3, place));
     check_value(cfg, "redis.slow_timeout", "30s", "default");
