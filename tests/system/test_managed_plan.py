@@ -11,7 +11,7 @@ import pytest
 from harness import RedisServer, RespConn, RespError
 from harness.plan_cli import Executor, PlanCli, elements
 from harness.resp import encode
-from harness.samples import SAMPLES, wrong_types
+from harness.samples import SAMPLES, slide, words, wrong_types
 
 pytestmark = pytest.mark.sanitize
 
@@ -209,3 +209,86 @@ def test_out_of_memory(cli, sides):
             compare(cli, sides, wrong, oom=True, strict=False)
     assert {"rpush", "set", "hset", "restore"} <= refused
     assert {"lpop", "srem", "ltrim", "zpopmin", "rename", "smove", "persist", "getex"} <= ran
+
+
+# With max_messages 3: what is there, the command, the client's reply (a push tells the length after the trim), what is read.
+TRIMS = [
+    ("RPUSH conv:k a b c", "RPUSH conv:k d e", 3, "LRANGE conv:k 0 -1", "c d e"),
+    ("RPUSH conv:k a", "RPUSH conv:k b", 2, "LRANGE conv:k 0 -1", "a b"),
+    ("RPUSH conv:k a", "RPUSH conv:k b c d e f", 3, "LRANGE conv:k 0 -1", "d e f"),
+    ("RPUSH conv:k a b c", "RPUSHX conv:k d", 3, "LRANGE conv:k 0 -1", "b c d"),
+    ("RPUSH conv:other a", "RPUSHX conv:k d", 0, "LRANGE conv:k 0 -1", ""),
+    ("LPUSH conv:k a b c", "LPUSH conv:k d e", 3, "LRANGE conv:k 0 -1", "e d c"),
+    ("LPUSH conv:k a b c", "LPUSHX conv:k d", 3, "LRANGE conv:k 0 -1", "d c b"),
+    ("ZADD conv:k 1 a 2 b 3 c", "ZADD conv:k 9 z 2.5 y", 2, "ZRANGE conv:k 0 -1", "y c z"),
+    ("ZADD conv:k 1 a 2 b 3 c", "ZADD conv:k NX INCR 4 d", b"4", "ZRANGE conv:k 0 -1", "b c d"),
+    ("XADD conv:k 1-1 f v", "XADD conv:k 2-2 f v", b"2-2", "XLEN conv:k", 2),
+    ("XADD conv:k 1-1 f v", "XADD conv:k MAXLEN 1 2-2 f v", b"2-2", "XLEN conv:k", 1),
+    ("SET conv:k x", 'SET conv:k [1,{"a":2},3,[4]]', "OK", "GET conv:k", b'[{"a":2},3,[4]]'),
+    ("SET conv:k x", 'SET conv:k {"not":"array"}', "OK", "GET conv:k", b'{"not":"array"}'),
+    ("SET conv:k x", "GETSET conv:k [1,2,3,4]", b"x", "GET conv:k", b"[2,3,4]"),
+    ("SET conv:other x", "SETNX conv:k [1,2,3,4]", 1, "GET conv:k", b"[2,3,4]"),
+    ("SET conv:k x", "SETNX conv:k [1,2,3,4]", 0, "GET conv:k", b"x"),
+    ("SET conv:k x", "SETEX conv:k 100 [1,2,3,4]", "OK", "GET conv:k", b"[2,3,4]"),
+    ("SET conv:k x", "PSETEX conv:k 100000 [1,2,3,4]", "OK", "GET conv:k", b"[2,3,4]"),
+    ("SET conv:k x", "MSET raw [1,2,3,4] conv:k [1,2,3,4]", "OK", "MGET raw conv:k", "[1,2,3,4] [2,3,4]"),
+    ("SET conv:j x", "MSETNX raw [1,2,3,4] conv:k [1,2,3,4]", 1, "MGET raw conv:k", "[1,2,3,4] [2,3,4]"),
+    ("SET conv:k x", "SET conv:k [1,2,3,4] KEEPTTL", "OK", "GET conv:k", b"[2,3,4]"),
+    ("SET conv:k x", "SET conv:k [1,2,3,4] EX 100 GET", b"x", "GET conv:k", b"[2,3,4]"),
+]
+
+
+def test_trims(make_cli, servers):
+    cli = make_cli(f"conv=conv:*,{TTL},3,0")
+    with RespConn.to(servers[1]) as conn:
+        for setup, command, reply, read, value in TRIMS:
+            conn.pipeline(("FLUSHALL",), setup.split())
+            raw, _ = Executor(cli, conn, 2, TTL, limit=3).run(words(command), False, int(time.time() * 1000))
+            conn.buffer[:0] = raw
+            assert conn.read() == reply, command
+            got = conn.cmd(*read.split())
+            assert got == ([word.encode() for word in value.split()] if isinstance(value, str) else value), command
+
+
+def test_stream_keeps_its_newest(make_cli, servers):
+    cli = make_cli(f"conv=conv:*,{TTL},3,0")
+    with RespConn.to(servers[1]) as conn:
+        conn.cmd("FLUSHALL")
+        executor = Executor(cli, conn, 2, TTL)
+        for i in range(1, 8):
+            assert executor.run(words(f"XADD conv:k {i}-0 f v"), False, int(time.time() * 1000))[0] == b"$3\r\n%d-0\r\n" % i
+        assert [entry[0] for entry in conn.cmd("XRANGE", "conv:k", "-", "+")] == [b"5-0", b"6-0", b"7-0"]
+
+
+@pytest.mark.parametrize("count, kind", [(3998, "script"), (3999, "block"), (20000, "block")])
+def test_many_arguments(cli, sides, count, kind):
+    """Lua's unpack has an end; beyond ours a removal goes as a block, with the same reply."""
+    members = " ".join(f"m{i}" for i in range(count))
+    sample = slide("SREM conv:k " + members, "SADD conv:k kept " + members)
+    assert compare(cli, sides, sample) == b":%d\r\n" % count
+    assert cli.plan(sample.args, 2, False, 0)["kind"] == kind
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+def test_many_keys(cli, sides, count):
+    keys = " ".join(f"conv:{i}" for i in range(count))
+    compare(cli, sides, slide(f"LMPOP {count} {keys} LEFT COUNT 9", f"RPUSH conv:{count - 1} a b c", keys=""))
+    pairs = " ".join(f"conv:{i} {i}" for i in range(count))
+    compare(cli, sides, slide(f"MSET {pairs}", keys=keys))
+
+
+def test_undo_spares_who_wrote_since(cli, sides):
+    """The expiry goes back only if it still is the one that the refused write set; -1 takes it away again."""
+    _, _, side = sides
+    conn, base = side.client, int(time.time() * 1000)
+    for now, set_ms, old_ms, after in [
+        (base + 50_000, base + 50_000, base + 90_000, base + 90_000),
+        (base + 50_000, base + 51_000, base + 90_000, base + 50_000),
+        (base + 50_000, base + 50_000, -1, -1),
+        (base + 50_000, base + 51_000, -1, base + 50_000),
+        (base + 50_000, base + 50_000, base - 1, -2),
+    ]:
+        conn.pipeline(("SET", "conv:k", "v"), ("PEXPIREAT", "conv:k", now))
+        conn.send(cli.undo("conv:k", set_ms, old_ms))
+        assert isinstance(conn.read(), int)
+        assert conn.cmd("PEXPIRETIME", "conv:k") == after
