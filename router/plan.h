@@ -1,16 +1,16 @@
 /* router/plan — what a command on managed keys becomes on Redis, and how its reply is told.
  *
- *   RPUSH conv:1 a     MULTI │ PEXPIRETIME conv:1 │ RPUSH conv:1 a │ LTRIM conv:1 -N -1 │ PEXPIREAT conv:1 t
- * │ EXEC SET conv:1 a       SET conv:1 a PX ttl LPOP conv:1        EVAL "…pcall, PEXPIREAT…" 1 conv:1 t LPOP
- * conv:1
+ *   RPUSH k a    MULTI | PEXPIRETIME k | RPUSH k a | LTRIM k -N -1 | PEXPIREAT k t | EXEC
+ *   SET k a      SET k a PX ttl
+ *   LPOP k       EVAL "... pcall, PEXPIREAT ..." 1 k t LPOP k
  *
  * Rules (design §3; H18 and H22 of the protocol):
  *  - one atomic step: the write, the trim and the TTL;
- *  - a write that was refused must not move the TTL: a block reads the old expiry first, and plan_undo puts
- * it back;
+ *  - a write that was refused must not move the TTL: a block reads the old expiry first, plan_undo restores
+ * it;
  *  - Redis out of memory refuses everything inside MULTI, so what it allows then (LPOP, RENAME, PERSIST: no
- * "denyoom" in the row) goes as a script, which also knows by itself whether to move the TTL; in the client's
- * own MULTI as steps;
+ *    "denyoom" in the row) goes as a script, which also knows whether to move the TTL; in the client's own
+ *    MULTI it goes as steps;
  *  - what Redis would refuse as malformed is passed on as it came, so that Redis words the error.
  * Owns:    three vectors and the bytes of rewritten arguments, reused from plan to plan.
  * Threads: one per object; no I/O. */

@@ -1,8 +1,9 @@
 /* router/rewrite — a client's command with some arguments changed, added or left out.
- * Owns:       the changed argument vector and the bytes that rewriting made; both are reused from command to
- * command. Invariants: argv is the client's own vector until the first change, which copies it; arguments
- * that did not change still point into the request. Errors:     false from a MUST_USE function: no memory;
- * the rewrite must not be used further. Threads:    one per object; no I/O.          Used by: router/plan. */
+ * Owns:       the changed argument vector and the bytes that rewriting made, reused from command to command.
+ * Invariants: argv is the client's own vector until the first change, which copies it; arguments that did not
+ *             change still point into the request.
+ * Errors:     false from a MUST_USE function: no memory; the rewrite must not be used further.
+ * Threads:    one per object; no I/O.          Used by: router/plan. */
 #ifndef ROUTER_REWRITE_H
 #define ROUTER_REWRITE_H
 
