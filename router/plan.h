@@ -6,8 +6,7 @@
  *
  * Rules (design §3; H18 and H22 of the protocol):
  *  - one atomic step: the write, the trim and the TTL;
- *  - a write that was refused must not move the TTL: a block reads the old expiry first, plan_undo restores
- * it;
+ *  - a refused write must not move the TTL: a block reads the old expiry first, plan_undo puts it back;
  *  - Redis out of memory refuses everything inside MULTI, so what it allows then (LPOP, RENAME, PERSIST: no
  *    "denyoom" in the row) goes as a script, which also knows whether to move the TTL; in the client's own
  *    MULTI it goes as steps;
