@@ -153,8 +153,11 @@ void chain_append_own(struct chain *c, char *own_p, size_t start, size_t end)
         return;
     }
     struct chunk *k = must(malloc(sizeof *k));
-    *k = (struct chunk){
-        .base = own_p, .start = (uint32_t)start, .end = (uint32_t)end, .cap = (uint32_t)end, .external = true};
+    *k = (struct chunk){.base = own_p,
+                        .start = (uint32_t)start,
+                        .end = (uint32_t)end,
+                        .cap = (uint32_t)end,
+                        .external = true};
     count(c->pool, end, 0);
     link_tail(c, k);
     c->len += end - start;

@@ -12,8 +12,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define CHUNK_BYTES     16384                      /* one chunk from the pool, header included */
-#define CHUNK_POOL_KEEP 128                        /* chunks a pool keeps for reuse; more are given back */
+#define CHUNK_BYTES     16384 /* one chunk from the pool, header included */
+#define CHUNK_POOL_KEEP 128   /* chunks a pool keeps for reuse; more are given back */
 #define CHUNK_ROOM      (CHUNK_BYTES - sizeof(struct chunk))
 
 struct chunk {
@@ -52,11 +52,12 @@ void chain_clear(struct chain *c);
 
 /* Copies n bytes to the end. */
 void chain_append(struct chain *c, const void *p, size_t n);
-/* n contiguous writable bytes at the end, n <= CHUNK_ROOM. The next call on c must be chain_commit, which says how many
- * were used; 0 is fine. */
+/* n contiguous writable bytes at the end, n <= CHUNK_ROOM. The next call on c must be chain_commit, which
+ * says how many were used; 0 is fine. */
 char *chain_reserve(struct chain *c, size_t n);
 void chain_commit(struct chain *c, size_t used);
-/* Appends own_p[start, end) without copying; own_p came from malloc and is freed when it is consumed. end < 4 GiB. */
+/* Appends own_p[start, end), end < 4 GiB, without copying; own_p came from malloc and is freed when it is
+ * consumed. */
 void chain_append_own(struct chain *c, char *own_p, size_t start, size_t end);
 /* Moves all of src to the end of dst; both of the same pool. */
 void chain_move(struct chain *dst, struct chain *src);

@@ -30,8 +30,8 @@ static void put_header(struct chain *c, char type, int64_t value)
     chain_put(c, buf, header(buf, type, value));
 }
 
-/* One line. A CR or LF in the text, which may quote what a client sent, would start a second reply: it becomes a
- * space, as in Redis. */
+/* One line. A CR or LF in the text, which may quote what a client sent, would start a second reply: it
+ * becomes a space, as in Redis. */
 static void put_line(struct chain *c, const char *type, const char *text)
 {
     chain_put(c, type, 1);

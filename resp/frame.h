@@ -20,22 +20,24 @@ struct frame {
     bool tail;     /* the CR LF behind that body is still to pass */
 };
 
-/* Goes on from f's state over p[0, n). Sets *used to the bytes passed: on FRAME_DONE up to the end of the value; on
- * FRAME_MORE all that is settled (a line that is not whole stays: show it again with what follows).
- * FRAME_BAD: not RESP, or beyond a limit of base/limits.h; f has no meaning then. p may be NULL when n is 0. */
+/* Goes on from f's state over p[0, n). Sets *used to the bytes passed: on FRAME_DONE up to the end of the
+ * value; on FRAME_MORE all that is settled (a line that is not whole stays: show it again with what follows).
+ * FRAME_BAD: not RESP, or beyond a limit of base/limits.h; f has no meaning then. p may be
+ * NULL when n is 0. */
 enum frame_status frame_scan(struct frame *f, const char *p, size_t n, size_t *used);
 
 /* The length of the whole value at p, or 0 when it is not all there or malformed. */
 size_t frame_length(const char *p, size_t n);
 
-/* An aggregate's header ("*3\r\n"): sets *items (elements; a map's or attribute's pairs count two; -1 for a null) and
- * returns the header's length, or 0 when p does not start with a whole and well-formed aggregate header. */
+/* An aggregate's header ("*3\r\n"): sets *items (elements; a map's or attribute's pairs count two; -1 for a
+ * null) and returns the header's length, or 0 when p does not start with a whole and well-formed aggregate
+ * header. */
 size_t frame_aggregate(const char *p, size_t n, int64_t *items);
 
 /* Decimal of p[0, n) with optional sign, at most 19 digits. False when it is not one or does not fit. */
 bool frame_number(const char *p, size_t n, int64_t *ret_value);
 
-/* The same for counts and lengths, which Redis takes in one spelling only: no plus, no zeros in front, no "-0". */
+/* The same for counts and lengths, which Redis takes in one spelling only: no plus, no leading zeros, no "-0". */
 bool frame_count(const char *p, size_t n, int64_t *ret_value);
 
 #endif
