@@ -37,7 +37,7 @@ size_t frame_aggregate(const char *p, size_t n, int64_t *items);
 /* Decimal of p[0, n) with optional sign, at most 19 digits. False when it is not one or does not fit. */
 bool frame_number(const char *p, size_t n, int64_t *ret_value);
 
-/* The same for counts and lengths, which Redis takes in one spelling only: no plus, no leading zeros, no "-0". */
+/* The same for counts and lengths, which have one spelling in Redis: no plus, no leading zeros, no "-0". */
 bool frame_count(const char *p, size_t n, int64_t *ret_value);
 
 #endif

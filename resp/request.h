@@ -1,6 +1,6 @@
 /* resp/request — parses what clients send: multi-bulk requests and inline commands.
  * Owns:       the argument vector (struct request); a session keeps only a struct request_progress.
- * Invariants: argv points into the bytes that were given, or into the request's own scratch (inline commands);
+ * Invariants: argv points into the bytes that were given, or (inline) into the request's own scratch;
  *             it holds until the next parse. A request that arrives in pieces is scanned once, whatever the
  *             number of pieces, and once more when it is whole.
  * Source:     redis.io/docs/reference/protocol-spec; error texts are those of redis-server 7.0. Stricter than
