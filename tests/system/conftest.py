@@ -47,7 +47,7 @@ def survives(request):
     """The test that brings down the module's proxy is the one that fails; the next finds it running again."""
     shared = None if DIRECT or "proxy" not in request.fixturenames else request.getfixturevalue("proxy")
     yield
-    if shared is None or shared.alive():
+    if shared is None or shared.healthy():
         return
     try:
         shared.stop()

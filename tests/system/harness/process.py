@@ -1,6 +1,7 @@
 """A server process whose output goes to a file, and the list of those that run now."""
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -80,8 +81,16 @@ class ServerProcess:
         try:
             return self._reaped(timeout)
         except subprocess.TimeoutExpired:
+            self.log_threads()
             self.kill()
-            raise AssertionError(f"{self.name} did not end within {timeout} s of SIGTERM") from None
+            raise AssertionError(f"{self.name} did not end within {timeout} s of SIGTERM:\n{self.log_tail(120)}") from None
+
+    def log_threads(self):
+        """Where each thread stands, into the log; only where gdb is installed."""
+        if shutil.which("gdb"):
+            command = ["gdb", "-p", str(self.process.pid), "-batch", "-ex", "thread apply all bt 16"]
+            with open(self.log_path, "ab") as log:
+                subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=60, check=False)
 
     def kill(self):
         """kill -9."""

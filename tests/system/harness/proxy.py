@@ -15,6 +15,7 @@ from redis.retry import Retry
 from .metrics import parse_metrics
 from .ports import free_port
 from .process import ServerProcess
+from .resp import RespConn
 
 ROOT = Path(__file__).resolve().parents[3]
 # What the sanitizers and assert() write; a log that shows one fails the test, whatever the clients saw.
@@ -96,6 +97,14 @@ class Proxy(Endpoint, ServerProcess):
         found = BROKEN.search(text, self.checked)
         self.checked = len(text)
         assert not found, f"convproxy's log:\n{text[found.start():][:6000]}"
+
+    def healthy(self):
+        """True when it answers. A process that just crashed may still be writing its last words, so being there is not enough."""
+        try:
+            with RespConn.to(self) as conn:
+                return self.alive() and conn.cmd("PING") is not None
+        except OSError:
+            return False
 
     def restart(self):
         self.stop()
