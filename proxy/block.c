@@ -13,6 +13,7 @@ struct entry {
     uint8_t policy; /* stats id */
     bool conditional;
     bool managed;
+    bool refused;    /* STEP_CLIENT: it has written nothing */
     uint16_t command;
     uint32_t pushed;   /* elements that a push adds */
     uint32_t first;    /* STEP_CLIENT: index of the first entry of its plan */
@@ -104,7 +105,7 @@ static void add_step(struct block *b, struct loop *l, const struct plan *plan, s
     e->policy = loop_policy_id(l, key->policy);
     e->limit = key->policy->max_messages;
     e->set_ms = plan_expiry(key->policy, b->now_ms);
-    if (step->role == STEP_OLD_EXPIRY)
+    if (step->role == STEP_OLD_EXPIRY || step->role == STEP_CLIENT)
         keep_key(b, e, key->key);
 }
 
@@ -127,18 +128,37 @@ void block_add(struct block *b, struct loop *l, const struct plan *plan, struct 
 
 /* ---- replies ---- */
 
+static struct slice entry_key(const struct block *b, const struct entry *e)
+{
+    return (struct slice){b->keys + e->key, e->key_len};
+}
+
+/* A later command of the block has written the key: its TTL is the right one. */
+static bool written_after(const struct block *b, const struct entry *refused, struct slice key)
+{
+    for (const struct entry *e = refused + 1; e < b->entries + b->n; e++) {
+        if (e->role != STEP_CLIENT || !e->managed || e->refused)
+            continue;
+        struct slice other = entry_key(b, e);
+        if (other.len == key.len && memcmp(other.p, key.p, key.len) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* A refused write: what EXPIRE steps did to keys that were there before is put back. */
-static void undo(struct slot *slot, const struct entry *client, const struct slice *elements)
+static void undo(struct slot *slot, const struct entry *refused, const struct slice *elements)
 {
     struct block *b = slot->block;
-    for (size_t i = client->first; b->entries[i].role == STEP_OLD_EXPIRY; i++) { /* ends at the client's step */
+    for (size_t i = refused->first; b->entries[i].role == STEP_OLD_EXPIRY; i++) { /* ends at the client's step */
         const struct entry *e = &b->entries[i];
+        struct slice key = entry_key(b, e);
         int64_t old_ms;
-        if (!frame_number(elements[i].p + 1, elements[i].len - 3, &old_ms) || old_ms < 0)
-            continue; /* the key was not there, or had no TTL, which a managed key should have */
+        if (!frame_number(elements[i].p + 1, elements[i].len - 3, &old_ms) || old_ms < 0 || written_after(b, refused, key))
+            continue; /* old < 0: the key was not there, or had no TTL, which a managed key should have */
         if (upstream_state(b->upstream) != UP_READY)
             return; /* Redis went away meanwhile: the policy's TTL stays */
-        plan_undo(upstream_out(b->upstream), (struct slice){b->keys + e->key, e->key_len}, e->set_ms, old_ms);
+        plan_undo(upstream_out(b->upstream), key, e->set_ms, old_ms);
         slot_send_unheard(slot->loop, b->upstream);
         counter_add(&slot->loop->stats->policies[e->policy].ttl_restored, 1);
     }
@@ -181,22 +201,26 @@ static void tell_client(struct slot *slot, const struct entry *e, struct slice r
     }
 }
 
-static void take_element(struct slot *slot, const struct entry *e, const struct slice *elements, size_t i,
-                         struct chain *out)
+static void take_client(struct slot *slot, struct entry *e, struct slice reply, struct chain *out)
 {
-    struct slice reply = elements[i];
-
-    if (e->role != STEP_CLIENT)
-        return;
-    if (e->managed) {
-        if (reply.p[0] == '-')
-            outcome_write_error(slot->loop, e->policy, reply.p, reply.len);
-        if (plan_nothing_written(e->conditional, reply.p, reply.len))
-            undo(slot, e, elements);
-        else
-            counter_add(&slot->loop->stats->policies[e->policy].writes, 1);
-    }
+    e->refused = e->managed && plan_nothing_written(e->conditional, reply.p, reply.len);
+    if (e->managed && reply.p[0] == '-')
+        outcome_write_error(slot->loop, e->policy, reply.p, reply.len);
+    if (e->managed && !e->refused)
+        counter_add(&slot->loop->stats->policies[e->policy].writes, 1);
     tell_client(slot, e, reply, out);
+}
+
+/* All replies of the client's commands to out; then what refused ones have moved is put back. */
+static void take_elements(struct slot *slot, const struct slice *elements, struct chain *out)
+{
+    struct block *b = slot->block;
+    for (size_t i = 0; i < b->n; i++)
+        if (b->entries[i].role == STEP_CLIENT)
+            take_client(slot, &b->entries[i], elements[i], out);
+    for (size_t i = 0; i < b->n; i++)
+        if (b->entries[i].refused)
+            undo(slot, &b->entries[i], elements);
 }
 
 /* Splits EXEC's array into the replies of the commands. False: it is not what was asked for. */
@@ -232,7 +256,7 @@ void block_finish_single(struct slot *slot)
     struct chain out;
 
     chain_init(&out, slot->reply.pool);
-    take_element(slot, &slot->block->entries[0], &reply, 0, &out);
+    take_client(slot, &slot->block->entries[0], reply, &out);
     chain_clear(&slot->reply);
     slot->reply = out;
 }
@@ -256,8 +280,7 @@ static void finish(struct slot *slot, bool as_array)
             clients += b->entries[i].role == STEP_CLIENT;
         if (as_array)
             build_array(&out, clients);
-        for (size_t i = 0; i < b->n; i++)
-            take_element(slot, &b->entries[i], elements, i, &out);
+        take_elements(slot, elements, &out);
         chain_clear(&slot->reply);
         slot->reply = out;
     }

@@ -345,7 +345,7 @@ void plan_make(struct plan *p, const struct policy_set *policies, const struct c
     struct ask ask = {.resp = resp, .in_multi = in_multi, .now_ms = redis_now_ms};
 
     start(p, cmd, argv, argc);
-    if (!policy_set_empty(policies) && keys_each(cmd, argv, argc, note_key, &w) < 0) {
+    if (cmd != NULL && !policy_set_empty(policies) && keys_each(cmd, argv, argc, note_key, &w) < 0) {
         p->policy = NULL;
         p->nkeys = 0;
     }

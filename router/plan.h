@@ -79,8 +79,9 @@ struct plan {
 void plan_init(struct plan *p, struct chunk_pool *pool);
 void plan_done(struct plan *p);
 
-/* Decides. argv must stay until the plan was emitted. in_multi: the client's own transaction, where a script
- * would gain nothing, and where blocking commands, which do not wait there, are planned too. */
+/* Decides. cmd is NULL for a command that is not in the table: raw. argv must stay until the plan was
+ * emitted. in_multi: the client's own transaction, where a script would gain nothing, and where blocking
+ * commands, which do not wait there, are planned too. */
 void plan_make(struct plan *p, const struct policy_set *policies, const struct command *cmd,
                const struct slice *argv, size_t argc, enum resp resp, bool in_multi, int64_t redis_now_ms);
 /* Appends step i as a request. redis_now_ms: Redis's clock. The absolute expiry that STEP_EXPIRE and a script
