@@ -74,8 +74,10 @@ static cJSON *reasons(const struct overview *o)
     return list;
 }
 
-static void warn_of_redis(cJSON *list, const struct probe_report *r)
+/* What is not wrong now, but will surprise somebody. */
+static cJSON *warnings(const struct probe_report *r)
 {
+    cJSON *list = cJSON_CreateArray();
     char sentence[200];
 
     if (r->maxmemory > 0 && strcmp(r->maxmemory_policy, "noeviction") != 0) {
@@ -87,24 +89,6 @@ static void warn_of_redis(cJSON *list, const struct probe_report *r)
     if (r->clock_offset_us > 1000000 || r->clock_offset_us < -1000000) {
         snprintf(sentence, sizeof sentence, "the clocks of Redis and of this machine differ by %.1f s",
                  (double)r->clock_offset_us / 1e6);
-        say(list, sentence);
-    }
-}
-
-/* What is not wrong now, but will surprise somebody. */
-static cJSON *warnings(const struct overview *o)
-{
-    cJSON *list = cJSON_CreateArray();
-    char sentence[200];
-
-    warn_of_redis(list, &o->redis);
-    for (size_t i = 0; i < o->settings->policy_count; i++) {
-        const struct policy_conf *p = &o->settings->policies[i];
-        if (p->primary != STORE_MONGO || strcmp(overview_acting(o, p), "redis") != 0)
-            continue;
-        snprintf(sentence, sizeof sentence,
-                 "policy %.64s: primary is mongo, but there is no archive in this version; Redis answers",
-                 p->name);
         say(list, sentence);
     }
     return list;
@@ -143,7 +127,7 @@ static void add_verdict(cJSON *doc, const struct overview *o)
     flag(doc, "healthy", healthy);
     text(doc, "status", healthy ? "ok" : "unavailable");
     cJSON_AddItemToObject(doc, "reasons", reasons(o));
-    cJSON_AddItemToObject(doc, "warnings", warnings(o));
+    cJSON_AddItemToObject(doc, "warnings", warnings(&o->redis));
 }
 
 cJSON *state_health(const struct overview *o)

@@ -270,8 +270,11 @@ static void show_commands(FILE *out, const cJSON *s, const cJSON *before, double
         return;
     cJSON_ArrayForEach(item, list)
     {
+        static const cJSON nothing; /* a command that is new counts from 0 */
         struct line l = {item, same_name(find(before, "commands"), item), 0};
-        l.rate = before == NULL ? 0 : rate(item, l.before != NULL ? l.before : item, "calls", seconds);
+        if (l.before == NULL)
+            l.before = &nothing;
+        l.rate = before == NULL ? 0 : rate(item, l.before, "calls", seconds);
         if (l.rate > 0)
             lines[used++] = l;
     }

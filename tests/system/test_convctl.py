@@ -1,0 +1,137 @@
+"""convctl against a real proxy: what it prints, and its exit codes."""
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from harness import eventually, free_port
+from harness.proxy import binary
+
+pytestmark = pytest.mark.managed
+
+OK, UNHEALTHY, USAGE, UNREACHABLE = 0, 1, 2, 3
+
+
+def convctl(*args, env=None):
+    command = [str(Path(binary()).parent / "tools" / "convctl"), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=env)
+
+
+@pytest.fixture
+def ctl(fresh_proxy, fresh_redis):
+    """convctl with the URL of this test's proxy; ctl.proxy and ctl.redis are the servers."""
+
+    def run(*args, **options):
+        return convctl("--url", fresh_proxy.admin_url(""), *args, **options)
+
+    eventually(lambda: fresh_proxy.metrics()["redis_up"] == 1)
+    run.proxy, run.redis = fresh_proxy, fresh_redis
+    return run
+
+
+def test_status(ctl):
+    ctl.proxy.client().rpush("conv:1", "a")
+    done = ctl("status")
+    assert done.returncode == OK, done.stderr
+    assert "health     ok" in done.stdout and "redis      up" in done.stdout
+    assert "policy     conv  conv:*   answered by redis" in done.stdout
+    assert "stored 1   NOT stored 0" in done.stdout
+    state = json.loads(ctl("--json", "status").stdout)
+    assert state["redis"]["up"] is True
+
+
+def test_health_and_exit_codes(ctl):
+    assert ctl("health").stdout == "ok\n"
+    ctl.redis.kill()
+    done = eventually(lambda: (d := ctl("health")).returncode == UNHEALTHY and d)
+    assert done.stdout.startswith("NOT OK\n") and "redis: " in done.stdout
+    done = ctl("status")
+    assert done.returncode == UNHEALTHY and "DOWN" in done.stdout
+    ctl.redis.start()
+    eventually(lambda: ctl("health").returncode == OK)
+
+
+def test_watch_shows_rates(ctl):
+    watch = [str(Path(binary()).parent / "tools" / "convctl"), "-u", ctl.proxy.admin_url(""), "watch", "-n", "0.5", "-c", "2"]
+    with subprocess.Popen(watch, stdout=subprocess.PIPE, text=True) as running:
+        first = running.stdout.readline()
+        assert first.startswith("watch ")
+        client = ctl.proxy.client()
+        for _ in range(50):
+            client.get("plain")
+        rest = running.stdout.read()
+    assert running.returncode == OK
+    busy = [line.split() for line in rest.splitlines() if line.startswith("  get ")]
+    assert busy and float(busy[0][1].removesuffix("/s").replace(",", "")) > 10, rest
+    lines = ctl("--json", "watch", "-n", "0.1", "-c", "2").stdout.splitlines()
+    assert [json.loads(line)["healthy"] for line in lines] == [True, True]
+
+
+def test_settings(ctl):
+    done = ctl("settings")
+    assert done.returncode == OK and "redis.url" in done.stdout and "conv.ttl" in done.stdout
+    done = ctl("settings", "get", "conv.max_m*")
+    assert done.stdout.split() == ["conv.max_messages", "200", "live", "default"]
+    done = ctl("settings", "set", "conv.ttl=5d", "conv.max_messages=7")
+    assert (done.returncode, done.stdout) == (OK, "conv.ttl = 5d\nconv.max_messages = 7\n")
+    assert ctl.proxy.get_json("/api/v1/settings?match=conv.ttl")["settings"][0]["value"] == "5d"
+    done = ctl("settings", "set", "conv.ttl=6d", "conv.max_messages=many")
+    assert done.returncode == UNHEALTHY and "'many'" in done.stderr
+    assert ctl("settings", "get", "conv.ttl").stdout.split()[1] == "5d"
+
+
+def test_token_from_option_file_and_environment(ctl, tmp_path):
+    ctl.proxy.post_json("/api/v1/settings", {"admin.token": "tok"})
+    secret = tmp_path / "token"
+    secret.write_text("tok\n")
+    change = ("settings", "set", "conv.ttl=4d")
+    assert ctl(*change, env={}).returncode == UNHEALTHY
+    assert ctl("--token", "wrong", *change).returncode == UNHEALTHY
+    assert ctl("--token", "tok", *change).returncode == OK
+    assert ctl("--token-file", secret, *change).returncode == OK
+    assert ctl(*change, env={"CONV_ADMIN_TOKEN": "tok"}).returncode == OK
+    assert ctl("health", env={}).returncode == OK
+
+
+def test_a_unix_socket(make_proxy, redis_server, tmp_path):
+    path = tmp_path / "admin.sock"
+    proxy = make_proxy(redis_server.url, settings={"admin.listen": f"unix:{path}"}).start()
+    done = eventually(lambda: (d := convctl("-u", f"unix:{path}", "health")).returncode == OK and d)
+    assert done.stdout == "ok\n"
+    proxy.stop()
+    assert not path.exists()
+    proxy.start()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["frob"],
+        ["status", "x"],
+        ["watch", "-n", "0"],
+        ["watch", "x"],
+        ["settings", "set"],
+        ["settings", "set", "conv.ttl"],
+        ["settings", "put", "a=b"],
+        ["--nonsense"],
+        ["--url", "ftp://x", "status"],
+        ["--url", "http://nohost", "status"],
+        ["--token-file", "/nonexistent", "status"],
+    ],
+)
+def test_wrong_usage(args):
+    done = convctl(*args)
+    assert done.returncode == USAGE and done.stderr and not done.stdout
+
+
+def test_help_and_version():
+    assert "Exit codes" in convctl("--help").stdout
+    assert convctl("--version").stdout.startswith("convctl ")
+
+
+def test_cannot_reach(redis_server):
+    done = convctl("--url", f"http://127.0.0.1:{free_port()}", "status")
+    assert done.returncode == UNREACHABLE and "cannot reach" in done.stderr
+    done = convctl("--url", f"http://127.0.0.1:{redis_server.port}", "status")
+    assert done.returncode == UNREACHABLE and "not HTTP" in done.stderr

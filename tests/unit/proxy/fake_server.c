@@ -1,0 +1,66 @@
+#include "fake_server.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct server *fake_server_new(const char *const *sets, size_t count)
+{
+    struct server *s = calloc(1, sizeof *s);
+    struct config_start start = {.sets = sets, .set_count = count};
+    struct config_error err;
+
+    s->config = config_new();
+    if (config_load(s->config, &start, &err) != ERR_NONE) {
+        fprintf(stderr, "%s\n", err.text);
+        abort();
+    }
+    s->started_us = clock_wall_us() - 3600 * INT64_C(1000000);
+    s->threads = 1;
+    s->redis = (struct probe_report){
+        .up = true, .known = true, .databases = 16, .state = "connected", .version = "7.2.4"};
+    return s;
+}
+
+void fake_server_free(struct server *own_s)
+{
+    config_free(own_s->config);
+    free(own_s);
+}
+
+struct stats *fake_stats(void)
+{
+    static struct stats stats;
+
+    if (stats_loops() == 0) {
+        hist_window_init(&stats.redis_latency_window, 10000000);
+        stats_register(&stats);
+    }
+    return &stats;
+}
+
+struct config *server_config(const struct server *s)
+{
+    return s->config;
+}
+
+void server_redis(const struct server *s, struct probe_report *report)
+{
+    *report = s->redis;
+}
+
+int64_t server_started_us(const struct server *s)
+{
+    return s->started_us;
+}
+
+bool server_draining(const struct server *s)
+{
+    return s->draining;
+}
+
+unsigned server_threads(const struct server *s)
+{
+    return s->threads;
+}
