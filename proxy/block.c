@@ -113,7 +113,7 @@ void block_add(struct block *b, struct loop *l, const struct plan *plan, struct 
 {
     uint32_t first = (uint32_t)b->n;
 
-    if (plan->kind == PLAN_RAW) {
+    if (plan->kind == PLAN_RAW || plan->kind == PLAN_REFUSED) { /* refused: only since it was queued */
         struct entry *e = add_entry(b);
         e->first = first;
         e->command = plan->cmd != NULL ? plan->cmd->id : STATS_UNKNOWN;

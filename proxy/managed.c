@@ -3,13 +3,17 @@
 const struct plan *managed_plan(struct loop *l, const struct job *job, enum resp resp, bool in_multi)
 {
     plan_make(&l->plan, l->policies, job->cmd, job->argv, job->argc, resp, in_multi, loop_redis_now_ms(l));
-    if (l->plan.policy != NULL) {
-        struct policy_stats *stats = &l->stats->policies[loop_policy_id(l, l->plan.policy)];
-        counter_add(&stats->trimmed_json, l->plan.json.trimmed);
-        counter_add(&stats->json_not_array, l->plan.json.not_array);
-        counter_add(&stats->json_invalid, l->plan.json.invalid);
-    }
     return &l->plan;
+}
+
+void managed_count_json(struct loop *l, const struct plan *plan)
+{
+    if (plan->policy == NULL)
+        return;
+    struct policy_stats *stats = &l->stats->policies[loop_policy_id(l, plan->policy)];
+    counter_add(&stats->trimmed_json, plan->json.trimmed);
+    counter_add(&stats->json_not_array, plan->json.not_array);
+    counter_add(&stats->json_invalid, plan->json.invalid);
 }
 
 void managed_put_raw(struct chain *out, const struct job *job)
@@ -67,6 +71,7 @@ void managed_send(struct session *s, struct upstream *u, const struct job *job)
         slot->policy = loop_policy_id(s->loop, plan->policy);
         slot->managed_write = write;
         slot->retrieval = !write;
+        managed_count_json(s->loop, plan);
         if (write && plan->kind != PLAN_BLOCK && plan->reply == REPLY_AS_IS)
             counter_add(&s->loop->stats->policies[slot->policy].writes, 1);
     }

@@ -17,6 +17,8 @@ struct job {
 
 /* Plans job into l->plan. */
 const struct plan *managed_plan(struct loop *l, const struct job *job, enum resp resp, bool in_multi);
+/* Counts what the plan, which is being sent, has found of JSON histories. */
+void managed_count_json(struct loop *l, const struct plan *plan);
 /* Sends job as l->plan (just made) says, on u. */
 void managed_send(struct session *s, struct upstream *u, const struct job *job);
 /* Appends the request's bytes: as they came, or built anew for inline commands. */

@@ -173,7 +173,9 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
             abort(); /* it was parsed before it was queued */
         struct job job = {.argv = r.argv, .argc = r.argc, .raw = {all.p + at, r.used}};
         job.cmd = dispatch_row(&job);
-        block_add(b, l, managed_plan(l, &job, s->resp, true), job.raw, out);
+        const struct plan *plan = managed_plan(l, &job, s->resp, true);
+        managed_count_json(l, plan);
+        block_add(b, l, plan, job.raw, out);
         at += r.used;
         request_done(&r);
     }
@@ -246,6 +248,13 @@ void transaction_queue(struct session *s, const struct job *job)
     if (txn->queued.len + job->raw.len > LIMIT_MULTI_BYTES) {
         txn->spoiled = true;
         answer_error(s, "ERR the commands queued in this MULTI are too large for convproxy");
+        return;
+    }
+    const struct plan *plan = managed_plan(s->loop, job, s->resp, true);
+    if (plan->kind == PLAN_REFUSED) {
+        txn->spoiled = true;
+        build_err(slot_answer(s), plan->error, job->cmd->name);
+        slot_answered(s);
         return;
     }
     managed_put_raw(&txn->queued, job);

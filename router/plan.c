@@ -103,13 +103,16 @@ struct walk {
     struct plan *plan;
     const struct policy_set *policies;
     bool no_memory;
+    bool internal; /* a key of the proxy's own */
 };
 
 static bool note_key(void *ctx, struct key_ref ref)
 {
     struct walk *w = ctx;
     struct plan *p = w->plan;
-    const struct policy_conf *policy = policy_find(w->policies, p->argv[ref.arg]);
+    struct slice key = p->argv[ref.arg];
+    const struct policy_conf *policy = policy_find(w->policies, key);
+    w->internal |= key.len >= 4 && memcmp(key.p, "cvp:", 4) == 0;
     if (policy == NULL)
         return true;
     if (p->policy == NULL)
@@ -121,7 +124,7 @@ static bool note_key(void *ctx, struct key_ref ref)
     if (keys == NULL)
         return false;
     p->keys = keys;
-    keys[p->nkeys++] = (struct plan_key){.key = p->argv[ref.arg], .arg = ref.arg, .policy = policy};
+    keys[p->nkeys++] = (struct plan_key){.key = key, .arg = ref.arg, .policy = policy};
     return true;
 }
 
@@ -349,8 +352,8 @@ void plan_make(struct plan *p, const struct policy_set *policies, const struct c
         p->policy = NULL;
         p->nkeys = 0;
     }
-    if (w.no_memory) {
-        refuse(p, ERR_NOMEM);
+    if (w.no_memory || w.internal) {
+        refuse(p, w.internal ? ERR_INTERNAL_KEY : ERR_NOMEM);
         return;
     }
     if (p->nkeys > 0 && is_too_large(p)) {
