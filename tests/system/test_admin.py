@@ -2,7 +2,9 @@
 import json
 import shutil
 import socket
+import socketserver
 import subprocess
+import threading
 import time
 
 import pytest
@@ -121,6 +123,60 @@ def test_a_read_only_replica_is_not_health(fresh):
     assert "READONLY" in json.loads(proxy.http("/healthz")[1])["reasons"][0]
     server.client().replicaof("NO", "ONE")
     eventually(lambda: proxy.metrics()["redis_up"] == 1)
+
+
+class FakeRedis(socketserver.ThreadingTCPServer):
+    """Answers PING with what a test says, everything else with an error; counts the connections made."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), FakeRedis.Talk)
+        self.pong = b"+PONG"
+        self.connections = 0
+        self.url = f"redis://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    class Talk(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.server.connections += 1
+            while line := self.rfile.readline():
+                words = [self.rfile.read(int(self.rfile.readline()[1:]) + 2).strip() for _ in range(int(line[1:]))]
+                if self.server.pong is None:
+                    return
+                self.wfile.write((self.server.pong if words[0] == b"PING" else b"-ERR unknown command") + b"\r\n")
+
+
+@pytest.fixture
+def fake_redis():
+    with FakeRedis() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize("word", ["LOADING", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH"])
+def test_errors_of_an_unwell_redis_are_not_health(make_proxy, fake_redis, word):
+    fake_redis.pong = b"-%s it is not well" % word.encode()
+    proxy = make_proxy(fake_redis.url).start()
+    health = eventually(lambda: (h := json.loads(proxy.http("/healthz")[1]))["stores"]["redis"].get("error") and h)
+    assert health["reasons"] == [f"redis: {word} it is not well"]
+    fake_redis.pong = b"+PONG"
+    eventually(lambda: status_of(proxy, "/healthz") == 200)
+    assert fake_redis.connections == 1, "such an answer is no reason to connect again"
+    fake_redis.pong = b"hello"
+    eventually(lambda: status_of(proxy, "/healthz") == 503)
+    assert "RESP" in proxy.http("/healthz")[1]
+
+
+def test_a_redis_that_hangs_up_is_not_stormed(make_proxy, fake_redis):
+    fake_redis.pong = None
+    proxy = make_proxy(fake_redis.url).start()
+    eventually(lambda: json.loads(proxy.http("/health/memory")[1])["reconnectAttempts"] >= 4)
+    began, before = time.monotonic(), fake_redis.connections
+    time.sleep(1.5)
+    made = fake_redis.connections - before
+    assert made <= 6 * (time.monotonic() - began), "pauses grow to half a second, give or take a quarter"
 
 
 def test_probe_says_who_it_is_and_follows_the_password(fresh):
