@@ -65,10 +65,11 @@ static void on_connected(uv_poll_t *handle, int status, int events)
     int error = 0;
     socklen_t len = sizeof error;
 
-    if (status < 0)
-        error = -status;
-    else if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+    /* The socket knows best: libuv turns any failure into EBADF. */
+    if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         error = errno;
+    if (error == 0 && status < 0)
+        error = -status;
     finish(d, error != 0 ? -error : d->fd, true);
 }
 
