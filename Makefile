@@ -35,7 +35,7 @@ fmt: ## format all C files
 
 fuzz: ## build the fuzz targets with libFuzzer into build-fuzz
 	@scripts/install-deps build test fuzz
-	@scripts/build build-fuzz -Dlibfuzzer=true -Db_sanitize=address,undefined -Db_lundef=false
+	@CC=clang scripts/build build-fuzz -Dlibfuzzer=true -Db_sanitize=address,undefined -Db_lundef=false
 
 asan: ## build with AddressSanitizer and UBSan into build-asan
 	@scripts/install-deps build test
