@@ -35,15 +35,15 @@ fmt: ## format all C files
 
 fuzz: ## build the fuzz targets with libFuzzer into build-fuzz
 	@scripts/install-deps build test fuzz
-	@CC=clang scripts/build build-fuzz -Dlibfuzzer=true -Db_sanitize=address,undefined -Db_lundef=false
+	@CC=clang scripts/build build-fuzz -Dlibfuzzer=true -Db_sanitize=address,undefined -Db_lundef=false -Db_lto=false
 
 asan: ## build with AddressSanitizer and UBSan into build-asan
 	@scripts/install-deps build test
-	@scripts/build build-asan -Db_sanitize=address,undefined -Db_lundef=false
+	@scripts/build build-asan -Db_sanitize=address,undefined -Db_lundef=false -Db_lto=false
 
 tsan: ## build with ThreadSanitizer into build-tsan
 	@scripts/install-deps build test
-	@scripts/build build-tsan -Db_sanitize=thread -Db_lundef=false
+	@scripts/build build-tsan -Db_sanitize=thread -Db_lundef=false -Db_lto=false
 
 docs: build ## write the reference pages from the tables
 	@for page in $(DOC_PAGES); do $(BUILD)/convproxy --docs $$page > docs/$$page.md || exit 1; done

@@ -37,8 +37,11 @@ def mutable_globals(library):
 
 
 def libraries():
-    found = sorted(tree.BUILD.rglob("*.a"))
-    assert found, f"no static libraries in {tree.BUILD}: build first, or set BUILD_DIR"
+    """Of the ASan build where there is one: the release build is made with LTO, which hides sections from nm."""
+    asan = tree.ROOT / "build-asan"
+    build = asan if asan.is_dir() else tree.BUILD
+    found = sorted(build.rglob("*.a"))
+    assert found, f"no static libraries in {build}: build first, or set BUILD_DIR"
     return found
 
 

@@ -1,4 +1,4 @@
-/* A configuration file for one test, and shorthands that fail the test when the step fails. */
+/* tests/unit/config/fixture — a configuration file for one test, and shorthands that fail the test when the step fails. */
 #ifndef TESTS_CONFIG_FIXTURE_H
 #define TESTS_CONFIG_FIXTURE_H
 
