@@ -1,0 +1,27 @@
+/* engine/list — a sequence of elements with room at both ends.
+ * Threads: one. */
+#ifndef ENGINE_LIST_H
+#define ENGINE_LIST_H
+
+#include "engine/arena.h"
+
+#include <stdbool.h>
+
+struct list {
+    struct slice *items; /* items[start, start + count) */
+    size_t start, count, cap;
+    struct arena *arena;
+};
+
+struct list *list_new(struct arena *a, size_t expected);
+void list_push(struct list *l, struct slice item, bool at_head);
+struct slice list_pop(struct list *l, bool at_head); /* not empty */
+void list_insert(struct list *l, size_t position, struct slice item);
+/* Removes n elements from position on. */
+void list_remove(struct list *l, size_t position, size_t n);
+static inline struct slice *list_at(const struct list *l, size_t position)
+{
+    return &l->items[l->start + position];
+}
+
+#endif
