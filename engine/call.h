@@ -15,6 +15,7 @@
 struct keyspace {
     struct object *objects;
     size_t count;
+    size_t hint; /* call.c's: where the last key was found; 0 to begin with */
 };
 
 struct call {
@@ -57,7 +58,7 @@ void call_syntax_error(struct call *c);                     /* ERR syntax error 
 
 /* Arguments. On failure they answer Redis's error and return false. */
 bool call_int_arg(struct call *c, size_t arg, int64_t *ret);                    /* ERR value is not an integer or out of range */
-bool call_double_arg(struct call *c, size_t arg, double *ret, const char *error);
+bool call_double_arg(struct call *c, size_t arg, double *ret, const char *error); /* error NULL: ERR value is not a valid float */
 /* Case-insensitive comparison of an argument with a word. */
 bool call_is(const struct call *c, size_t arg, const char *word);
 bool slice_equal(struct slice a, struct slice b);

@@ -33,5 +33,11 @@ bool dict_set(struct dict *d, struct slice name, struct slice value);
 void dict_append(struct dict *d, struct slice name, struct slice value);
 bool dict_remove(struct dict *d, struct slice name);
 void dict_remove_at(struct dict *d, size_t position);
+/* For many at once, since each dict_remove moves all that follow: dropped entries can't be found any more, but the others
+ * keep their positions and the count stays until dict_sweep takes the dropped ones out. An entry is dropped once. */
+void dict_drop_at(struct dict *d, size_t position);
+void dict_sweep(struct dict *d);
+/* Of the bytes of s; the seed makes it unpredictable. */
+uint64_t dict_hash(struct slice s, uint64_t seed);
 
 #endif

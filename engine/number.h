@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define NUMBER_TEXT 5200 /* room for any printed number (long doubles print all digits) */
+/* The printers end the text by a NUL that the length leaves out; buf has NUMBER_TEXT bytes, for an int 24 are enough. */
 
 /* Strict: no blanks, no '+', no leading zeros, no "-0"; fits 64 bits. */
 bool number_int(struct slice s, int64_t *ret);

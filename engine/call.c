@@ -1,0 +1,159 @@
+#include "engine/call.h"
+#include "engine/number.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+bool slice_equal(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+int slice_compare(struct slice a, struct slice b)
+{
+    size_t n = a.len < b.len ? a.len : b.len;
+    int order = n == 0 ? 0 : memcmp(a.p, b.p, n);
+
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* Handlers ask for keys mostly in the order in which they were loaded: the search begins where the last one
+ * ended. */
+static struct object *place_of(struct keyspace *keys, struct slice key)
+{
+    for (size_t i = 0, at = keys->hint; i < keys->count; i++, at++) {
+        if (at >= keys->count)
+            at = 0;
+        if (slice_equal(keys->objects[at].key, key)) {
+            keys->hint = at;
+            return &keys->objects[at];
+        }
+    }
+    abort(); /* the executor did not load a key that the command names */
+}
+
+static bool is_expired(const struct call *c, const struct object *o)
+{
+    return o->expire_ms >= 0 && c->now_ms > o->expire_ms;
+}
+
+static void empty(struct object *o)
+{
+    o->type = OBJECT_NONE;
+    o->encoding = 0;
+    o->expire_ms = -1;
+    memset(&o->v, 0, sizeof o->v);
+}
+
+struct object *call_lookup(struct call *c, struct slice key)
+{
+    struct object *o = place_of(c->keys, key);
+
+    return o->type == OBJECT_NONE || is_expired(c, o) ? NULL : o;
+}
+
+struct object *call_lookup_typed(struct call *c, struct slice key, enum object_type type, bool *wrong)
+{
+    struct object *o = call_lookup(c, key);
+
+    *wrong = o != NULL && o->type != type;
+    if (*wrong) {
+        call_error(c, "WRONGTYPE Operation against a key holding the wrong kind of value");
+        return NULL;
+    }
+    return o;
+}
+
+struct object *call_place(struct call *c, struct slice key)
+{
+    struct object *o = place_of(c->keys, key);
+
+    if (o->type == OBJECT_NONE || is_expired(c, o))
+        empty(o);
+    return o;
+}
+
+void call_remove(struct call *c, struct object *o)
+{
+    empty(o);
+    call_changed(c, o);
+}
+
+void call_changed(struct call *c, struct object *o)
+{
+    o->changed = true;
+}
+
+void call_error(struct call *c, const char *line)
+{
+    build_error(c->out, line);
+    c->failed = true;
+}
+
+void call_ok(struct call *c)
+{
+    build_status(c->out, "OK");
+}
+
+void call_int(struct call *c, int64_t value)
+{
+    build_int(c->out, value);
+}
+
+void call_bulk(struct call *c, struct slice s)
+{
+    build_bulk(c->out, s.p, s.len);
+}
+
+void call_null(struct call *c)
+{
+    build_null(c->out, c->resp);
+}
+
+void call_null_array(struct call *c)
+{
+    build_null_array(c->out, c->resp);
+}
+
+void call_double(struct call *c, double value)
+{
+    char text[NUMBER_TEXT];
+    size_t n = number_print_double(text, value);
+
+    if (c->resp == RESP2) {
+        build_bulk(c->out, text, n);
+        return;
+    }
+    chain_put(c->out, ",", 1);
+    chain_put(c->out, text, n);
+    chain_put(c->out, "\r\n", 2);
+}
+
+void call_syntax_error(struct call *c)
+{
+    call_error(c, "ERR syntax error");
+}
+
+bool call_int_arg(struct call *c, size_t arg, int64_t *ret)
+{
+    if (number_int(c->argv[arg], ret))
+        return true;
+    call_error(c, "ERR value is not an integer or out of range");
+    return false;
+}
+
+bool call_double_arg(struct call *c, size_t arg, double *ret, const char *error)
+{
+    if (number_double(c->argv[arg], ret))
+        return true;
+    call_error(c, error != NULL ? error : "ERR value is not a valid float");
+    return false;
+}
+
+bool call_is(const struct call *c, size_t arg, const char *word)
+{
+    struct slice s = c->argv[arg];
+
+    return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
+}
