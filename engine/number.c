@@ -57,7 +57,8 @@ static char *text_of(struct slice s, char few[static TEXT_ON_STACK])
 
     if (text == NULL)
         abort();
-    memcpy(text, s.p, s.len);
+    if (s.len > 0)
+        memcpy(text, s.p, s.len);
     text[s.len] = '\0';
     return text;
 }
@@ -79,6 +80,21 @@ bool number_double(struct slice s, double *ret)
     errno = 0;
     double value = strtod_l(text, &end, plain_locale());
     bool good = whole(s, (size_t)(end - text), errno, value == 0 || isinf(value)) && !isnan(value);
+    if (text != few)
+        free(text);
+    if (good)
+        *ret = value;
+    return good;
+}
+
+bool number_sortable(struct slice s, double *ret)
+{
+    char few[TEXT_ON_STACK], *end;
+    char *text = text_of(s, few);
+
+    errno = 0;
+    double value = strtod_l(text, &end, plain_locale());
+    bool good = *end == '\0' && errno != ERANGE && !isnan(value);
     if (text != few)
         free(text);
     if (good)

@@ -49,4 +49,9 @@ struct object {
     } v;
 };
 
+struct arena; /* engine/arena.h */
+/* The value becomes a copy of its own: changes to it don't show in the object whose v was assigned to it. The bytes of elements
+ * stay shared, since nobody changes those in place. */
+void object_own(struct object *o, struct arena *a);
+
 #endif
