@@ -1,0 +1,208 @@
+#include "engine/call.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+
+#define NOW 1000000
+
+static struct chunk_pool pool;
+static struct chain out;
+static struct arena arena;
+static struct object objects[4];
+static struct keyspace keys;
+
+static struct slice slice_of(const char *text)
+{
+    return (struct slice){text, strlen(text)};
+}
+
+/* Four keys: a string, one that expires now, one that did a moment ago, and none. */
+static int set_up(void **state)
+{
+    chunk_pool_init(&pool);
+    chain_init(&out, &pool);
+    arena_init(&arena);
+    memset(objects, 0, sizeof objects);
+    const char *const names[] = {"string", "last", "gone", "none"};
+    for (size_t i = 0; i < 4; i++) {
+        objects[i].key = slice_of(names[i]);
+        objects[i].type = i == 3 ? OBJECT_NONE : OBJECT_STRING;
+        objects[i].encoding = ENC_RAW;
+        objects[i].expire_ms = i == 1 ? NOW : i == 2 ? NOW - 1 : -1;
+        objects[i].v.string = slice_of("v");
+    }
+    keys = (struct keyspace){.objects = objects, .count = 4};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    chain_clear(&out);
+    chunk_pool_done(&pool);
+    arena_done(&arena);
+    return 0;
+}
+
+static struct call call_of(enum resp resp, const struct slice *argv, size_t argc)
+{
+    return (struct call){
+        .argv = argv, .argc = argc, .resp = resp, .now_ms = NOW, .out = &out, .arena = &arena, .keys = &keys};
+}
+
+static void expect(const char *reply)
+{
+    struct slice got = chain_flat(&out);
+
+    assert_int_equal(got.len, strlen(reply));
+    assert_memory_equal(got.p, reply, got.len);
+    chain_clear(&out);
+}
+
+static void test_lookup(void **state)
+{
+    struct call c = call_of(RESP2, NULL, 0);
+
+    for (int round = 0; round < 3; round++) { /* the order in which one asks makes no difference */
+        assert_ptr_equal(call_lookup(&c, slice_of("last")), &objects[1]);
+        assert_ptr_equal(call_lookup(&c, slice_of("string")), &objects[0]);
+        assert_null(call_lookup(&c, slice_of("gone")));
+        assert_null(call_lookup(&c, slice_of("none")));
+    }
+    assert_int_equal(objects[2].type, OBJECT_STRING); /* a look changes nothing */
+    for (int i = 0; i < 4; i++)
+        assert_false(objects[i].changed);
+}
+
+static void test_lookup_typed(void **state)
+{
+    struct call c = call_of(RESP2, NULL, 0);
+    bool wrong = true;
+
+    assert_ptr_equal(call_lookup_typed(&c, slice_of("string"), OBJECT_STRING, &wrong), &objects[0]);
+    assert_false(wrong);
+    assert_null(call_lookup_typed(&c, slice_of("gone"), OBJECT_LIST, &wrong));
+    assert_false(wrong || c.failed);
+    expect("");
+    assert_null(call_lookup_typed(&c, slice_of("last"), OBJECT_LIST, &wrong));
+    assert_true(wrong && c.failed);
+    expect("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
+}
+
+static void test_place(void **state)
+{
+    struct call c = call_of(RESP2, NULL, 0);
+
+    assert_ptr_equal(call_place(&c, slice_of("string")), &objects[0]);
+    assert_int_equal(objects[0].type, OBJECT_STRING);
+    assert_ptr_equal(call_place(&c, slice_of("gone")), &objects[2]);
+    assert_int_equal(objects[2].type, OBJECT_NONE);
+    assert_int_equal(objects[2].expire_ms, -1);
+    assert_ptr_equal(call_place(&c, slice_of("none")), &objects[3]);
+    for (int i = 0; i < 4; i++)
+        assert_false(objects[i].changed);
+}
+
+static void test_remove(void **state)
+{
+    struct call c = call_of(RESP2, NULL, 0);
+
+    call_remove(&c, &objects[1]);
+    assert_int_equal(objects[1].type, OBJECT_NONE);
+    assert_int_equal(objects[1].expire_ms, -1);
+    assert_true(objects[1].changed);
+    assert_null(call_lookup(&c, slice_of("last")));
+    assert_true(slice_equal(objects[1].key, slice_of("last")));
+}
+
+static void say_everything(struct call *c)
+{
+    call_ok(c);
+    call_int(c, INT64_MIN);
+    call_bulk(c, (struct slice){"a\r\n\0", 4});
+    call_bulk(c, (struct slice){NULL, 0});
+    call_null(c);
+    call_null_array(c);
+    call_double(c, 0.1);
+    call_double(c, 3);
+    call_double(c, -0.0);
+    call_double(c, 1e20);
+    call_double(c, -INFINITY);
+    assert_false(c->failed);
+    call_error(c, "ERR two\r\nlines");
+    assert_true(c->failed);
+}
+
+static void test_replies(void **state)
+{
+    static const char two[] =
+        "+OK\r\n:-9223372036854775808\r\n$4\r\na\r\n\0\r\n$0\r\n\r\n$-1\r\n*-1\r\n"
+        "$19\r\n0.10000000000000001\r\n$1\r\n3\r\n$2\r\n-0\r\n$5\r\n1e+20\r\n$4\r\n-inf\r\n"
+        "-ERR two  lines\r\n";
+    static const char three[] = "+OK\r\n:-9223372036854775808\r\n$4\r\na\r\n\0\r\n$0\r\n\r\n_\r\n_\r\n"
+                                ",0.10000000000000001\r\n,3\r\n,-0\r\n,1e+20\r\n,-inf\r\n-ERR two  lines\r\n";
+    struct call c = call_of(RESP2, NULL, 0);
+
+    say_everything(&c);
+    assert_int_equal(out.len, sizeof two - 1);
+    assert_memory_equal(chain_flat(&out).p, two, sizeof two - 1);
+    chain_clear(&out);
+    c = call_of(RESP3, NULL, 0);
+    say_everything(&c);
+    assert_int_equal(out.len, sizeof three - 1);
+    assert_memory_equal(chain_flat(&out).p, three, sizeof three - 1);
+}
+
+static void test_arguments(void **state)
+{
+    const struct slice argv[] = {slice_of("12"), slice_of("1.5"), slice_of("Nx"), {"nx\0", 3}};
+    struct call c = call_of(RESP2, argv, 4);
+    int64_t n = 0;
+    double d = 0;
+
+    assert_true(call_int_arg(&c, 0, &n) && n == 12);
+    assert_true(call_double_arg(&c, 1, &d, NULL) && d == 1.5);
+    assert_true(call_is(&c, 2, "nx") && call_is(&c, 2, "NX"));
+    assert_false(call_is(&c, 3, "nx") || call_is(&c, 2, "n") || call_is(&c, 2, "nxx"));
+    expect("");
+    assert_false(call_int_arg(&c, 1, &n));
+    expect("-ERR value is not an integer or out of range\r\n");
+    assert_false(call_double_arg(&c, 2, &d, NULL));
+    expect("-ERR value is not a valid float\r\n");
+    assert_false(call_double_arg(&c, 2, &d, "ERR min or max is not a float"));
+    expect("-ERR min or max is not a float\r\n");
+    call_syntax_error(&c);
+    expect("-ERR syntax error\r\n");
+    assert_true(n == 12 && d == 1.5 && c.failed);
+}
+
+static void test_slices(void **state)
+{
+    static const struct slice rising[] = {{NULL, 0}, {"\0", 1}, {"a", 1},   {"a\0", 2},
+                                          {"aa", 2}, {"b", 1},  {"\xff", 1}};
+    const size_t n = sizeof rising / sizeof *rising;
+
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n; j++) {
+            int order = slice_compare(rising[i], rising[j]);
+            assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
+            assert_int_equal(slice_equal(rising[i], rising[j]), i == j);
+        }
+    }
+    assert_true(slice_equal((struct slice){"", 0}, (struct slice){NULL, 0}));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_lookup),  TEST(test_lookup_typed), TEST(test_place),  TEST(test_remove),
+        TEST(test_replies), TEST(test_arguments),    TEST(test_slices),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
