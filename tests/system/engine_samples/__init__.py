@@ -1,0 +1,34 @@
+"""Scripts of commands that tests/system/test_engine.py gives to redis-server and to the engine.
+
+A module of this folder has SAMPLES = [script, …]; a script is a list of commands and runs on an empty keyspace. A command is a
+tuple of str (sent as UTF-8), bytes, or numbers. Replies are compared byte for byte, in RESP2 and in RESP3. A command whose reply
+is not fixed is wrapped:
+
+    Unordered("SMEMBERS", "s")      arrays, sets and maps are equal whatever the order of their elements (at every depth)
+    Shape("XINFO", "STREAM", "x")   the types and lengths are compared, and everything but numbers; numbers may differ
+    Any("RANDOMKEY")                only that both answer, and whether it is an error
+
+DEBUG-CLOCK is not in samples: Redis has no clock to set. Relative expiries of at least some seconds are fine: the final TTLs are
+compared with tolerance."""
+
+
+class Command(tuple):
+    """Compared exactly. Samples may use plain tuples instead."""
+
+    def __new__(cls, *args):
+        return super().__new__(cls, args)
+
+    def __repr__(self):
+        return f"{type(self).__name__}{tuple(self)!r}"
+
+
+class Unordered(Command):
+    """The order of elements is the store's own affair (SMEMBERS, HGETALL, KEYS …)."""
+
+
+class Shape(Command):
+    """Holds numbers that depend on time."""
+
+
+class Any(Command):
+    """The reply is random."""
