@@ -1,6 +1,8 @@
 #include "engine/call.h"
 #include "engine/number.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -87,8 +89,31 @@ void call_changed(struct call *c, struct object *o)
 
 void call_error(struct call *c, const char *line)
 {
+    size_t n = strlen(line), kept = n;
+
+    while (kept > 0 && (line[kept - 1] == '\r' || line[kept - 1] == '\n'))
+        kept--;
+    if (kept < n) {
+        char *copy = arena_get(c->arena, kept + 1);
+        memcpy(copy, line, kept);
+        line = copy;
+    }
     build_error(c->out, line);
     c->failed = true;
+}
+
+void call_errorf(struct call *c, const char *format, ...)
+{
+    va_list ap, again;
+
+    va_start(ap, format);
+    va_copy(again, ap);
+    size_t n = (size_t)vsnprintf(NULL, 0, format, ap) + 1;
+    va_end(ap);
+    char *line = arena_get(c->arena, n);
+    vsnprintf(line, n, format, again);
+    va_end(again);
+    call_error(c, line);
 }
 
 void call_ok(struct call *c)
@@ -154,6 +179,7 @@ bool call_double_arg(struct call *c, size_t arg, double *ret, const char *error)
 bool call_is(const struct call *c, size_t arg, const char *word)
 {
     struct slice s = c->argv[arg];
+    size_t n = s.len == 0 ? 0 : strnlen(s.p, s.len);
 
-    return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
+    return n == strlen(word) && strncasecmp(s.p, word, n) == 0;
 }

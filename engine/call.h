@@ -47,7 +47,9 @@ void call_remove(struct call *c, struct object *o);
 void call_changed(struct call *c, struct object *o);
 
 /* Replies beyond resp/build. All return void and may be the handler's last act. */
-void call_error(struct call *c, const char *line);          /* "ERR …" without '-' */
+/* "ERR …" without '-'. CR and LF at the end are left out, others become blanks. */
+void call_error(struct call *c, const char *line);
+void call_errorf(struct call *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void call_ok(struct call *c);
 void call_int(struct call *c, int64_t value);
 void call_bulk(struct call *c, struct slice s);
@@ -59,7 +61,7 @@ void call_syntax_error(struct call *c);                     /* ERR syntax error 
 /* Arguments. On failure they answer Redis's error and return false. */
 bool call_int_arg(struct call *c, size_t arg, int64_t *ret);                    /* ERR value is not an integer or out of range */
 bool call_double_arg(struct call *c, size_t arg, double *ret, const char *error); /* error NULL: ERR value is not a valid float */
-/* Case-insensitive comparison of an argument with a word. */
+/* Case-insensitive comparison of an argument, which ends at a NUL as for Redis, with a word. */
 bool call_is(const struct call *c, size_t arg, const char *word);
 bool slice_equal(struct slice a, struct slice b);
 int slice_compare(struct slice a, struct slice b); /* memcmp order, shorter first */

@@ -1,7 +1,5 @@
 #include "engine/internal.h"
 
-#include <stdio.h>
-
 #define SECOND 1000 /* ms */
 
 enum condition {
@@ -16,16 +14,6 @@ static const struct {
     enum condition condition;
 } words[] = {{"nx", WHEN_NONE}, {"xx", WHEN_SOME}, {"gt", WHEN_LATER}, {"lt", WHEN_EARLIER}};
 
-static void unsupported(struct call *c, size_t arg)
-{
-    static const char text[] = "ERR Unsupported option ";
-    struct slice word = c->argv[arg];
-    char *line = arena_get(c->arena, sizeof text + word.len);
-
-    snprintf(line, sizeof text + word.len, "%s%.*s", text, (int)word.len, word.p);
-    call_error(c, line);
-}
-
 static bool conditions(struct call *c, unsigned *ret)
 {
     *ret = 0;
@@ -35,7 +23,7 @@ static bool conditions(struct call *c, unsigned *ret)
             if (call_is(c, i, words[w].word))
                 found = words[w].condition;
         if (found == 0) {
-            unsupported(c, i);
+            call_errorf(c, "ERR Unsupported option %.*s", (int)c->argv[i].len, c->argv[i].p);
             return false;
         }
         *ret |= found;
@@ -63,15 +51,13 @@ static bool holds(unsigned when, int64_t now_set, int64_t wanted)
 /* Argument 2 in units of unit ms, counted from base_ms, as ms since 1970. */
 static bool moment(struct call *c, const char *verb, int64_t unit, int64_t base_ms, int64_t *ret)
 {
-    char line[80];
     int64_t value, ms;
 
     if (!call_int_arg(c, 2, &value))
         return false;
     if (!__builtin_mul_overflow(value, unit, &ms) && !__builtin_add_overflow(ms, base_ms, ret))
         return true;
-    snprintf(line, sizeof line, "ERR invalid expire time in '%s' command", verb);
-    call_error(c, line);
+    call_errorf(c, "ERR invalid expire time in '%s' command", verb);
     return false;
 }
 

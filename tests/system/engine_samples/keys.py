@@ -103,15 +103,14 @@ EXPIRE += [
 ]
 
 OBJECT = [
-    [("SET", "k", v), ("OBJECT", "ENCODING", "k"), ("OBJECT", "REFCOUNT", "k"), ("OBJECT", "IDLETIME", "k"),
-     ("OBJECT", "FREQ", "k")]
+    [("SET", "k", v), ("OBJECT", "ENCODING", "k"), ("OBJECT", "REFCOUNT", "k"), ("OBJECT", "FREQ", "k")]
     for v in ("v", "0", "-1", "12", "9999", "10000", "012", "1" * 44, "x" * 44, "x" * 45)
 ] + [
     [("OBJECT", "ENCODING", "n"), ("OBJECT", "REFCOUNT", "n"), ("OBJECT", "IDLETIME", "n"), ("OBJECT", "FREQ", "n"),
      ("OBJECT", "HELP"), ("OBJECT", "help"), ("object", "encoding", "n")],
     [("RPUSH", "l", "1"), ("HSET", "h", "f", "v"), ("SADD", "e", "m"), ("SADD", "i", "1"), ("ZADD", "z", "1", "m"),
      ("XADD", "x", "1-1", "f", "v"), ("OBJECT", "ENCODING", "l"), ("OBJECT", "ENCODING", "h"), ("OBJECT", "ENCODING", "e"),
-     ("OBJECT", "ENCODING", "i"), ("OBJECT", "ENCODING", "z"), ("OBJECT", "ENCODING", "x"), ("OBJECT", "REFCOUNT", "x"),
+     ("OBJECT", "ENCODING", "i"), ("OBJECT", "ENCODING", "z"), ("OBJECT", "ENCODING", "x"), ("OBJECT", "REFCOUNT", "x"), ("OBJECT", "IDLETIME", "l"),
      ("OBJECT", "FREQ", "l")],
 ]
 

@@ -159,15 +159,17 @@ static void test_replies(void **state)
 
 static void test_arguments(void **state)
 {
-    const struct slice argv[] = {slice_of("12"), slice_of("1.5"), slice_of("Nx"), {"nx\0", 3}};
-    struct call c = call_of(RESP2, argv, 4);
+    const struct slice argv[] = {slice_of("12"), slice_of("1.5"), slice_of("Nx"), {"nx\0y", 4}, {NULL, 0}};
+    struct call c = call_of(RESP2, argv, 5);
     int64_t n = 0;
     double d = 0;
 
     assert_true(call_int_arg(&c, 0, &n) && n == 12);
     assert_true(call_double_arg(&c, 1, &d, NULL) && d == 1.5);
     assert_true(call_is(&c, 2, "nx") && call_is(&c, 2, "NX"));
-    assert_false(call_is(&c, 3, "nx") || call_is(&c, 2, "n") || call_is(&c, 2, "nxx"));
+    assert_true(call_is(&c, 3, "nx") && call_is(&c, 4, ""));
+    assert_false(call_is(&c, 3, "nxy") || call_is(&c, 4, "n") || call_is(&c, 2, "n") ||
+                 call_is(&c, 2, "nxx"));
     expect("");
     assert_false(call_int_arg(&c, 1, &n));
     expect("-ERR value is not an integer or out of range\r\n");
@@ -178,6 +180,22 @@ static void test_arguments(void **state)
     call_syntax_error(&c);
     expect("-ERR syntax error\r\n");
     assert_true(n == 12 && d == 1.5 && c.failed);
+}
+
+static void test_errors(void **state)
+{
+    struct call c = call_of(RESP2, NULL, 0);
+    static char word[5000];
+
+    memset(word, 'x', sizeof word - 1);
+    call_errorf(&c, "ERR a\nb%.*s%d\r\n\n", 2, "\r\r", 7);
+    expect("-ERR a b  7\r\n");
+    call_errorf(&c, "%s", word);
+    assert_int_equal(out.len, sizeof word - 1 + 3);
+    assert_true(c.failed);
+    chain_clear(&out);
+    call_error(&c, "\n");
+    expect("-\r\n");
 }
 
 static void test_slices(void **state)
@@ -202,7 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_lookup),  TEST(test_lookup_typed), TEST(test_place),  TEST(test_remove),
-        TEST(test_replies), TEST(test_arguments),    TEST(test_slices),
+        TEST(test_replies), TEST(test_arguments),    TEST(test_slices), TEST(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
