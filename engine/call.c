@@ -181,5 +181,5 @@ bool call_is(const struct call *c, size_t arg, const char *word)
     struct slice s = c->argv[arg];
     size_t n = s.len == 0 ? 0 : strnlen(s.p, s.len);
 
-    return n == strlen(word) && strncasecmp(s.p, word, n) == 0;
+    return n == strlen(word) && (n == 0 || strncasecmp(s.p, word, n) == 0);
 }
