@@ -6,6 +6,7 @@
 #include "engine/arena.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct list {
     struct slice *items; /* items[start, start + count) */
@@ -19,6 +20,8 @@ struct slice list_pop(struct list *l, bool at_head); /* not empty */
 void list_insert(struct list *l, size_t position, struct slice item);
 /* Removes n elements from position on. */
 void list_remove(struct list *l, size_t position, size_t n);
+/* Removes those equal to item, at most `most` of them, from the head or from the tail on. Returns how many went. */
+size_t list_remove_equal(struct list *l, struct slice item, size_t most, bool from_tail);
 static inline struct slice *list_at(const struct list *l, size_t position)
 {
     return &l->items[l->start + position];
