@@ -51,14 +51,18 @@ static struct run run_make(uint8_t value, unsigned length)
     return (struct run){(uint16_t)length, value, value == 0 && length > SPARSE_ZEROS ? 2 : 1};
 }
 
-/* The run whose code begins at p, with n bytes left. A two-byte code that is cut off ends in zeros. */
-static struct run run_read(const uint8_t *p, size_t n)
+/* The run whose code begins at p, with n bytes left. False: the code is cut off. */
+static bool run_read(const uint8_t *p, size_t n, struct run *ret)
 {
     if ((p[0] & 0x80) != 0)
-        return (struct run){(uint16_t)((p[0] & 3) + 1), (uint8_t)((p[0] >> 2 & 31) + 1), 1};
-    if ((p[0] & 0x40) == 0)
-        return (struct run){(uint16_t)(p[0] + 1), 0, 1};
-    return (struct run){(uint16_t)(((p[0] & 63) << 8 | (n > 1 ? p[1] : 0)) + 1), 0, n > 1 ? 2 : 1};
+        *ret = (struct run){(uint16_t)((p[0] & 3) + 1), (uint8_t)((p[0] >> 2 & 31) + 1), 1};
+    else if ((p[0] & 0x40) == 0)
+        *ret = (struct run){(uint16_t)(p[0] + 1), 0, 1};
+    else if (n > 1)
+        *ret = (struct run){(uint16_t)(((p[0] & 63) << 8 | p[1]) + 1), 0, 2};
+    else
+        return false;
+    return true;
 }
 
 static void run_write(uint8_t *p, struct run r)
@@ -68,7 +72,7 @@ static void run_write(uint8_t *p, struct run r)
     if (r.value != 0) {
         *p = (uint8_t)(0x80 | (r.value - 1u) << 2 | n);
     } else if (r.bytes == 1) {
-        *p = (uint8_t)(r.length > SPARSE_ZEROS ? 0x40 | n >> 8 : n);
+        *p = (uint8_t)n;
     } else {
         p[0] = (uint8_t)(0x40 | n >> 8);
         p[1] = (uint8_t)n;
@@ -92,20 +96,18 @@ static void dense_put(uint8_t *dense, unsigned i, uint8_t value)
             dense[bit / 8] |= (uint8_t)(1u << bit % 8);
 }
 
-/* Raises registers to those of a sparse code. False: the runs don't make up CARDINALITY_REGISTERS. A run of
- * values that would go beyond ends the reading, as in Redis; *ret_cut tells, because counting minds. */
-static bool sparse_read(struct slice code, uint8_t *registers, bool *ret_cut)
+/* Raises registers to those of a sparse code. False: its runs don't make up CARDINALITY_REGISTERS. */
+static bool sparse_read(struct slice code, uint8_t *registers)
 {
     const uint8_t *p = (const uint8_t *)code.p;
     size_t at = 0;
 
-    *ret_cut = false;
     for (size_t i = 0; i < code.len;) {
-        struct run r = run_read(p + i, code.len - i);
-        if (r.value != 0 && at + r.length > CARDINALITY_REGISTERS) {
-            *ret_cut = true;
-            break;
-        }
+        struct run r;
+        if (!run_read(p + i, code.len - i, &r))
+            return false;
+        if (at + r.length > CARDINALITY_REGISTERS)
+            return false;
         for (size_t k = at; r.value != 0 && k < at + r.length; k++)
             if (registers[k] < r.value)
                 registers[k] = r.value;
@@ -126,13 +128,12 @@ static struct slice body_of(struct slice s)
 }
 
 /* Raises registers to those of s. */
-static bool merge(struct slice s, uint8_t *registers, bool *ret_cut)
+static bool merge(struct slice s, uint8_t *registers)
 {
     const uint8_t *dense = (const uint8_t *)s.p + HEADER;
 
     if (is_sparse(s))
-        return sparse_read(body_of(s), registers, ret_cut);
-    *ret_cut = false;
+        return sparse_read(body_of(s), registers);
     for (unsigned i = 0; i < CARDINALITY_REGISTERS; i++) {
         uint8_t value = dense_get(dense, i);
         if (registers[i] < value)
@@ -180,27 +181,30 @@ static void sketch_add_run(struct call *c, struct sketch *s, struct run r)
     s->bytes += r.bytes;
 }
 
-static void sketch_open(struct call *c, struct sketch *s, const struct object *o)
+/* o: NULL for a new one. False: its code is cut off. */
+static bool sketch_open(struct call *c, struct sketch *s, const struct object *o)
 {
     *s = (struct sketch){.header = {'H', 'Y', 'L', 'L', FORM_SPARSE}};
     if (o == NULL) {
         sketch_add_run(c, s, run_make(0, CARDINALITY_REGISTERS));
-        return;
+        return true;
     }
     struct slice body = body_of(o->v.string);
     const uint8_t *p = (const uint8_t *)body.p;
     memcpy(s->header, o->v.string.p, HEADER);
     if (!is_sparse(o->v.string)) {
-        bool cut;
         s->registers = arena_get(c->arena, CARDINALITY_REGISTERS);
-        (void)merge(o->v.string, s->registers, &cut);
-        return;
+        (void)merge(o->v.string, s->registers);
+        return true;
     }
     for (size_t i = 0; i < body.len;) {
-        struct run r = run_read(p + i, body.len - i);
+        struct run r;
+        if (!run_read(p + i, body.len - i, &r))
+            return false;
         sketch_add_run(c, s, r);
         i += r.bytes;
     }
+    return true;
 }
 
 /* Registers instead of runs. False: the runs don't make up CARDINALITY_REGISTERS. */
@@ -213,8 +217,8 @@ static bool sketch_make_dense(struct call *c, struct sketch *s)
     s->registers = arena_get(c->arena, CARDINALITY_REGISTERS);
     for (size_t i = 0; i < s->nruns; i++) {
         struct run r = s->runs[i];
-        if (r.value != 0 && at + r.length > CARDINALITY_REGISTERS)
-            break;
+        if (at + r.length > CARDINALITY_REGISTERS)
+            return false;
         if (r.value != 0)
             memset(s->registers + at, r.value, r.length);
         at += r.length;
@@ -303,14 +307,15 @@ static enum raise sketch_raise(struct call *c, struct sketch *s, unsigned i, uin
     return s->registers != NULL ? raise_dense(s, i, value) : raise_sparse(c, s, i, value);
 }
 
-/* Writes the string. The count that it holds is no longer known. */
-static void sketch_close(struct call *c, struct sketch *s, struct object *o)
+/* Writes the string. When registers changed, the count that it holds is no longer known. */
+static void sketch_close(struct call *c, struct sketch *s, struct object *o, bool changed)
 {
     size_t n = s->registers != NULL ? DENSE_BYTES : HEADER + s->bytes;
     char *p = arena_get(c->arena, n);
     uint8_t *body = (uint8_t *)p + HEADER;
 
-    s->header[HEADER - 1] = (char)(s->header[HEADER - 1] | 0x80);
+    if (changed)
+        s->header[HEADER - 1] = (char)(s->header[HEADER - 1] | 0x80);
     memcpy(p, s->header, HEADER);
     for (unsigned i = 0; s->registers != NULL && i < CARDINALITY_REGISTERS; i++)
         dense_put(body, i, s->registers[i]);
@@ -328,7 +333,10 @@ void hyperloglog_add(struct call *c)
 
     if (wrong)
         return;
-    sketch_open(c, &s, o);
+    if (!sketch_open(c, &s, o)) {
+        corrupt(c);
+        return;
+    }
     changed = o == NULL;
     for (size_t i = 2; i < c->argc; i++) {
         uint8_t value;
@@ -340,8 +348,9 @@ void hyperloglog_add(struct call *c)
         }
         changed = changed || raised == RAISE_DONE;
     }
-    if (changed)
-        sketch_close(c, &s, call_place(c, c->argv[1]));
+    /* Redis makes the string a raw one even when nothing changes. */
+    if (changed || o->encoding != ENC_RAW)
+        sketch_close(c, &s, call_place(c, c->argv[1]), changed);
     call_int(c, changed);
 }
 
@@ -360,11 +369,10 @@ static void count_one(struct call *c, const struct object *o)
 {
     uint8_t registers[CARDINALITY_REGISTERS] = {0};
     int64_t count;
-    bool cut;
 
     if (known_count(o->v.string, &count))
         call_int(c, count);
-    else if (!merge(o->v.string, registers, &cut) || cut)
+    else if (!merge(o->v.string, registers))
         corrupt(c);
     else
         call_int(c, cardinality_estimate(registers));
@@ -375,14 +383,14 @@ static bool merge_keys(struct call *c, uint8_t *registers, bool *ret_dense)
 {
     *ret_dense = false;
     for (size_t i = 1; i < c->argc; i++) {
-        bool wrong, cut;
+        bool wrong;
         struct object *o = lookup(c, i, &wrong);
         if (wrong)
             return false;
         if (o == NULL)
             continue;
         *ret_dense = *ret_dense || !is_sparse(o->v.string);
-        if (!merge(o->v.string, registers, &cut)) {
+        if (!merge(o->v.string, registers)) {
             corrupt(c);
             return false;
         }
@@ -415,14 +423,13 @@ void hyperloglog_merge(struct call *c)
 
     if (!merge_keys(c, registers, &dense))
         return;
-    sketch_open(c, &s, call_lookup(c, c->argv[1]));
-    if (dense && !sketch_make_dense(c, &s)) {
+    if (!sketch_open(c, &s, call_lookup(c, c->argv[1])) || (dense && !sketch_make_dense(c, &s))) {
         corrupt(c);
         return;
     }
     for (unsigned i = 0; i < CARDINALITY_REGISTERS; i++)
         if (registers[i] > 0)
             (void)sketch_raise(c, &s, i, registers[i]);
-    sketch_close(c, &s, call_place(c, c->argv[1]));
+    sketch_close(c, &s, call_place(c, c->argv[1]), true);
     call_ok(c);
 }

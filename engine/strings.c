@@ -3,7 +3,6 @@
 #include "engine/number.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* The words behind SET and GETEX. */
@@ -79,9 +78,7 @@ static bool read_time(struct call *c, const char *verb, struct options o, int64_
     if (!call_int_arg(c, o.time_arg, &value))
         return false;
     if (value <= 0 || value > INT64_MAX / unit || value * unit > INT64_MAX - base) {
-        char line[80];
-        snprintf(line, sizeof line, "ERR invalid expire time in '%s' command", verb);
-        call_error(c, line);
+        call_errorf(c, "ERR invalid expire time in '%s' command", verb);
         return false;
     }
     *ret = value * unit + base;
