@@ -14,6 +14,16 @@ struct list *list_new(struct arena *a, size_t expected)
     return l;
 }
 
+struct list *list_make(struct arena *a, struct object *o)
+{
+    if (o->type == OBJECT_NONE) {
+        o->type = OBJECT_LIST;
+        o->encoding = ENC_QUICKLIST;
+        o->v.list = list_new(a, 0);
+    }
+    return o->v.list;
+}
+
 static void move(struct list *l, struct slice *to)
 {
     if (l->count > 0)

@@ -4,6 +4,7 @@
 #define ENGINE_LIST_H
 
 #include "engine/arena.h"
+#include "engine/object.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +16,8 @@ struct list {
 };
 
 struct list *list_new(struct arena *a, size_t expected);
+/* The list of o; a key that does not exist becomes an empty one. */
+struct list *list_make(struct arena *a, struct object *o);
 void list_push(struct list *l, struct slice item, bool at_head);
 struct slice list_pop(struct list *l, bool at_head); /* not empty */
 void list_insert(struct list *l, size_t position, struct slice item);

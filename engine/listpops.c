@@ -1,0 +1,241 @@
+#include "engine/internal.h"
+#include "engine/list.h"
+#include "engine/number.h"
+
+#include <math.h>
+
+/* Lists: taking elements out at the ends, and moving them from list to list. The blocking commands are here
+ * in the form that never waits, as in a transaction: nil when there is nothing. Waiting is the executor's. */
+
+/* After elements were taken from o. */
+static void taken(struct call *c, struct object *o)
+{
+    if (o->v.list->count == 0)
+        call_remove(c, o);
+    else
+        call_changed(c, o);
+}
+
+/* Answers up to `most` elements as an array, in the order in which they are taken. */
+static void take_many(struct call *c, struct object *o, bool at_head, uint64_t most)
+{
+    struct list *l = o->v.list;
+    size_t n = most < l->count ? (size_t)most : l->count;
+
+    build_array(c->out, n);
+    for (size_t i = 0; i < n; i++)
+        call_bulk(c, list_pop(l, at_head));
+    if (n > 0)
+        taken(c, o);
+}
+
+static void pop(struct call *c, bool at_head, const char *arity_error)
+{
+    bool wrong, counted = c->argc == 3;
+    int64_t count = 0;
+
+    if (c->argc > 3) {
+        call_error(c, arity_error);
+        return;
+    }
+    if (counted && (!number_int(c->argv[2], &count) || count < 0)) {
+        call_error(c, "ERR value is out of range, must be positive");
+        return;
+    }
+    struct object *o = call_lookup_typed(c, c->argv[1], OBJECT_LIST, &wrong);
+    if (wrong)
+        return;
+    if (o == NULL && counted) {
+        call_null_array(c);
+    } else if (o == NULL) {
+        call_null(c);
+    } else if (counted) {
+        take_many(c, o, at_head, (uint64_t)count);
+    } else {
+        call_bulk(c, list_pop(o->v.list, at_head));
+        taken(c, o);
+    }
+}
+
+void lists_lpop(struct call *c)
+{
+    pop(c, true, "ERR wrong number of arguments for 'lpop' command");
+}
+
+void lists_rpop(struct call *c)
+{
+    pop(c, false, "ERR wrong number of arguments for 'rpop' command");
+}
+
+/* LEFT or RIGHT; anything else is answered. */
+static bool end_arg(struct call *c, size_t arg, bool *ret_at_head)
+{
+    *ret_at_head = call_is(c, arg, "left");
+    if (*ret_at_head || call_is(c, arg, "right"))
+        return true;
+    call_syntax_error(c);
+    return false;
+}
+
+/* Seconds. What is above -1 ms rounds up to 0; what milliseconds in 64 bits cannot hold counts as negative,
+ * as Redis's cast makes it. */
+static bool timeout_arg(struct call *c, size_t arg)
+{
+    long double seconds;
+
+    if (!number_long_double(c->argv[arg], &seconds)) {
+        call_error(c, "ERR timeout is not a float or out of range");
+        return false;
+    }
+    long double ms = ceill(seconds * 1000.0L);
+    if (ms >= 0 && ms < 0x1p63L)
+        return true;
+    call_error(c, "ERR timeout is negative");
+    return false;
+}
+
+static void move(struct call *c, bool from_head, bool to_head)
+{
+    bool wrong;
+    struct object *from = call_lookup_typed(c, c->argv[1], OBJECT_LIST, &wrong);
+
+    if (wrong)
+        return;
+    if (from == NULL) {
+        call_null(c);
+        return;
+    }
+    call_lookup_typed(c, c->argv[2], OBJECT_LIST, &wrong);
+    if (wrong)
+        return;
+    struct object *to = call_place(c, c->argv[2]);
+    struct slice item = list_pop(from->v.list, from_head);
+    list_push(list_make(c->arena, to), item, to_head);
+    call_changed(c, to);
+    taken(c, from); /* never the last one when both are the same list: it was put back */
+    call_bulk(c, item);
+}
+
+void lists_lmove(struct call *c)
+{
+    bool from_head, to_head;
+
+    if (end_arg(c, 3, &from_head) && end_arg(c, 4, &to_head))
+        move(c, from_head, to_head);
+}
+
+void lists_blmove(struct call *c)
+{
+    bool from_head, to_head;
+
+    if (end_arg(c, 3, &from_head) && end_arg(c, 4, &to_head) && timeout_arg(c, 5))
+        move(c, from_head, to_head);
+}
+
+void lists_rpoplpush(struct call *c)
+{
+    move(c, false, true);
+}
+
+void lists_brpoplpush(struct call *c)
+{
+    if (timeout_arg(c, 3))
+        move(c, false, true);
+}
+
+/* The first of n keys from argument `arg` on that holds a list. NULL and not *wrong: none. */
+static struct object *first_list(struct call *c, size_t arg, size_t n, bool *wrong)
+{
+    *wrong = false;
+    for (size_t i = 0; i < n; i++) {
+        struct object *o = call_lookup_typed(c, c->argv[arg + i], OBJECT_LIST, wrong);
+        if (o != NULL || *wrong)
+            return o;
+    }
+    return NULL;
+}
+
+static void blocking_pop(struct call *c, bool at_head)
+{
+    bool wrong;
+
+    if (!timeout_arg(c, c->argc - 1))
+        return;
+    struct object *o = first_list(c, 1, c->argc - 2, &wrong);
+    if (wrong)
+        return;
+    if (o == NULL) {
+        call_null_array(c);
+        return;
+    }
+    build_array(c->out, 2);
+    call_bulk(c, o->key);
+    call_bulk(c, list_pop(o->v.list, at_head));
+    taken(c, o);
+}
+
+void lists_blpop(struct call *c)
+{
+    blocking_pop(c, true);
+}
+
+void lists_brpop(struct call *c)
+{
+    blocking_pop(c, false);
+}
+
+static bool natural_arg(struct call *c, size_t arg, int64_t *ret, const char *error)
+{
+    if (number_int(c->argv[arg], ret) && *ret > 0)
+        return true;
+    call_error(c, error);
+    return false;
+}
+
+/* "numkeys key … LEFT|RIGHT [COUNT n]" from argument `arg` on. */
+static void multi_pop(struct call *c, size_t arg)
+{
+    int64_t keys, count = 1;
+    bool at_head, wrong;
+
+    if (!natural_arg(c, arg, &keys, "ERR numkeys should be greater than 0"))
+        return;
+    if ((uint64_t)keys >= c->argc - arg - 1) {
+        call_syntax_error(c);
+        return;
+    }
+    size_t end = arg + 1 + (size_t)keys;
+    if (!end_arg(c, end, &at_head))
+        return;
+    if (c->argc > end + 1 && (c->argc < end + 3 || !call_is(c, end + 1, "count"))) {
+        call_syntax_error(c);
+        return;
+    }
+    if (c->argc > end + 1 && !natural_arg(c, end + 2, &count, "ERR count should be greater than 0"))
+        return;
+    if (c->argc > end + 3) { /* Redis too reads the count before it looks at what follows */
+        call_syntax_error(c);
+        return;
+    }
+    struct object *o = first_list(c, arg + 1, (size_t)keys, &wrong);
+    if (wrong)
+        return;
+    if (o == NULL) {
+        call_null_array(c);
+        return;
+    }
+    build_array(c->out, 2);
+    call_bulk(c, o->key);
+    take_many(c, o, at_head, (uint64_t)count);
+}
+
+void lists_lmpop(struct call *c)
+{
+    multi_pop(c, 1);
+}
+
+void lists_blmpop(struct call *c)
+{
+    if (timeout_arg(c, 1))
+        multi_pop(c, 2);
+}
