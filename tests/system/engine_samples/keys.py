@@ -2,7 +2,9 @@
 
 Left out: elements of SORT beyond a double's range. redis-server forgets to clear errno before it reads them, so that one such
 element, or one such score of ZADD, makes later SORTs fail (tests/unit/engine/test_number.c has them).
-COPY to another database and DUMP's payload are ours, see docs."""
+COPY to another database and DUMP's payload are ours."""
+
+from engine_samples import Shape, Unordered
 
 FAR = "9223372036854775807"
 SOON = "99999999999999"  # ms since 1970; year 5138
@@ -56,8 +58,8 @@ COPY = [
      ("LRANGE", "b", "0", "-1"), ("OBJECT", "ENCODING", "b")],
     [("HSET", "a", "f", "1", "g", "2"), ("COPY", "a", "b"), ("HSET", "a", "f", "9"), ("HDEL", "b", "g"), ("HGETALL", "a"),
      ("HGETALL", "b"), ("OBJECT", "ENCODING", "b")],
-    [("SADD", "a", "1", "2", "3"), ("COPY", "a", "b"), ("SREM", "a", "2"), ("SADD", "b", "4"), ("SMEMBERS", "a"),
-     ("SMEMBERS", "b"), ("OBJECT", "ENCODING", "b")],
+    [("SADD", "a", "1", "2", "3"), ("COPY", "a", "b"), ("SREM", "a", "2"), ("SADD", "b", "4"), Unordered("SMEMBERS", "a"),
+     Unordered("SMEMBERS", "b"), ("OBJECT", "ENCODING", "b")],
     [("ZADD", "a", "1", "x", "2", "y"), ("COPY", "a", "b"), ("ZADD", "a", "5", "x"), ("ZREM", "b", "y"),
      ("ZRANGE", "a", "0", "-1", "WITHSCORES"), ("ZRANGE", "b", "0", "-1", "WITHSCORES"), ("OBJECT", "ENCODING", "b")],
     [("XADD", "a", "1-1", "f", "v"), ("XADD", "a", "2-1", "f", "w"), ("XGROUP", "CREATE", "a", "g", "0"),
@@ -83,7 +85,9 @@ EXPIRE = [
 EXPIRE += [[*SET, ("EXPIRE", "k", "x", w)] for w in WRONG] + [[("EXPIRE", "n", "1", "foo"), ("EXPIRE", "n", "1", "NX", "XX")]]
 EXPIRE += each(SET, "PEXPIREAT", [("k", SOON), ("k", FAR), ("k", "9223372036854775306"), ("k", "9223372036854775307")])
 EXPIRE += each(SET, "EXPIREAT", [("k", "99999999999"), ("k", "9223372036854775"), ("k", "9223372036854774")])
-EXPIRE += each(SET, "PEXPIREAT", [("k", SOON, *w) for w in (["NX"], ["XX"], ["GT"], ["LT"], ["nx"], ["XX", "LT"], ["XX", "GT"])])
+EXPIRE += each(SET, "PEXPIREAT", [
+    ("k", SOON, *w) for w in (["NX"], ["XX"], ["GT"], ["LT"], ["nx"], ["XX", "LT"], ["XX", "GT"])
+])
 EXPIRE += each(LIMITED, "PEXPIREAT", [
     ("k", str(int(SOON) + d), *w)
     for d in (-1, 0, 1)
@@ -110,7 +114,8 @@ OBJECT = [
      ("OBJECT", "HELP"), ("OBJECT", "help"), ("object", "encoding", "n")],
     [("RPUSH", "l", "1"), ("HSET", "h", "f", "v"), ("SADD", "e", "m"), ("SADD", "i", "1"), ("ZADD", "z", "1", "m"),
      ("XADD", "x", "1-1", "f", "v"), ("OBJECT", "ENCODING", "l"), ("OBJECT", "ENCODING", "h"), ("OBJECT", "ENCODING", "e"),
-     ("OBJECT", "ENCODING", "i"), ("OBJECT", "ENCODING", "z"), ("OBJECT", "ENCODING", "x"), ("OBJECT", "REFCOUNT", "x"), ("OBJECT", "IDLETIME", "l"),
+     ("OBJECT", "ENCODING", "i"), ("OBJECT", "ENCODING", "z"), ("OBJECT", "ENCODING", "x"), ("OBJECT", "REFCOUNT", "x"),
+     Shape("OBJECT", "IDLETIME", "l"),
      ("OBJECT", "FREQ", "l")],
 ]
 
@@ -173,11 +178,12 @@ SORT = [
     [("XADD", "k", "1-1", "f", "v"), ("SORT", "k")],
     [("SORT", "n"), ("SORT_RO", "n"), ("SORT", "n", "STORE", "d"), ("SORT", "n", "BY", "x", "DESC", "GET", "#")],
 ] + [
-    [("RPUSH", "k", *elements), ("SORT", "k"), ("SORT", "k", "DESC"), ("SORT", "k", "ALPHA"), ("SORT", "k", "ALPHA", "STORE", "d"),
-     ("LRANGE", "d", "0", "-1"), ("SORT", "k", "STORE", "d"), ("LRANGE", "d", "0", "-1"), ("SORT", "k", "LIMIT", "0", "0")]
+    [("RPUSH", "k", *elements), ("SORT", "k"), ("SORT", "k", "DESC"), ("SORT", "k", "ALPHA"),
+     ("SORT", "k", "ALPHA", "STORE", "d"), ("LRANGE", "d", "0", "-1"), ("SORT", "k", "STORE", "d"), ("LRANGE", "d", "0", "-1"), ("SORT", "k", "LIMIT", "0", "0")]
     for elements in [
         ["a"], ["1", "b"], [""], ["", "-1"], [" 1", "2"], ["1 "], ["nan"], ["inf", "-inf", "1"], [b"1\x00x"], ["0x10", "3"],
-        ["1e5", "2"], ["01", "1", "1.0"], ["+1", "1", "-0", "0"], ["0.1", "0.10", "1e-1", ".1"], ["9007199254740993", "9007199254740992"],
+        ["1e5", "2"], ["01", "1", "1.0"], ["+1", "1", "-0", "0"], ["0.1", "0.10", "1e-1", ".1"],
+        ["9007199254740993", "9007199254740992"],
         ["b", "a", "B", "A", "\u00e9", "z", "_", "aa", "Z", "-a"], [b"\xff", b"\x80", b"\x7f", b"\x01"],
         [str(i * 7919 % 1000) for i in range(300)],
     ]
