@@ -179,7 +179,8 @@ SORT = [
     [("SORT", "n"), ("SORT_RO", "n"), ("SORT", "n", "STORE", "d"), ("SORT", "n", "BY", "x", "DESC", "GET", "#")],
 ] + [
     [("RPUSH", "k", *elements), ("SORT", "k"), ("SORT", "k", "DESC"), ("SORT", "k", "ALPHA"),
-     ("SORT", "k", "ALPHA", "STORE", "d"), ("LRANGE", "d", "0", "-1"), ("SORT", "k", "STORE", "d"), ("LRANGE", "d", "0", "-1"), ("SORT", "k", "LIMIT", "0", "0")]
+     ("SORT", "k", "ALPHA", "STORE", "d"), ("LRANGE", "d", "0", "-1"), ("SORT", "k", "STORE", "d"), ("LRANGE", "d", "0", "-1"),
+     ("SORT", "k", "LIMIT", "0", "0")]
     for elements in [
         ["a"], ["1", "b"], [""], ["", "-1"], [" 1", "2"], ["1 "], ["nan"], ["inf", "-inf", "1"], [b"1\x00x"], ["0x10", "3"],
         ["1e5", "2"], ["01", "1", "1.0"], ["+1", "1", "-0", "0"], ["0.1", "0.10", "1e-1", ".1"],
