@@ -151,8 +151,10 @@ static bool fit(const struct operation *op, __int128 wanted, uint64_t *ret)
     *ret = (uint64_t)wanted; /* field_set takes the low bits: this wraps */
     if (wanted >= least && wanted <= most)
         return true;
+    /* Redis's own subtraction overflows for a SET far below the least, which so becomes the most. */
+    bool high = wanted > most || (op->verb == VERB_SET && most - wanted > INT64_MAX);
     if (op->overflow == OVERFLOW_SAT)
-        *ret = (uint64_t)(wanted > most ? most : least);
+        *ret = (uint64_t)(high ? most : least);
     return op->overflow != OVERFLOW_FAIL;
 }
 

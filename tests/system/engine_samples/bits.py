@@ -84,6 +84,8 @@ SAMPLES += [
     [("BITFIELD", "k", "GET"), ("BITFIELD", "k", "GET", "u8"), ("BITFIELD", "k", "SET", "u8", "0"), ("BITFIELD", "k", "INCRBY", "u8", "0"), ("BITFIELD", "k", "OVERFLOW"),
      ("BITFIELD", "k", "OVERFLOW", "FOO"), ("BITFIELD", "k", "FOO", "u8", "0"), ("BITFIELD", "k", "SET", "u8", "0", "x"), ("BITFIELD", "k", "SET", "u8", "-1", "x"),
      ("BITFIELD", "k", "INCRBY", "u8", "0", "9223372036854775808"), ("EXISTS", "k")],
+    [("BITFIELD", "k", "OVERFLOW", "SAT", "SET", "i3", "0", n, "GET", "i3", "0") for n in (SMALL, "-9223372036854775804", "-9223372036854775805", "-5", "5", BIG)],
+    [("BITFIELD", "k", "OVERFLOW", "SAT", "SET", "i64", "0", n, "GET", "i64", "0") for n in (SMALL, "-1", BIG)],
     [("BITFIELD_RO", "k", "OVERFLOW", "SAT", "GET", "u8", "0"), ("BITFIELD_RO", "k", "OVERFLOW", "BAD"), ("BITFIELD_RO", "k", "INCRBY", "u8", "0", "1"),
      ("BITFIELD_RO", "k", "SET", "u8", "0", "a"), ("BITFIELD_RO", "k", "GET", "u8", "0", "SET", "u8", "0", "1"), ("BITFIELD_RO", "k"), ("EXISTS", "k")],
     [("BITFIELD", "k", "SET", "u8", "#1000000", "1"), ("STRLEN", "k"), ("DEL", "k")],
