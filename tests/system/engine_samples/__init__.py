@@ -6,6 +6,8 @@ is not fixed is wrapped:
 
     Unordered("SMEMBERS", "s")      arrays, sets and maps are equal whatever the order of their elements (at every depth)
     Shape("XINFO", "STREAM", "x")   the types and lengths are compared, and everything but numbers; numbers may differ
+    Sizes("SRANDMEMBER", "s", "2")  the number of elements and their kinds
+    Near("PTTL", "s")               integers within two seconds; negative ones exactly
     Any("RANDOMKEY")                only that both answer, and whether it is an error
 
 DEBUG-CLOCK is not in samples: Redis has no clock to set. Relative expiries of at least some seconds are fine: the final TTLs are
@@ -32,3 +34,11 @@ class Shape(Command):
 
 class Any(Command):
     """The reply is random."""
+
+
+class Sizes(Command):
+    """Which elements come is random: only their number and kinds are compared."""
+
+
+class Near(Command):
+    """A time: integers may differ by a second or two, unless one is negative."""

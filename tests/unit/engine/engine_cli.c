@@ -178,28 +178,52 @@ static void check_untouched(struct cli *cli, const struct command *cmd, const st
     bson_destroy(after);
 }
 
-static bool store_changes(struct cli *cli, const struct loader *l, const struct command *cmd, bool failed)
+static void check_change(const struct loader *l, size_t i, const struct command *cmd, bool failed)
 {
+    struct slice key = l->keys->objects[i].key;
+
+    if (failed)
+        breach(cmd, key, "a command that failed changed something");
+    if (!l->changeable[i])
+        breach(cmd, key, "changed, but the command's row says that it is only read");
+}
+
+/* The documents of the changed values, by object. All are made before one is stored: after RENAME a value
+ * borrows the bytes of the other key's document. False: one is too large. */
+static bool encode_changes(struct cli *cli, const struct loader *l, const struct command *cmd, bool failed,
+                           bson_t **docs)
+{
+    bool fit = true;
+
     for (size_t i = 0; i < l->keys->count; i++) {
-        struct object *o = &l->keys->objects[i];
+        const struct object *o = &l->keys->objects[i];
         if (!o->changed) {
             check_untouched(cli, cmd, o);
             continue;
         }
-        if (failed)
-            breach(cmd, o->key, "a command that failed changed something");
-        if (!l->changeable[i])
-            breach(cmd, o->key, "changed, but the command's row says that it is only read");
+        check_change(l, i, cmd, failed);
+        docs[i] = o->type == OBJECT_NONE ? NULL : encode(o);
+        fit &= o->type == OBJECT_NONE || docs[i] != NULL;
+    }
+    return fit;
+}
+
+static bool store_changes(struct cli *cli, const struct loader *l, const struct command *cmd, bool failed)
+{
+    bson_t **docs = arena_get(&cli->arena, l->keys->count * sizeof *docs);
+    bool fit = encode_changes(cli, l, cmd, failed, docs);
+
+    for (size_t i = 0; i < l->keys->count; i++) {
+        const struct object *o = &l->keys->objects[i];
         struct entry **at = place(cli, o->key);
-        bson_t *doc = o->type == OBJECT_NONE ? NULL : encode(o);
-        if (o->type != OBJECT_NONE && doc == NULL)
-            return false;
-        if (doc != NULL)
-            store_put(cli, o->key, doc);
-        else if (*at != NULL)
+        if (fit && docs[i] != NULL)
+            store_put(cli, o->key, docs[i]);
+        else if (docs[i] != NULL)
+            bson_destroy(docs[i]);
+        else if (fit && o->changed && *at != NULL)
             store_remove(at);
     }
-    return true;
+    return fit;
 }
 
 static uint64_t draw(void *ctx)

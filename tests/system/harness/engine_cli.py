@@ -1,0 +1,230 @@
+"""The engine as a process, redis-server beside it, and what makes two replies equal."""
+import re
+import socket
+import subprocess
+
+from engine_samples import Any, Near, Shape, Sizes, Unordered
+
+from .resp import encode
+
+NEAR_MS = 2000  # what Near and final TTLs may differ by
+CONTAINERS = {b"*": 1, b"~": 1, b">": 1, b"%": 2}
+NUMBERS = re.compile(rb"[0-9]+(-[0-9]+)?")
+
+
+def tree(raw, at=0):
+    """((kind, bytes or list of nodes), where the frame ends); IndexError or ValueError when it is not whole."""
+    line = raw.index(b"\r\n", at)
+    kind, rest = bytes(raw[at : at + 1]), bytes(raw[at + 1 : line])
+    at = line + 2
+    if kind in (b"$", b"=", b"!") and int(rest) >= 0:
+        end = at + int(rest)
+        if raw[end : end + 2] != b"\r\n":
+            raise IndexError("not whole")
+        return (kind, bytes(raw[at:end])), end + 2
+    if kind not in CONTAINERS or int(rest) < 0:
+        return (kind, rest), at
+    nodes = []
+    for _ in range(CONTAINERS[kind] * int(rest)):
+        node, at = tree(raw, at)
+        nodes.append(node)
+    return (kind, nodes), at
+
+
+def mapped(node, leaf):
+    kind, value = node
+    return (kind, [mapped(each, leaf) for each in value]) if isinstance(value, list) else leaf(kind, value)
+
+
+def unordered(node):
+    kind, value = node
+    if not isinstance(value, list):
+        return node
+    value = [unordered(each) for each in value]
+    if kind == b"%":
+        value = [list(pair) for pair in zip(value[::2], value[1::2])]
+    return kind, sorted(value, key=repr)
+
+
+def without_numbers(kind, value):
+    is_number = kind in (b":", b",") or NUMBERS.fullmatch(value)
+    return kind, b"number" if is_number else value
+
+
+def is_near(ours, theirs):
+    if ours[0] != b":" or theirs[0] != b":":
+        return ours == theirs
+    a, b = int(ours[1]), int(theirs[1])
+    return a == b if a < 0 or b < 0 else abs(a - b) <= NEAR_MS
+
+
+COMPARE = {
+    Unordered: lambda a, b: unordered(a) == unordered(b),
+    Shape: lambda a, b: mapped(a, without_numbers) == mapped(b, without_numbers),
+    Sizes: lambda a, b: mapped(a, lambda k, v: (k, v if k == b"-" else b"")) == mapped(b, lambda k, v: (k, v if k == b"-" else b"")),
+    Near: is_near,
+    Any: lambda a, b: (a[0] == b"-") == (b[0] == b"-"),
+}
+
+
+def same(command, ours, theirs):
+    """Whether two raw replies are equal as far as the command's class asks."""
+    if ours == theirs:
+        return True
+    compare = COMPARE.get(type(command))
+    return compare is not None and compare(tree(ours)[0], tree(theirs)[0])
+
+
+class Peer:
+    """One side: a socket that answers RESP."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.buffer = bytearray()
+
+    def ask(self, *args):
+        """The raw reply."""
+        self.sock.sendall(encode(*args))
+        return self.read()
+
+    def ask_all(self, commands):
+        """As ask, in one round trip."""
+        self.sock.sendall(b"".join(encode(*command) for command in commands))
+        return [self.read() for _ in commands]
+
+    def read(self):
+        while True:
+            try:
+                _, end = tree(self.buffer)
+            except (IndexError, ValueError):
+                self._receive()
+                continue
+            raw = bytes(self.buffer[:end])
+            del self.buffer[:end]
+            return raw
+
+    def _receive(self):
+        data = self.sock.recv(1 << 16)
+        if not data:
+            raise ConnectionError("the other side ended")
+        self.buffer += data
+
+    def close(self):
+        self.sock.close()
+
+
+class RedisPeer(Peer):
+    def __init__(self, server):
+        super().__init__(socket.create_connection((server.host, server.port), 10))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class EngineCli(Peer):
+    """tests/unit/engine/engine_cli, its stdin and stdout being one socket."""
+
+    def __init__(self, program):
+        ours, theirs = socket.socketpair()
+        ours.settimeout(20)
+        self.process = subprocess.Popen([program], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE)
+        theirs.close()
+        super().__init__(ours)
+
+    def _receive(self):
+        try:
+            super()._receive()
+        except ConnectionError as problem:
+            raise ConnectionError(f"engine_cli ended with {self.process.wait(20)}: {self._said()}") from problem
+
+    def _said(self):
+        return self.process.stderr.read().decode(errors="replace")[-3000:]
+
+    def words(self, *args):
+        return [value.decode() for _, value in tree(self.ask(*args))[0][1]]
+
+    def close(self):
+        """The exit code; a sanitizer that found something makes it differ from 0."""
+        super().close()
+        code = self.process.wait(timeout=20)
+        self.process.stderr.close()
+        return code
+
+
+VALUE = {
+    b"string": lambda key: ("GET", key),
+    b"list": lambda key: ("LRANGE", key, "0", "-1"),
+    b"hash": lambda key: Unordered("HGETALL", key),
+    b"set": lambda key: Unordered("SMEMBERS", key),
+    b"zset": lambda key: ("ZRANGE", key, "0", "-1", "WITHSCORES"),
+    b"stream": lambda key: ("XRANGE", key, "-", "+"),
+}
+
+
+def without_cache(raw):
+    """A HyperLogLog without its cached count, which Redis writes when it is read."""
+    at = raw.find(b"HYLL")
+    return raw if at < 0 else raw[: at + 8] + raw[at + 16 :]
+
+
+class Pair:
+    """The engine and redis-server, given the same commands."""
+
+    def __init__(self, engine, redis):
+        self.engine, self.redis = engine, redis
+
+    def begin(self, resp):
+        """An empty keyspace, replies in this version of RESP."""
+        for side in (self.engine, self.redis):
+            side.ask("HELLO", resp)
+            side.ask("FLUSHALL")
+
+    def differs(self, command):
+        """None, or the two replies in words."""
+        ours, theirs = self.engine.ask(*command), self.redis.ask(*command)
+        return None if same(command, ours, theirs) else self._words(command, ours, theirs)
+
+    @staticmethod
+    def _words(command, ours, theirs):
+        return f"{command!r}\n  engine: {ours[:1500]!r}\n  redis:  {theirs[:1500]!r}"
+
+    def state_differs(self):
+        """None, or the first key whose type, encoding, value or TTL is not the same on both sides."""
+        keys = [sorted(value for _, value in tree(side)[0][1]) for side in (self.engine.ask("DEBUG-KEYS"), self.redis.ask("KEYS", "*"))]
+        if keys[0] != keys[1]:
+            return f"keys\n  engine: {keys[0]!r}\n  redis:  {keys[1]!r}"
+        for key in keys[0]:
+            kind = tree(self.redis.ask("TYPE", key))[0][1]
+            for command in (("TYPE", key), ("OBJECT", "ENCODING", key), VALUE[kind](key), Near("PTTL", key), *self._more(kind, key)):
+                ours, theirs = self.engine.ask(*command), self.redis.ask(*command)
+                if not same(command, without_cache(ours), without_cache(theirs)):
+                    return "final state: " + self._words(command, ours, theirs)
+        return None
+
+    @staticmethod
+    def _more(kind, key):
+        return [Shape("XINFO", "STREAM", key, "FULL")] if kind == b"stream" else []
+
+    def run(self, script, resp):
+        """None, or what differs first: (position, words)."""
+        self.begin(resp)
+        for position, command in enumerate(script):
+            words = self.differs(command)
+            if words is not None:
+                return position, f"RESP{resp}, command {position + 1}: {words}"
+        words = self.state_differs()
+        return None if words is None else (len(script), f"RESP{resp}, {words}")
+
+
+def shrunk(script, fails):
+    """A part of the script that still fails, from which no single command can be left out (delta debugging)."""
+    size = max(len(script) // 2, 1)
+    while True:
+        at, before = 0, len(script)
+        while at < len(script):
+            shorter = script[:at] + script[at + size :]
+            if shorter and fails(shorter):
+                script = shorter
+            else:
+                at += size
+        if size == 1 and len(script) == before:
+            return script
+        size = max(size // 2, 1)
