@@ -44,6 +44,8 @@ struct sketch {
     struct run *runs;
     size_t nruns, cap;
     size_t bytes; /* of the sparse code */
+    bool cut;     /* the code ends in the first byte of a run that takes two; it stays */
+    char rest;    /* that byte */
 };
 
 static struct run run_make(uint8_t value, unsigned length)
@@ -181,13 +183,13 @@ static void sketch_add_run(struct call *c, struct sketch *s, struct run r)
     s->bytes += r.bytes;
 }
 
-/* o: NULL for a new one. False: its code is cut off. */
-static bool sketch_open(struct call *c, struct sketch *s, const struct object *o)
+/* o: NULL for a new one. */
+static void sketch_open(struct call *c, struct sketch *s, const struct object *o)
 {
     *s = (struct sketch){.header = {'H', 'Y', 'L', 'L', FORM_SPARSE}};
     if (o == NULL) {
         sketch_add_run(c, s, run_make(0, CARDINALITY_REGISTERS));
-        return true;
+        return;
     }
     struct slice body = body_of(o->v.string);
     const uint8_t *p = (const uint8_t *)body.p;
@@ -195,16 +197,19 @@ static bool sketch_open(struct call *c, struct sketch *s, const struct object *o
     if (!is_sparse(o->v.string)) {
         s->registers = arena_get(c->arena, CARDINALITY_REGISTERS);
         (void)merge(o->v.string, s->registers);
-        return true;
+        return;
     }
     for (size_t i = 0; i < body.len;) {
         struct run r;
-        if (!run_read(p + i, body.len - i, &r))
-            return false;
+        if (!run_read(p + i, body.len - i, &r)) {
+            s->cut = true;
+            s->rest = body.p[i];
+            s->bytes++;
+            return;
+        }
         sketch_add_run(c, s, r);
         i += r.bytes;
     }
-    return true;
 }
 
 /* Registers instead of runs. False: the runs don't make up CARDINALITY_REGISTERS. */
@@ -224,7 +229,7 @@ static bool sketch_make_dense(struct call *c, struct sketch *s)
         at += r.length;
     }
     s->header[4] = FORM_DENSE;
-    return at == CARDINALITY_REGISTERS;
+    return at == CARDINALITY_REGISTERS && !s->cut;
 }
 
 /* Joins equal neighbours, from one run on, as far as Redis does: strings are to have the same bytes. */
@@ -321,6 +326,8 @@ static void sketch_close(struct call *c, struct sketch *s, struct object *o, boo
         dense_put(body, i, s->registers[i]);
     for (size_t i = 0; s->registers == NULL && i < s->nruns; body += s->runs[i++].bytes)
         run_write(body, s->runs[i]);
+    if (s->registers == NULL && s->cut)
+        p[n - 1] = s->rest;
     bytes_store(c, o, (struct slice){p, n});
     o->encoding = ENC_RAW;
 }
@@ -333,10 +340,7 @@ void hyperloglog_add(struct call *c)
 
     if (wrong)
         return;
-    if (!sketch_open(c, &s, o)) {
-        corrupt(c);
-        return;
-    }
+    sketch_open(c, &s, o);
     changed = o == NULL;
     for (size_t i = 2; i < c->argc; i++) {
         uint8_t value;
@@ -423,7 +427,8 @@ void hyperloglog_merge(struct call *c)
 
     if (!merge_keys(c, registers, &dense))
         return;
-    if (!sketch_open(c, &s, call_lookup(c, c->argv[1])) || (dense && !sketch_make_dense(c, &s))) {
+    sketch_open(c, &s, call_lookup(c, c->argv[1]));
+    if (dense && !sketch_make_dense(c, &s)) {
         corrupt(c);
         return;
     }

@@ -52,7 +52,8 @@ for v in VALUES:
     ]
 
 # SET and GETEX: words, pairs of words, times.
-WORDS = [("NX",), ("XX",), ("GET",), ("KEEPTTL",), ("PERSIST",), ("FOO",), ("",)] + [(u, FUTURE[u]) for u in UNITS] + [(u,) for u in UNITS]
+WORDS = [("NX",), ("XX",), ("GET",), ("KEEPTTL",), ("PERSIST",), ("FOO",),
+    ("",)] + [(u, FUTURE[u]) for u in UNITS] + [(u,) for u in UNITS]
 for a in WORDS:
     SAMPLES += [
         probe(("SET", "k", "v") + a),
@@ -78,7 +79,8 @@ for unit in UNITS:
             [("GETEX", "k", unit, t)],
         ]
     SAMPLES += [
-        [("SET", "k", "v"), ("GETEX", "k", unit.lower(), "1"), ("GET", "l")] if "AT" in unit else [("SET", "k", "v", unit.lower(), FUTURE[unit])],
+        [("SET", "k", "v"), ("GETEX", "k", unit.lower(), "1"), ("GET", "l")] if "AT" in unit else [("SET", "k",
+            "v", unit.lower(), FUTURE[unit])],
         probe(("SET", "k", "v", unit, "0", unit, FUTURE[unit])),
         probe(("SET", "k", "v", unit, FUTURE[unit], unit, "0")),
         [("RPUSH", "k", "a"), ("SET", "k", "v", "GET", unit, "0")],
@@ -102,36 +104,49 @@ SAMPLES += [
 ]
 # An expiry outlives changes, not replacements.
 for command in [
-    ("APPEND", "k", "1"), ("INCR", "k"), ("INCRBYFLOAT", "k", "1.5"), ("SETRANGE", "k", "1", "x"), ("SETNX", "k", "1"), ("GETSET", "k", "1"),
-    ("MSET", "k", "1"), ("SET", "k", "1"), ("SET", "k", "1", "KEEPTTL"), ("SET", "k", "1", "PX", "200000"), ("GETEX", "k"), ("GETEX", "k", "PERSIST"),
-    ("GETEX", "k", "EX", "300"), ("GETEX", "k", "PXAT", "1"), ("GETEX", "k", "EXAT", "1"), ("SETEX", "k", "70", "v"), ("SET", "k", "1", "NX"),
+    ("APPEND", "k", "1"), ("INCR", "k"), ("INCRBYFLOAT", "k", "1.5"), ("SETRANGE", "k", "1", "x"), ("SETNX", "k", "1"),
+        ("GETSET", "k", "1"),
+    ("MSET", "k", "1"), ("SET", "k", "1"), ("SET", "k", "1", "KEEPTTL"), ("SET", "k", "1", "PX", "200000"), ("GETEX", "k"),
+        ("GETEX", "k", "PERSIST"),
+    ("GETEX", "k", "EX", "300"), ("GETEX", "k", "PXAT", "1"), ("GETEX", "k", "EXAT", "1"), ("SETEX", "k", "70", "v"),
+        ("SET", "k", "1", "NX"),
 ]:
     SAMPLES.append(probe(("SET", "k", "5", "EX", "50"), command))
 
 # A key of another type.
 for command in [
-    ("GET", "k"), ("GETSET", "k", "v"), ("GETDEL", "k"), ("GETEX", "k"), ("APPEND", "k", "v"), ("STRLEN", "k"), ("SETRANGE", "k", "0", "v"),
-    ("SETRANGE", "k", "0", ""), ("SETRANGE", "k", "-1", ""), ("GETRANGE", "k", "0", "1"), ("GETRANGE", "k", "a", "1"), ("SUBSTR", "k", "0", "b"),
-    ("INCR", "k"), ("DECR", "k"), ("INCRBY", "k", "x"), ("DECRBY", "k", SMALL), ("INCRBYFLOAT", "k", "x"), ("MGET", "k", "l", "k"),
-    ("LCS", "k", "l"), ("LCS", "l", "k", "FOO"), ("SETNX", "k", "v"), ("MSETNX", "l", "1", "k", "2"), ("MSET", "k", "v"), ("SET", "k", "v"),
+    ("GET", "k"), ("GETSET", "k", "v"), ("GETDEL", "k"), ("GETEX", "k"), ("APPEND", "k", "v"), ("STRLEN", "k"),
+        ("SETRANGE", "k", "0", "v"),
+    ("SETRANGE", "k", "0", ""), ("SETRANGE", "k", "-1", ""), ("GETRANGE", "k", "0", "1"), ("GETRANGE", "k", "a", "1"),
+        ("SUBSTR", "k", "0", "b"),
+    ("INCR", "k"), ("DECR", "k"), ("INCRBY", "k", "x"), ("DECRBY", "k", SMALL), ("INCRBYFLOAT", "k", "x"),
+        ("MGET", "k", "l", "k"),
+    ("LCS", "k", "l"), ("LCS", "l", "k", "FOO"), ("SETNX", "k", "v"), ("MSETNX", "l", "1", "k", "2"), ("MSET", "k", "v"),
+        ("SET", "k", "v"),
     ("SET", "k", "v", "NX", "GET"), ("SET", "k", "v", "XX", "GET"), ("SETRANGE", "k", "536870912", "x"),
 ]:
     SAMPLES.append([("RPUSH", "k", "a"), command, ("TYPE", "k"), ("EXISTS", "l")])
 
 # No such key.
 for command in [
-    ("GET", "k"), ("GETDEL", "k"), ("GETEX", "k"), ("STRLEN", "k"), ("SETRANGE", "k", "5", ""), ("SETRANGE", "k", "536870912", ""),
-    ("GETRANGE", "k", "0", "-1"), ("GETRANGE", "k", "x", "-1"), ("SUBSTR", "k", "0", "-1"), ("INCR", "k"), ("DECR", "k"), ("INCRBY", "k", "-5"),
-    ("DECRBY", "k", "5"), ("INCRBYFLOAT", "k", "-0"), ("INCRBYFLOAT", "k", "3.0e3"), ("MGET", "k"), ("MGET", "", "k", "k"), ("APPEND", "k", ""),
+    ("GET", "k"), ("GETDEL", "k"), ("GETEX", "k"), ("STRLEN", "k"), ("SETRANGE", "k", "5", ""),
+        ("SETRANGE", "k", "536870912", ""),
+    ("GETRANGE", "k", "0", "-1"), ("GETRANGE", "k", "x", "-1"), ("SUBSTR", "k", "0", "-1"), ("INCR", "k"), ("DECR", "k"),
+        ("INCRBY", "k", "-5"),
+    ("DECRBY", "k", "5"), ("INCRBYFLOAT", "k", "-0"), ("INCRBYFLOAT", "k", "3.0e3"), ("MGET", "k"), ("MGET", "", "k", "k"),
+        ("APPEND", "k", ""),
     ("SET", "k", "", "XX"), ("SET", "k", "v", "XX", "GET"), ("SET", "k", "v", "NX", "GET"), ("SET", "", "empty"),
 ]:
     SAMPLES.append([command, ("GET", "k"), ("EXISTS", "k"), ("OBJECT", "ENCODING", "k"), ("GET", "")])
 
 # Arity, and words in any case.
 SAMPLES += [
-    [("GET",), ("GET", "a", "b"), ("SET", "k"), ("SETNX", "k"), ("SETEX", "k", "1"), ("PSETEX", "k", "1"), ("GETSET", "k"), ("GETDEL",), ("GETEX",)],
-    [("MGET",), ("MSET",), ("MSET", "k"), ("MSETNX", "k"), ("APPEND", "k"), ("STRLEN",), ("SETRANGE", "k", "1"), ("GETRANGE", "k", "1"), ("SUBSTR", "k")],
-    [("INCR",), ("INCR", "k", "1"), ("DECR",), ("INCRBY", "k"), ("DECRBY", "k"), ("INCRBYFLOAT", "k"), ("LCS", "k"), ("SETNX", "k", "v", "w")],
+    [("GET",), ("GET", "a", "b"), ("SET", "k"), ("SETNX", "k"), ("SETEX", "k", "1"), ("PSETEX", "k", "1"), ("GETSET", "k"),
+        ("GETDEL",), ("GETEX",)],
+    [("MGET",), ("MSET",), ("MSET", "k"), ("MSETNX", "k"), ("APPEND", "k"), ("STRLEN",), ("SETRANGE", "k", "1"),
+        ("GETRANGE", "k", "1"), ("SUBSTR", "k")],
+    [("INCR",), ("INCR", "k", "1"), ("DECR",), ("INCRBY", "k"), ("DECRBY", "k"), ("INCRBYFLOAT", "k"), ("LCS", "k"),
+        ("SETNX", "k", "v", "w")],
     [("MSET", "k", "v", "l"), ("MSETNX", "k", "v", "l"), ("EXISTS", "k")],
     [("set", "k", "v", "ex", "100", "nx"), ("sEt", "k", "w", "gEt", "kEePtTl"), ("getex", "k", "persist"), ("ttl", "k")],
 ]
@@ -139,7 +154,8 @@ SAMPLES += [
 # Ranges.
 for first in ["0", "1", "-1", "-3", "-100", "4", "100", BIG, SMALL, "a"]:
     for last in ["0", "1", "-1", "-2", "-100", "4", "100", BIG, SMALL, ""]:
-        SAMPLES.append([("SET", "k", "hello"), ("GETRANGE", "k", first, last), ("SUBSTR", "n", first, last), ("SET", "e", ""), ("GETRANGE", "e", first, last)])
+        SAMPLES.append([("SET", "k", "hello"), ("GETRANGE", "k", first, last), ("SUBSTR", "n", first, last),
+            ("SET", "e", ""), ("GETRANGE", "e", first, last)])
 for offset in ["0", "2", "5", "9", "-1", SMALL, BIG, "a", "1.0", "536870911", "536870912", "9223372036854775800"]:
     if offset != "536870911":
         SAMPLES.append(probe(("SET", "k", "hello"), ("SETRANGE", "k", offset, "XY"), ("SETRANGE", "k", offset, "")))
@@ -148,32 +164,44 @@ for offset in ["0", "2", "5", "9", "-1", SMALL, BIG, "a", "1.0", "536870911", "5
 # Counting.
 for start in ["0", "5", "-5", BIG, SMALL, "9223372036854775806", "-9223372036854775807", "1.0", "1e3", "3.14"]:
     for by in ["1", "-1", "0", BIG, SMALL, "2", "-2", "9223372036854775808", "1e3", "", "0x10"]:
-        SAMPLES.append([("SET", "k", start), ("INCRBY", "k", by), ("GET", "k"), ("DECRBY", "k", by), ("GET", "k"), ("OBJECT", "ENCODING", "k")])
-for a in ["0", "0.1", "-0.1", "3.0e3", "1e-20", "1e4900", "-1e4900", "inf", "-inf", "nan", " 1", "1 ", "", "0x1p3", "1e", "5e-4960",
-          "10.50", "200.0000000000000001", "123456789012345678901234567890", "-0", "1.7976931348623157e308", "+5", ".5", "5.", "1_0", b"1\x00"]:
+        SAMPLES.append([("SET", "k", start), ("INCRBY", "k", by), ("GET", "k"), ("DECRBY", "k", by), ("GET", "k"),
+            ("OBJECT", "ENCODING", "k")])
+for a in ["0", "0.1", "-0.1", "3.0e3", "1e-20", "1e4900", "-1e4900", "inf", "-inf", "nan", " 1", "1 ", "", "0x1p3", "1e",
+    "5e-4960",
+          "10.50", "200.0000000000000001", "123456789012345678901234567890", "-0", "1.7976931348623157e308", "+5", ".5",
+              "5.", "1_0", b"1\x00"]:
     for b in ["0", "0.2", "-0.1", "1e4900", "-inf", "inf", "nan", "1e4000", "1,5"]:
         SAMPLES.append([("SET", "k", a), ("INCRBYFLOAT", "k", b), ("GET", "k"), ("OBJECT", "ENCODING", "k"), ("INCR", "k")])
 SAMPLES += [
-    [("SET", "k", "1"), ("INCRBYFLOAT", "k", "1"), ("OBJECT", "ENCODING", "k"), ("INCRBY", "k", "1"), ("OBJECT", "ENCODING", "k")],
-    [("SET", "k", "1"), ("INCRBYFLOAT", "k", "0." + "1" * 30), ("INCRBYFLOAT", "k", "1" * 5119), ("INCRBYFLOAT", "k", "1" * 5121)],
+    [("SET", "k", "1"), ("INCRBYFLOAT", "k", "1"), ("OBJECT", "ENCODING", "k"), ("INCRBY", "k", "1"),
+        ("OBJECT", "ENCODING", "k")],
+    [("SET", "k", "1"), ("INCRBYFLOAT", "k", "0." + "1" * 30), ("INCRBYFLOAT", "k", "1" * 5119),
+        ("INCRBYFLOAT", "k", "1" * 5121)],
     [("SETRANGE", "k", "3", "x"), ("MGET", "k", "k", "l"), ("APPEND", "k", "y"), ("STRLEN", "k")],
 ]
 
 # The longest common subsequence.
 PAIRS = [
-    ("ohmytext", "mynewtext"), ("", ""), ("abc", ""), ("", "abc"), ("abc", "abc"), ("abc", "xyz"), ("aaaa", "aa"), ("aa", "aaaa"),
-    ("abcbdab", "bdcaba"), ("rnakey1", "key1rna"), ("12345", "2345"), ("CACCCCTAAGGTACCTTTGGTTC", "ACCTAGTACTTTG"), ("xaxbxcx", "ayabycy"),
+    ("ohmytext", "mynewtext"), ("", ""), ("abc", ""), ("", "abc"), ("abc", "abc"), ("abc", "xyz"), ("aaaa", "aa"),
+        ("aa", "aaaa"),
+    ("abcbdab", "bdcaba"), ("rnakey1", "key1rna"), ("12345", "2345"), ("CACCCCTAAGGTACCTTTGGTTC", "ACCTAGTACTTTG"),
+        ("xaxbxcx", "ayabycy"),
     (b"\x00\xff\x00", b"\xff\x00\x01"),
 ]
 for a, b in PAIRS:
     script = [("SET", "a", a), ("SET", "b", b)]
-    for options in [(), ("LEN",), ("IDX",), ("IDX", "WITHMATCHLEN"), ("IDX", "MINMATCHLEN", "2"), ("IDX", "MINMATCHLEN", "4", "WITHMATCHLEN"),
-                    ("IDX", "MINMATCHLEN", "-1"), ("MINMATCHLEN", "9"), ("LEN", "WITHMATCHLEN"), ("idx", "minmatchlen", "0", "minmatchlen", "3")]:
+    for options in [(), ("LEN",), ("IDX",), ("IDX", "WITHMATCHLEN"), ("IDX", "MINMATCHLEN", "2"),
+        ("IDX", "MINMATCHLEN", "4", "WITHMATCHLEN"),
+                    ("IDX", "MINMATCHLEN", "-1"), ("MINMATCHLEN", "9"), ("LEN", "WITHMATCHLEN"),
+                        ("idx", "minmatchlen", "0", "minmatchlen", "3")]:
         script.append(("LCS", "a", "b") + options)
         script.append(("LCS", "a", "n") + options)
     SAMPLES.append(script)
 SAMPLES += [
-    [("SET", "a", "1234"), ("LCS", "a", "a", "LEN", "IDX"), ("LCS", "a", "a", "IDX", "LEN", "MINMATCHLEN"), ("LCS", "a", "a", "MINMATCHLEN", "x"),
-     ("LCS", "a", "a", "FOO"), ("LCS", "a", "a", "LEN", "LEN"), ("LCS", "a", "a", "MINMATCHLEN"), ("LCS", "n", "n"), ("LCS", "n", "n", "IDX")],
-    [("SETRANGE", "a", "13000", "x"), ("SETRANGE", "b", "13000", "y"), ("LCS", "a", "b", "LEN"), ("LCS", "a", "b", "FOO"), ("LCS", "a", "n", "LEN")],
+    [("SET", "a", "1234"), ("LCS", "a", "a", "LEN", "IDX"), ("LCS", "a", "a", "IDX", "LEN", "MINMATCHLEN"),
+        ("LCS", "a", "a", "MINMATCHLEN", "x"),
+     ("LCS", "a", "a", "FOO"), ("LCS", "a", "a", "LEN", "LEN"), ("LCS", "a", "a", "MINMATCHLEN"), ("LCS", "n", "n"),
+         ("LCS", "n", "n", "IDX")],
+    [("SETRANGE", "a", "13000", "x"), ("SETRANGE", "b", "13000", "y"), ("LCS", "a", "b", "LEN"), ("LCS", "a", "b", "FOO"),
+        ("LCS", "a", "n", "LEN")],
 ]
