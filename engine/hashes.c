@@ -7,7 +7,7 @@
 /* Hashes: reading and writing fields. HRANDFIELD and HSCAN are in hashpages.c. */
 
 /* Redis's defaults of hash-max-listpack-entries and hash-max-listpack-value. */
-#define SMALL_FIELDS 128
+#define SMALL_FIELDS 512
 #define SMALL_BYTES  64
 
 static struct object *hash_of(struct call *c, bool *wrong)

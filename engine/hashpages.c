@@ -5,6 +5,8 @@
 
 /* Hashes: HRANDFIELD and HSCAN, which answer a part of the fields. */
 
+#define BULK_BYTES 8 /* about what a bulk adds to its bytes */
+
 struct sample {
     int64_t count; /* negative: that many, the same field more than once if it happens */
     bool values;
@@ -57,14 +59,14 @@ static void sample_repeated(struct call *c, const struct sample *q, const struct
 {
     uint64_t n = 0 - (uint64_t)q->count, bytes = 0;
 
-    if (n > LIMIT_COLLECT) {
+    if (n > LIMIT_COLLECT / BULK_BYTES) {
         call_error(c, "ERR value is out of range");
         return;
     }
     const struct dict_entry **picked = arena_get(c->arena, n * sizeof *picked);
     for (size_t i = 0; i < n; i++) {
         picked[i] = &d->entries[below(c, d->count)];
-        bytes += picked[i]->name.len + (q->values ? picked[i]->value.len : 0);
+        bytes += BULK_BYTES + picked[i]->name.len + (q->values ? picked[i]->value.len : 0);
         if (bytes > LIMIT_COLLECT) {
             call_error(c, "ERR value is out of range");
             return;

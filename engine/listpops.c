@@ -192,32 +192,41 @@ static bool natural_arg(struct call *c, size_t arg, int64_t *ret, const char *er
     return false;
 }
 
-/* "numkeys key … LEFT|RIGHT [COUNT n]" from argument `arg` on. */
-static void multi_pop(struct call *c, size_t arg)
+struct multi_pop {
+    size_t first, keys; /* arguments */
+    int64_t count;
+    bool at_head;
+};
+
+/* "numkeys key … LEFT|RIGHT [COUNT n]" from argument `arg` on. False: wrong, answered. */
+static bool multi_pop_args(struct call *c, size_t arg, struct multi_pop *q)
 {
-    int64_t keys, count = 1;
-    bool at_head, wrong;
+    int64_t keys;
 
     if (!natural_arg(c, arg, &keys, "ERR numkeys should be greater than 0"))
-        return;
+        return false;
     if ((uint64_t)keys >= c->argc - arg - 1) {
         call_syntax_error(c);
-        return;
+        return false;
     }
-    size_t end = arg + 1 + (size_t)keys;
-    if (!end_arg(c, end, &at_head))
-        return;
-    if (c->argc > end + 1 && (c->argc < end + 3 || !call_is(c, end + 1, "count"))) {
-        call_syntax_error(c);
-        return;
-    }
-    if (c->argc > end + 1 && !natural_arg(c, end + 2, &count, "ERR count should be greater than 0"))
-        return;
-    if (c->argc > end + 3) { /* Redis too reads the count before it looks at what follows */
-        call_syntax_error(c);
-        return;
-    }
-    struct object *o = first_list(c, arg + 1, (size_t)keys, &wrong);
+    *q = (struct multi_pop){.first = arg + 1, .keys = (size_t)keys, .count = 1};
+    size_t end = q->first + q->keys, options = c->argc - end - 1;
+    if (!end_arg(c, end, &q->at_head))
+        return false;
+    if (options >= 2 && call_is(c, end + 1, "count") &&
+        !natural_arg(c, end + 2, &q->count, "ERR count should be greater than 0"))
+        return false;
+    if (options == 0 || (options == 2 && call_is(c, end + 1, "count")))
+        return true;
+    call_syntax_error(c);
+    return false;
+}
+
+static void multi_pop(struct call *c, const struct multi_pop *q)
+{
+    bool wrong;
+    struct object *o = first_list(c, q->first, q->keys, &wrong);
+
     if (wrong)
         return;
     if (o == NULL) {
@@ -226,16 +235,22 @@ static void multi_pop(struct call *c, size_t arg)
     }
     build_array(c->out, 2);
     call_bulk(c, o->key);
-    take_many(c, o, at_head, (uint64_t)count);
+    take_many(c, o, q->at_head, (uint64_t)q->count);
 }
 
 void lists_lmpop(struct call *c)
 {
-    multi_pop(c, 1);
+    struct multi_pop q;
+
+    if (multi_pop_args(c, 1, &q))
+        multi_pop(c, &q);
 }
 
+/* As in Redis, the timeout is looked at last. */
 void lists_blmpop(struct call *c)
 {
-    if (timeout_arg(c, 1))
-        multi_pop(c, 2);
+    struct multi_pop q;
+
+    if (multi_pop_args(c, 2, &q) && timeout_arg(c, 1))
+        multi_pop(c, &q);
 }

@@ -48,6 +48,8 @@ bool pattern_match(struct slice pattern, struct slice text)
     size_t at = 0, i = 0, star = 0, retry = 0;
     bool matches, starred = false;
 
+    if (text.len == 0) /* Redis looks for no more than this, so that "**" does not match it */
+        return pattern.len == 0 || (pattern.len == 1 && pattern.p[0] == '*');
     while (i < text.len) {
         if (at < pattern.len && pattern.p[at] == '*') {
             starred = true;
