@@ -27,7 +27,7 @@ DATA = {"string", "bitmap", "list", "hash", "set", "sortedset", "stream", "hyper
 # What needs more than the values of the keys it names, and so belongs to the executor; and what inspects Redis itself.
 ELSEWHERE = {
     "scan", "keys", "randomkey", "move", "migrate", "dbsize", "flushall", "flushdb", "swapdb", "wait", "restore-asking",
-    "blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin", "pfdebug", "pfselftest",
+    "pfdebug", "pfselftest",
 }  # fmt: skip
 
 
