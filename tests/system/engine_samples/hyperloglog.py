@@ -52,11 +52,14 @@ for a, b in [(3, 5), (100, 200), (1000, 10), (10, 5000), (3000, 3000), (700, 700
         ("PFADD", "d") + elements(0, 20), ("PFADD", "d", "new element"), ("GET", "d"), *counted("d")])
 # Strings made by hand: counts that they claim, runs that are cut, too short, too long.
 for value in [
-    b"", b"HYLL", SPARSE, DENSE, SPARSE + NOTHING, DENSE + b"\0" * 12288, DENSE + b"\xff" * 12288, DENSE + b"\x41" * 12288, DENSE + b"\x8a\x13" * 6144, DENSE + b"\0" * 12287, b"hyll" + SPARSE[4:] + NOTHING,
+    b"", b"HYLL", SPARSE, DENSE, SPARSE + NOTHING, DENSE + b"\0" * 12288, DENSE + b"\xff" * 12288,
+        DENSE + b"\x41" * 12288, DENSE + b"\x8a\x13" * 6144, DENSE + b"\0" * 12287, b"hyll" + SPARSE[4:] + NOTHING,
     b"HYLL\x02" + SPARSE[5:] + NOTHING, b"HYLL\x01\0\0\0" + b"\x07" + b"\0" * 7 + NOTHING,
         b"HYLL\x01abc" + b"\xff" * 7 + b"\x7f" + NOTHING, SPARSE + b"\x7f\xfe",
-    SPARSE + b"\x7f\xff\x00", SPARSE + b"\x7f\xff\x80", SPARSE + b"\x7f\xfe\x80", SPARSE + b"\x7f\xfe\x81", SPARSE + b"\x40\x03" * 4096, SPARSE + b"\x3f" * 256, SPARSE + b"\x83" * 4096,
-    SPARSE + b"\xff" * 4096, SPARSE + b"\x80" * 16384, SPARSE + b"\x80" * 4 + b"\x7f\xfb", SPARSE + b"\x40\x00" + b"\x7f\xfe", SPARSE + b"\x80" * 2000 + b"\x78\x2f", SPARSE + b"\x80" * 2999,
+    SPARSE + b"\x7f\xff\x00", SPARSE + b"\x7f\xff\x80", SPARSE + b"\x7f\xfe\x80", SPARSE + b"\x7f\xfe\x81",
+        SPARSE + b"\x40\x03" * 4096, SPARSE + b"\x3f" * 256, SPARSE + b"\x83" * 4096,
+    SPARSE + b"\xff" * 4096, SPARSE + b"\x80" * 16384, SPARSE + b"\x80" * 4 + b"\x7f\xfb",
+        SPARSE + b"\x40\x00" + b"\x7f\xfe", SPARSE + b"\x80" * 2000 + b"\x78\x2f", SPARSE + b"\x80" * 2999,
 ]:
     SAMPLES += [
         [("SET", "k", value), *counted("k"), ("PFCOUNT", "k", "n"), ("PFADD", "k"), ("OBJECT", "ENCODING", "k")],
