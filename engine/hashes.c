@@ -15,8 +15,8 @@ static struct object *hash_of(struct call *c, bool *wrong)
     return call_lookup_typed(c, c->argv[1], OBJECT_HASH, wrong);
 }
 
-/* The hash for a command that will write to it. NULL: another type, answered. *ret is only made when it is
- * written to, so that a command that fails leaves no empty one behind. */
+/* The place of a hash that will be written to. It is not made here, so that a command that fails leaves no
+ * empty one behind. NULL: another type, answered. */
 static struct object *hash_place(struct call *c)
 {
     bool wrong;

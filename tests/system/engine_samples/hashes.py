@@ -1,6 +1,6 @@
 """Hashes. Those over 512 fields, or with more than 64 bytes in one, have no order of their own in Redis."""
 
-from engine_samples import Any, Unordered
+from engine_samples import Sizes, Unordered
 
 BIG = "9223372036854775807"
 SMALL = "-9223372036854775808"
@@ -53,11 +53,11 @@ SAMPLES = [
     [("HINCRBYFLOAT", "none", "f", "inf"), ("EXISTS", "none"), ("HINCRBYFLOAT", "none", "f", "x"), ("HINCRBY", "none", "f", "x"), ("EXISTS", "none"), ("HINCRBY", "none", "f", SMALL)],
     # HRANDFIELD
     [("HSET", "h", "a", "1"), ("HRANDFIELD", "h"), ("HRANDFIELD", "h", "1"), ("HRANDFIELD", "h", "5", "WITHVALUES"), ("HRANDFIELD", "h", "-3"), ("HRANDFIELD", "h", "-2", "withvalues")],
-    [THREE, Any("HRANDFIELD", "h"), Any("HRANDFIELD", "h", "2"), Any("HRANDFIELD", "h", "-5", "WITHVALUES"), ("HRANDFIELD", "h", "3"), ("HRANDFIELD", "h", "4", "WITHVALUES"),
+    [THREE, Sizes("HRANDFIELD", "h"), Sizes("HRANDFIELD", "h", "2"), Sizes("HRANDFIELD", "h", "-5", "WITHVALUES"), ("HRANDFIELD", "h", "3"), ("HRANDFIELD", "h", "4", "WITHVALUES"),
      ("HRANDFIELD", "h", BIG), ("HRANDFIELD", "h", "0"), ("HRANDFIELD", "h", "0", "WITHVALUES"), ("HRANDFIELD", "h", "-0")],
     [THREE] + [("HRANDFIELD", "h", *a) for a in (("x",), ("",), (TOO_BIG,), (SMALL,), ("1", "x"), ("1", "WITHVALUES", "x"), ("x", "x"), ("4611686018427387904", "WITHVALUES"),
        ("-4611686018427387904", "WITHVALUES"), ("4611686018427387903", "WITHVALUES"), (SMALL, "x"), (BIG, "WITHVALUES"))],
-    [("HSET", "h", *fields(600)), Unordered("HRANDFIELD", "h", "600"), Unordered("HRANDFIELD", "h", "999", "WITHVALUES"), Any("HRANDFIELD", "h", "20")],
+    [("HSET", "h", *fields(600)), Unordered("HRANDFIELD", "h", "600"), Unordered("HRANDFIELD", "h", "999", "WITHVALUES"), Sizes("HRANDFIELD", "h", "20")],
     # HSCAN
     [THREE] + [("HSCAN", "h", x) for x in ("0", "1", "", "-1", "+3", "-", "+", "x", "1x", " 1", "1 ", "18446744073709551615", "18446744073709551616", "-18446744073709551615",
        "007", b"5\x00x", b"\x005")],
