@@ -353,6 +353,11 @@ static void test_forged_others(void **state)
     make(5, &o);
     zset_append(o.v.zset, slice_of("c"), 0);
     expect_unsound(&o);
+    make(5, &o);
+    zset_append(o.v.zset, slice_of("c"), NAN);
+    expect_unsound(&o);
+    o = (struct object){.type = OBJECT_NONE, .expire_ms = -1};
+    expect_unsound(&o);
 }
 
 static void test_forged_streams(void **state)
