@@ -151,6 +151,12 @@ SAMPLES += [
     [("set", "k", "v", "ex", "100", "nx"), ("sEt", "k", "w", "gEt", "kEePtTl"), ("getex", "k", "persist"), ("ttl", "k")],
 ]
 
+# A word ends at a NUL, a value does not.
+SAMPLES += [
+    probe(("SET", "k", "v", b"NX\x00x"), ("SET", "k", "w", b"GET\x00", b"EX\x00y", "100"), ("GETEX", "k", b"PERSIST\x00")),
+    [("LCS", "k", "l", b"LEN\x00"), ("SET", "k", b"5\x00"), ("INCR", "k"), ("INCRBY", "l", b"1\x00"), ("SET", "k", "v", "EX", b"5\x00")],
+]
+
 # Ranges.
 for first in ["0", "1", "-1", "-3", "-100", "4", "100", BIG, SMALL, "a"]:
     for last in ["0", "1", "-1", "-2", "-100", "4", "100", BIG, SMALL, ""]:
