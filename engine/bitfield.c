@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* Holds the sum of any two values that a field may hold. */
+__extension__ typedef __int128 wide;
+
 enum overflow { OVERFLOW_WRAP, OVERFLOW_SAT, OVERFLOW_FAIL };
 enum verb { VERB_GET, VERB_SET, VERB_INCRBY };
 
@@ -136,16 +139,16 @@ static void field_set(char *p, const struct operation *op, uint64_t value)
 }
 
 /* What the field can hold. */
-static void limits_of(const struct operation *op, __int128 *least, __int128 *most)
+static void limits_of(const struct operation *op, wide *least, wide *most)
 {
-    *least = op->is_signed ? -((__int128)1 << (op->bits - 1)) : 0;
-    *most = ((__int128)1 << (op->is_signed ? op->bits - 1 : op->bits)) - 1;
+    *least = op->is_signed ? -((wide)1 << (op->bits - 1)) : 0;
+    *most = ((wide)1 << (op->is_signed ? op->bits - 1 : op->bits)) - 1;
 }
 
 /* Makes wanted fit into the field, as OVERFLOW says. False: it must not be written. */
-static bool fit(const struct operation *op, __int128 wanted, uint64_t *ret)
+static bool fit(const struct operation *op, wide wanted, uint64_t *ret)
 {
-    __int128 least, most;
+    wide least, most;
 
     limits_of(op, &least, &most);
     *ret = (uint64_t)wanted; /* field_set takes the low bits: this wraps */
@@ -162,7 +165,7 @@ static bool fit(const struct operation *op, __int128 wanted, uint64_t *ret)
 static void apply(struct call *c, char *p, size_t len, const struct operation *op)
 {
     int64_t before = field_get((struct slice){p, len}, op);
-    __int128 wanted = op->value;
+    wide wanted = op->value;
     uint64_t after;
 
     /* SET of an unsigned field takes a negative number for the large one with the same bits. */
