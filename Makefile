@@ -7,7 +7,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 DOC_PAGES := settings commands metrics
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-tools bench fmt fuzz asan tsan docs clean
+.PHONY: help run build test test-tools bench engine-soak fmt fuzz asan tsan docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -28,6 +28,11 @@ test: test-tools ## unit, style and system tests, again under the sanitizers; en
 bench: build ## compare with plain Redis and other proxies
 	@scripts/install-deps bench
 	@bench/run $(ARGS)
+
+engine-soak: test-tools ## 1,000,000 random commands, the engine (under ASan) against redis-server; CONV_SEED replays a run
+	@scripts/build build-asan -Dtests=true --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Db_lto=false
+	@CONVPROXY_BIN=build-asan/convproxy CONV_ENGINE_COMMANDS=$${CONV_ENGINE_COMMANDS:-1000000} \
+	    .venv/bin/python -m pytest -q -s tests/system/test_engine.py -k random_commands
 
 fmt: ## format all C files
 	@scripts/install-deps fmt

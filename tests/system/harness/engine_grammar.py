@@ -72,7 +72,7 @@ VALUES = {
     "edge": lambda rng, _: score_edge(rng),
     "lex": lambda rng, _: rng.choice(LEX),
     "id": lambda rng, _: rng.choice(IDS),
-    "newid": lambda rng, _: rng.choice([*IDS, f"{rng.randint(1, 40)}-{rng.randint(0, 3)}", f"{rng.randint(1, 60)}-*"]),
+    "newid": lambda rng, _: rng.choice([rng.choice(IDS), f"{rng.randint(1, 40)}-{rng.randint(0, 3)}", f"{rng.randint(1, 60)}-*"]),
     "span": lambda rng, _: rng.choice(["-", "+", *IDS, "(1-1", "(5-1", "(0-0"]),
     "group": lambda rng, _: rng.choice(["g", "g", "g", "G2", "nogroup"]),
     "consumer": lambda rng, _: rng.choice(["alice", "bob", "carol", ""]),
@@ -246,10 +246,16 @@ def follow_up(row, command):
     return [("DEL", command[1])] if row == "spop" and len(command) > 1 else []
 
 
+def opening(rng, rows):
+    """Groups, without which most stream commands say the same."""
+    names = KEYS["stream"] if "xgroup|create" in rows and rng.random() < 0.7 else []
+    return [Command("XGROUP", "CREATE", name, "g", rng.choice(["0", "1-1", "$"]), "MKSTREAM") for name in names]
+
+
 def script_of(rng, rows, length, hits):
     """A list of commands; hits counts them by row."""
     weights = [8 if row in OFTEN else 0.3 if row in RARELY else 1 for row in rows]
-    script = []
+    script = opening(rng, rows)
     while len(script) < length:
         row = rng.choices(rows, weights)[0]
         command = command_of(rng, row)
