@@ -15,7 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE(text) ((struct slice){text, sizeof(text) - 1})
+#define INIT(text)                                                                                           \
+    {                                                                                                        \
+        text, sizeof(text) - 1                                                                               \
+    } /* for tables */
+#define SLICE(text) ((struct slice)INIT(text))
 
 static struct arena arena;
 
@@ -152,10 +156,10 @@ static void test_zset(void **state)
 
 static struct object stream_object(void)
 {
-    static struct slice pairs[] = {SLICE("role"), SLICE("user"), SLICE("role"), SLICE("\x80")};
-    static struct stream_consumer consumers[] = {{SLICE("alice"), 5}, {SLICE(""), 6}};
+    static struct slice pairs[] = {INIT("role"), INIT("user"), INIT("role"), INIT("\x80")};
+    static struct stream_consumer consumers[] = {{INIT("alice"), 5}, {INIT(""), 6}};
     static struct stream_pending pending[] = {{{1, 2}, 1, 7, 3}};
-    static struct stream_group group = {SLICE("g"), {1, 2}, -1, consumers, 2, 2, pending, 1, 1};
+    static struct stream_group group = {INIT("g"), {1, 2}, -1, consumers, 2, 2, pending, 1, 1};
     struct object o = object_of(OBJECT_STREAM, ENC_STREAM);
     struct stream *s = o.v.stream = stream_new(&arena);
 
@@ -247,20 +251,20 @@ static const struct key_row {
     struct slice key;
     const char *id;
 } key_rows[] = {
-    {SLICE(""), ""},
-    {SLICE("conv:42"), "conv:42"},
-    {SLICE("\xf0\x9f\x98\x80"), "\xf0\x9f\x98\x80"},
-    {SLICE("hex"), "hex"},
-    {SLICE("Hex:00"), "Hex:00"},
-    {SLICE("hex:"), "hex:6865783a"},
-    {SLICE("hex:00"), "hex:6865783a3030"},
-    {SLICE("a\0b"), "hex:610062"},
-    {SLICE("\0"), "hex:00"},
-    {SLICE("\xff\xfe"), "hex:fffe"},
-    {SLICE("\xc0\x80"), "hex:c080"},             /* NUL in two bytes */
-    {SLICE("\xed\xa0\x80"), "hex:eda080"},       /* half a surrogate pair */
-    {SLICE("\xf4\x90\x80\x80"), "hex:f4908080"}, /* above U+10FFFF */
-    {SLICE("\xe2\x82"), "hex:e282"},             /* cut short */
+    {INIT(""), ""},
+    {INIT("conv:42"), "conv:42"},
+    {INIT("\xf0\x9f\x98\x80"), "\xf0\x9f\x98\x80"},
+    {INIT("hex"), "hex"},
+    {INIT("Hex:00"), "Hex:00"},
+    {INIT("hex:"), "hex:6865783a"},
+    {INIT("hex:00"), "hex:6865783a3030"},
+    {INIT("a\0b"), "hex:610062"},
+    {INIT("\0"), "hex:00"},
+    {INIT("\xff\xfe"), "hex:fffe"},
+    {INIT("\xc0\x80"), "hex:c080"},             /* NUL in two bytes */
+    {INIT("\xed\xa0\x80"), "hex:eda080"},       /* half a surrogate pair */
+    {INIT("\xf4\x90\x80\x80"), "hex:f4908080"}, /* above U+10FFFF */
+    {INIT("\xe2\x82"), "hex:e282"},             /* cut short */
 };
 
 static void test_keys(void **state)
