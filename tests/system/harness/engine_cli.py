@@ -51,6 +51,10 @@ def without_numbers(kind, value):
     return kind, b"number" if is_number else value
 
 
+def only_errors(kind, value):
+    return kind, value if kind == b"-" else b""
+
+
 def is_near(ours, theirs):
     if ours[0] != b":" or theirs[0] != b":":
         return ours == theirs
@@ -61,7 +65,7 @@ def is_near(ours, theirs):
 COMPARE = {
     Unordered: lambda a, b: unordered(a) == unordered(b),
     Shape: lambda a, b: mapped(a, without_numbers) == mapped(b, without_numbers),
-    Sizes: lambda a, b: mapped(a, lambda k, v: (k, v if k == b"-" else b"")) == mapped(b, lambda k, v: (k, v if k == b"-" else b"")),
+    Sizes: lambda a, b: mapped(a, only_errors) == mapped(b, only_errors),
     Near: is_near,
     Any: lambda a, b: (a[0] == b"-") == (b[0] == b"-"),
 }
@@ -91,6 +95,13 @@ class Peer:
         """As ask, in one round trip."""
         self.sock.sendall(b"".join(encode(*command) for command in commands))
         return [self.read() for _ in commands]
+
+    def words_raw(self, *args):
+        """The elements of a reply that is an array of bulks."""
+        return [value for _, value in tree(self.ask(*args))[0][1]]
+
+    def words(self, *args):
+        return [word.decode() for word in self.words_raw(*args)]
 
     def read(self):
         while True:
@@ -148,9 +159,6 @@ class EngineCli(Peer):
     def _said(self):
         return self.process.stderr.read().decode(errors="replace")[-3000:]
 
-    def words(self, *args):
-        return [value.decode() for _, value in tree(self.ask(*args))[0][1]]
-
     def close(self):
         """The exit code; a sanitizer that found something makes it differ from 0."""
         super().close()
@@ -198,20 +206,21 @@ class Pair:
 
     def state_differs(self):
         """None, or the first key whose type, encoding, value or TTL is not the same on both sides."""
-        keys = [sorted(value for _, value in tree(side)[0][1]) for side in (self.engine.ask("DEBUG-KEYS"), self.redis.ask("KEYS", "*"))]
-        if keys[0] != keys[1]:
-            return f"keys\n  engine: {keys[0]!r}\n  redis:  {keys[1]!r}"
-        for key in keys[0]:
-            kind = tree(self.redis.ask("TYPE", key))[0][1]
-            for command in (("TYPE", key), ("OBJECT", "ENCODING", key), VALUE[kind](key), Near("PTTL", key), *self._more(kind, key)):
+        ours, theirs = self.engine.words_raw("DEBUG-KEYS"), self.redis.words_raw("KEYS", "*")
+        if sorted(ours) != sorted(theirs):
+            return f"keys\n  engine: {sorted(ours)!r}\n  redis:  {sorted(theirs)!r}"
+        for key in sorted(theirs):
+            for command in self._views(key):
                 ours, theirs = self.engine.ask(*command), self.redis.ask(*command)
                 if not same(command, without_cache(ours), without_cache(theirs)):
                     return "final state: " + self._words(command, ours, theirs)
         return None
 
-    @staticmethod
-    def _more(kind, key):
-        return [Shape("XINFO", "STREAM", key, "FULL")] if kind == b"stream" else []
+    def _views(self, key):
+        """The commands that show all of a key."""
+        kind = tree(self.redis.ask("TYPE", key))[0][1]
+        more = [Shape("XINFO", "STREAM", key, "FULL")] if kind == b"stream" else []
+        return [("TYPE", key), ("OBJECT", "ENCODING", key), VALUE[kind](key), Near("PTTL", key), *more]
 
     def run(self, script, resp):
         """None, or what differs first: (position, words)."""
