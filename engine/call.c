@@ -1,6 +1,7 @@
 #include "engine/call.h"
 #include "engine/number.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,6 +174,23 @@ bool call_double_arg(struct call *c, size_t arg, double *ret, const char *error)
     if (number_double(c->argv[arg], ret))
         return true;
     call_error(c, error != NULL ? error : "ERR value is not a valid float");
+    return false;
+}
+
+/* Seconds. What is above -1 ms rounds up to 0; what milliseconds in 64 bits cannot hold counts as negative,
+ * as Redis's cast makes it. */
+bool call_timeout_arg(struct call *c, size_t arg)
+{
+    long double seconds;
+
+    if (!number_long_double(c->argv[arg], &seconds)) {
+        call_error(c, "ERR timeout is not a float or out of range");
+        return false;
+    }
+    long double ms = ceill(seconds * 1000.0L);
+    if (ms >= 0 && ms < 0x1p63L)
+        return true;
+    call_error(c, "ERR timeout is negative");
     return false;
 }
 

@@ -61,6 +61,8 @@ void call_syntax_error(struct call *c);                     /* ERR syntax error 
 /* Arguments. On failure they answer Redis's error and return false. */
 bool call_int_arg(struct call *c, size_t arg, int64_t *ret);                    /* ERR value is not an integer or out of range */
 bool call_double_arg(struct call *c, size_t arg, double *ret, const char *error); /* error NULL: ERR value is not a valid float */
+/* Of a blocking command, which must be a number of seconds that isn't negative; the waiting is the executor's. */
+bool call_timeout_arg(struct call *c, size_t arg);
 /* Case-insensitive comparison of an argument, which ends at a NUL as for Redis, with a word. */
 bool call_is(const struct call *c, size_t arg, const char *word);
 bool slice_equal(struct slice a, struct slice b);

@@ -2,8 +2,6 @@
 #include "engine/list.h"
 #include "engine/number.h"
 
-#include <math.h>
-
 /* Lists: taking elements out at the ends, and moving them from list to list. The blocking commands are here
  * in the form that never waits, as in a transaction: nil when there is nothing. Waiting is the executor's. */
 
@@ -77,23 +75,6 @@ static bool end_arg(struct call *c, size_t arg, bool *ret_at_head)
     return false;
 }
 
-/* Seconds. What is above -1 ms rounds up to 0; what milliseconds in 64 bits cannot hold counts as negative,
- * as Redis's cast makes it. */
-static bool timeout_arg(struct call *c, size_t arg)
-{
-    long double seconds;
-
-    if (!number_long_double(c->argv[arg], &seconds)) {
-        call_error(c, "ERR timeout is not a float or out of range");
-        return false;
-    }
-    long double ms = ceill(seconds * 1000.0L);
-    if (ms >= 0 && ms < 0x1p63L)
-        return true;
-    call_error(c, "ERR timeout is negative");
-    return false;
-}
-
 static void move(struct call *c, bool from_head, bool to_head)
 {
     bool wrong;
@@ -128,7 +109,7 @@ void lists_blmove(struct call *c)
 {
     bool from_head, to_head;
 
-    if (end_arg(c, 3, &from_head) && end_arg(c, 4, &to_head) && timeout_arg(c, 5))
+    if (end_arg(c, 3, &from_head) && end_arg(c, 4, &to_head) && call_timeout_arg(c, 5))
         move(c, from_head, to_head);
 }
 
@@ -139,7 +120,7 @@ void lists_rpoplpush(struct call *c)
 
 void lists_brpoplpush(struct call *c)
 {
-    if (timeout_arg(c, 3))
+    if (call_timeout_arg(c, 3))
         move(c, false, true);
 }
 
@@ -159,7 +140,7 @@ static void blocking_pop(struct call *c, bool at_head)
 {
     bool wrong;
 
-    if (!timeout_arg(c, c->argc - 1))
+    if (!call_timeout_arg(c, c->argc - 1))
         return;
     struct object *o = first_list(c, 1, c->argc - 2, &wrong);
     if (wrong)
@@ -251,6 +232,6 @@ void lists_blmpop(struct call *c)
 {
     struct multi_pop q;
 
-    if (multi_pop_args(c, 2, &q) && timeout_arg(c, 1))
+    if (multi_pop_args(c, 2, &q) && call_timeout_arg(c, 1))
         multi_pop(c, &q);
 }

@@ -87,19 +87,41 @@ bool number_double(struct slice s, double *ret)
     return good;
 }
 
-bool number_sortable(struct slice s, double *ret)
+/* What strtod makes of s up to a NUL, however large or small. */
+static bool loose(struct slice s, double *ret_value, int *ret_error)
 {
     char few[TEXT_ON_STACK], *end;
     char *text = text_of(s, few);
 
     errno = 0;
-    double value = strtod_l(text, &end, plain_locale());
-    bool good = *end == '\0' && errno != ERANGE && !isnan(value);
+    *ret_value = strtod_l(text, &end, plain_locale());
+    *ret_error = errno;
+    bool good = *end == '\0' && !isnan(*ret_value);
     if (text != few)
         free(text);
-    if (good)
-        *ret = value;
     return good;
+}
+
+bool number_sortable(struct slice s, double *ret)
+{
+    double value;
+    int error;
+
+    if (!loose(s, &value, &error) || error == ERANGE)
+        return false;
+    *ret = value;
+    return true;
+}
+
+bool number_bound(struct slice s, double *ret)
+{
+    double value;
+    int error;
+
+    if (!loose(s, &value, &error))
+        return false;
+    *ret = value;
+    return true;
 }
 
 bool number_long_double(struct slice s, long double *ret)

@@ -19,6 +19,8 @@ bool number_double(struct slice s, double *ret);
 /* As SORT reads elements: blanks in front, an empty text and whatever follows a NUL are fine; a result too small for full
  * precision is not. */
 bool number_sortable(struct slice s, double *ret);
+/* As ranges of scores are read: the same, and any size is fine. */
+bool number_bound(struct slice s, double *ret);
 /* As INCRBYFLOAT reads: long double, no NaN. */
 bool number_long_double(struct slice s, long double *ret);
 size_t number_print_int(char *buf, int64_t value);

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct dict;
+
 struct zset_row {
     struct slice member;
     double score;
@@ -18,7 +20,8 @@ struct zset {
     struct zset_row *rows;
     size_t count, cap;
     struct arena *arena;
-    /* the owner of this module adds a member index here */
+    struct dict *scores; /* member → score, to find the row by; NULL until it pays */
+    unsigned searches;   /* without it */
 };
 
 struct zset *zset_new(struct arena *a, size_t expected);
@@ -28,5 +31,7 @@ bool zset_set(struct zset *z, struct slice member, double score);
 void zset_append(struct zset *z, struct slice member, double score);
 int64_t zset_find(struct zset *z, struct slice member); /* rank, or -1 */
 void zset_remove_range(struct zset *z, size_t from, size_t n);
+/* Puts rows of unique members into order. */
+void zset_sort(struct zset_row *rows, size_t n);
 
 #endif

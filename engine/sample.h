@@ -1,0 +1,20 @@
+/* engine/sample — random elements of a value: SRANDMEMBER, ZRANDMEMBER.
+ * Threads: one. */
+#ifndef ENGINE_SAMPLE_H
+#define ENGINE_SAMPLE_H
+
+#include "engine/call.h"
+
+struct sample {
+    int64_t count; /* negative: that many, the same element more than once if it happens */
+    bool scores;
+};
+
+/* "count [WITHSCORES]" from argument 2 on; without with_scores the option is not known. False: wrong, answered. */
+bool sample_args(struct call *c, bool with_scores, struct sample *q);
+/* Positions below elements (> 0), *ret_n of them; all in order when as many are asked for. NULL: too many, answered. */
+size_t *sample_pick(struct call *c, int64_t count, size_t elements, size_t *ret_n);
+/* A random number below n. */
+size_t sample_below(struct call *c, size_t n);
+
+#endif
