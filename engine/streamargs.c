@@ -142,6 +142,26 @@ struct object *stream_make(struct call *c, size_t arg)
     return o;
 }
 
+uint32_t stream_consumer_see(struct call *c, struct stream *s, struct stream_group *g, struct slice name)
+{
+    int64_t at = stream_consumer_find(g, name);
+
+    if (at < 0)
+        return stream_consumer_add(s, g, name, c->now_ms);
+    g->consumers[at].seen_ms = c->now_ms;
+    return (uint32_t)at;
+}
+
+struct stream_group *stream_group_of(struct call *c, struct object *o, size_t key, size_t group)
+{
+    struct stream_group *g = o == NULL ? NULL : stream_group_find(o->v.stream, c->argv[group]);
+
+    if (g == NULL)
+        call_errorf(c, "NOGROUP No such key '%.*s' or consumer group '%.*s'", STREAM_TEXT(c->argv[key]),
+                    STREAM_TEXT(c->argv[group]));
+    return g;
+}
+
 void stream_reply_id(struct call *c, struct stream_id id)
 {
     char text[48];

@@ -24,6 +24,15 @@ bool stream_ids_arg(struct call *c, size_t first, struct stream_id **ret);
 struct object *stream_lookup(struct call *c, size_t arg, bool *wrong);
 /* Makes an empty stream of a key that does not exist. */
 struct object *stream_make(struct call *c, size_t arg);
+/* The consumer of this name, made when it is new, was here now. Returns its position. */
+uint32_t stream_consumer_see(struct call *c, struct stream *s, struct stream_group *g, struct slice name);
+/* The group. NULL: NOGROUP was answered, for a key that may not exist (o NULL). */
+struct stream_group *stream_group_of(struct call *c, struct object *o, size_t key, size_t group);
+/* How long ago that was; negative: the clock went back. */
+static inline int64_t stream_idle(const struct call *c, int64_t then_ms)
+{
+    return (int64_t)((uint64_t)c->now_ms - (uint64_t)then_ms);
+}
 void stream_reply_id(struct call *c, struct stream_id id);
 void stream_reply_entry(struct call *c, const struct stream_entry *e);
 /* entries[from, from + n) as an array. */
