@@ -6,6 +6,7 @@
 #include "engine/scan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Sets: adding, reading and taking out. What combines several is in setops.c. */
 
@@ -48,8 +49,8 @@ const struct dict_entry *sets_entries(struct call *c, const struct object *o)
 
     if (o->encoding != ENC_INTSET || d->count == 0)
         return d->entries;
-    struct dict_entry *sorted =
-        arena_grow(c->arena, d->entries, d->count * sizeof *sorted, d->count * sizeof *sorted);
+    struct dict_entry *sorted = arena_get(c->arena, d->count * sizeof *sorted);
+    memcpy(sorted, d->entries, d->count * sizeof *sorted);
     qsort(sorted, d->count, sizeof *sorted, compare_numbers);
     return sorted;
 }

@@ -4,6 +4,8 @@
 #include "engine/scan.h"
 #include "engine/zsets.h"
 
+#include <math.h>
+
 /* Sorted sets: taking members out at the ends, and what answers a part: ZRANDMEMBER, ZSCAN. The blocking
  * commands are here in the form that never waits, as in a transaction: nil when there is nothing. */
 
@@ -195,6 +197,16 @@ void zsets_zrandmember(struct call *c)
         random_many(c, o->v.zset, &q);
 }
 
+/* The small encoding has these as integers, and ZSCAN alone shows them as such. */
+static size_t print_score(const struct object *o, double score, char *text)
+{
+    const double most = 0x1p62;
+
+    if (o->encoding == ENC_LISTPACK && score >= -most && score <= most && score == trunc(score))
+        return number_print_int(text, (int64_t)score);
+    return number_print_double(text, score);
+}
+
 void zsets_zscan(struct call *c)
 {
     struct scan s;
@@ -213,6 +225,6 @@ void zsets_zscan(struct call *c)
     for (size_t i = 0; i < n; i++) {
         char text[NUMBER_TEXT];
         call_bulk(c, z->rows[found[i]].member);
-        call_bulk(c, (struct slice){text, number_print_double(text, z->rows[found[i]].score)});
+        call_bulk(c, (struct slice){text, print_score(o, z->rows[found[i]].score, text)});
     }
 }

@@ -199,9 +199,12 @@ static bool query_args(struct call *c, size_t arg, bool store, struct query *q)
     return read_range(c, arg + 1 + swapped, arg + 2 - swapped, &q->range);
 }
 
-/* The part of the span that LIMIT leaves; backwards it counts from the end. */
+/* The part of the span that LIMIT leaves; backwards it counts from the end. Ranges of ranks know it only as
+ * LIMIT n -1, which does nothing. */
 static struct span limited(struct span s, const struct query *q)
 {
+    if (q->range.by == BY_RANK)
+        return s;
     if (q->offset < 0 || (uint64_t)q->offset >= s.n)
         return (struct span){0, 0};
     size_t n = s.n - (size_t)q->offset;
