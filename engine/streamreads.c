@@ -31,8 +31,6 @@ static bool timeout_arg(struct call *c, size_t arg)
         return refuse(c, "ERR timeout is not an integer or out of range");
     if (ms < 0)
         return refuse(c, "ERR timeout is negative");
-    if (ms > INT64_MAX - c->now_ms)
-        return refuse(c, "ERR timeout is out of range");
     return true;
 }
 
@@ -181,16 +179,19 @@ static void deliver(struct call *c, struct stream *s, struct stream_group *g, st
     p->deliveries = 1;
 }
 
-/* Entries that the group has not seen: now they are the consumer's. */
-static bool read_news(struct call *c, const struct reading *r, size_t i, struct stream_group *g,
-                      struct stream *s, uint32_t consumer)
+/* Entries that the group has not seen: now they are the consumer's. Nobody is made to get nothing. */
+static bool read_news(struct call *c, const struct reading *r, size_t i, struct object *o,
+                      struct stream_group *g)
 {
+    struct stream *s = o->v.stream;
     struct stream_id from = g->last_id;
     size_t at = stream_id_next(&from) ? stream_seek(s, from) : s->count;
 
     if (at == s->count)
         return false;
+    uint32_t consumer = stream_consumer_see(c, s, g, r->consumer);
     size_t n = bounded(r, s->count - at);
+    call_changed(c, o);
     begin_stream(c, r->first + i);
     stream_reply_entries(c, s, at, n);
     for (size_t k = at; k < at + n; k++) {
@@ -240,11 +241,11 @@ static bool read_by_group(struct call *c, const struct reading *r, size_t i)
     struct object *o = call_lookup(c, c->argv[r->first + i]);
     struct stream *s = o->v.stream;
     struct stream_group *g = stream_group_find(s, r->group);
-    uint32_t consumer = stream_consumer_see(c, s, g, r->consumer);
 
-    call_changed(c, o);
     if (stream_id_compare(r->after[i], STREAM_ID_MAX) == 0)
-        return read_news(c, r, i, g, s, consumer);
+        return read_news(c, r, i, o, g);
+    uint32_t consumer = stream_consumer_see(c, s, g, r->consumer);
+    call_changed(c, o);
     read_history(c, r, i, g, s, consumer);
     return true;
 }

@@ -175,7 +175,9 @@ static bool choose_id(struct call *c, const struct adding *a, struct stream_id l
             stream_id_next(&id);
         }
     } else if (!a->has_seq && id.ms == last.ms) {
-        id.seq = last.seq + 1; /* wraps to 0, which is refused below */
+        id.seq = last.seq + 1;
+        if (id.seq == 0)
+            return refuse(c, "ERR Elements are too large to be stored"); /* Redis's words for no id left */
     }
     if (stream_id_compare(id, last) <= 0)
         return refuse(c, "ERR The ID specified in XADD is equal or smaller than the target stream top item");
@@ -269,8 +271,6 @@ static bool set_option(struct call *c, size_t at, struct setting *set)
 
 static bool set_check(struct call *c, const struct stream *s, const struct setting *set)
 {
-    if (stream_id_compare(set->id, s->max_deleted_id) < 0)
-        return refuse(c, "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id");
     if (s->count == 0)
         return true;
     if (stream_id_compare(set->id, stream_at(s, s->count - 1)->id) < 0)
