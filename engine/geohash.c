@@ -142,11 +142,15 @@ static struct box bounds_of(const struct geohash_shape *s)
                         {s->center.lon + lon, s->center.lat + lat}};
 }
 
+/* What isn't moved may lie one cell beyond the grid: 180 degrees east are cell 2^steps. */
+static uint32_t moved(uint32_t at, int by, unsigned steps)
+{
+    return by == 0 ? at : (at + (uint32_t)by) & (uint32_t)((UINT64_C(1) << steps) - 1);
+}
+
 static struct cell beside(struct cell c, int lat, int lon)
 {
-    uint32_t mask = (uint32_t)((UINT64_C(1) << c.steps) - 1);
-
-    return (struct cell){(c.lat + (uint32_t)lat) & mask, (c.lon + (uint32_t)lon) & mask, c.steps};
+    return (struct cell){moved(c.lat, lat, c.steps), moved(c.lon, lon, c.steps), c.steps};
 }
 
 /* Whether the cells around the center's don't reach the bounds. */
