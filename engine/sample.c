@@ -1,7 +1,7 @@
 #include "engine/sample.h"
 #include "base/limits.h"
 
-#define PICK_BYTES 64 /* about what one element of a reply may be */
+#define BULK_BYTES 8 /* about what a bulk adds to its bytes */
 
 static const char out_of_range[] = "ERR value is out of range";
 
@@ -33,9 +33,16 @@ size_t sample_below(struct call *c, size_t n)
 
 /* Redis sends as many as are asked for, however long that takes; here the reply is built in memory, so it has
  * a limit. */
+bool sample_fits(struct call *c, uint64_t bytes)
+{
+    if (bytes > LIMIT_COLLECT)
+        call_error(c, out_of_range);
+    return bytes <= LIMIT_COLLECT;
+}
+
 static size_t *pick_repeated(struct call *c, uint64_t n, size_t elements)
 {
-    if (n > LIMIT_COLLECT / PICK_BYTES) {
+    if (n > LIMIT_COLLECT / BULK_BYTES) {
         call_error(c, out_of_range);
         return NULL;
     }

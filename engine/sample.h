@@ -14,6 +14,8 @@ struct sample {
 bool sample_args(struct call *c, bool with_scores, struct sample *q);
 /* Positions below elements (> 0), *ret_n of them; all in order when as many are asked for. NULL: too many, answered. */
 size_t *sample_pick(struct call *c, int64_t count, size_t elements, size_t *ret_n);
+/* Whether so many bytes of elements may be answered; if not, that was said. */
+bool sample_fits(struct call *c, uint64_t bytes);
 /* A random number below n. */
 size_t sample_below(struct call *c, size_t n);
 

@@ -247,6 +247,7 @@ void sets_spop(struct call *c)
 static void random_many(struct call *c, const struct object *o, int64_t count)
 {
     size_t n;
+    uint64_t bytes = 0;
 
     if (o == NULL || count == 0) {
         build_array(c->out, 0);
@@ -256,6 +257,10 @@ static void random_many(struct call *c, const struct object *o, int64_t count)
     if (picked == NULL)
         return;
     const struct dict_entry *entries = sets_entries(c, o);
+    for (size_t i = 0; count < 0 && i < n; i++)
+        bytes += entries[picked[i]].name.len;
+    if (!sample_fits(c, bytes))
+        return;
     build_array(c->out, n);
     for (size_t i = 0; i < n; i++)
         call_bulk(c, entries[picked[i]].name);

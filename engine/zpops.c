@@ -167,14 +167,18 @@ void zsets_bzmpop(struct call *c)
 static void random_many(struct call *c, const struct zset *z, const struct sample *q)
 {
     size_t n;
+    uint64_t bytes = 0;
     size_t *picked = sample_pick(c, q->count, z->count, &n);
 
     if (picked == NULL)
         return;
     struct zset_row *rows = arena_get(c->arena, n * sizeof *rows);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         rows[i] = z->rows[picked[i]];
-    zsets_answer(c, rows, n, false, q->scores);
+        bytes += q->count < 0 ? rows[i].member.len : 0;
+    }
+    if (sample_fits(c, bytes))
+        zsets_answer(c, rows, n, false, q->scores);
 }
 
 void zsets_zrandmember(struct call *c)
