@@ -145,22 +145,26 @@ static void group_pending(struct call *c, const struct stream_group *g, size_t m
     }
 }
 
-static void full_consumer(struct call *c, const struct stream_group *g, size_t consumer, size_t owes,
-                          size_t most)
+/* Positions of the pending entries, consumer by consumer; owes says how many each has. */
+static size_t *by_consumer(struct call *c, const struct stream_group *g, const size_t *owes)
 {
-    size_t n = bounded(owes, most);
+    size_t *positions = arena_get(c->arena, g->npending * sizeof *positions);
+    size_t *next = arena_get(c->arena, (g->nconsumers + 1) * sizeof *next);
 
-    build_map(c->out, c->resp, 4);
-    field_bulk(c, "name", g->consumers[consumer].name);
-    field_int(c, "seen-time", g->consumers[consumer].seen_ms);
-    field_int(c, "pel-count", (int64_t)owes);
+    for (size_t i = 0; i < g->nconsumers; i++)
+        next[i + 1] = next[i] + owes[i];
+    for (size_t i = 0; i < g->npending; i++)
+        positions[next[g->pending[i].consumer]++] = i;
+    return positions;
+}
+
+/* pending[at[0 … n)] are what is shown of the owed ones. */
+static void consumer_pending(struct call *c, const struct stream_group *g, const size_t *at, size_t n)
+{
     build_text(c->out, "pending");
     build_array(c->out, n);
-    for (size_t i = 0; n > 0; i++) {
-        const struct stream_pending *p = &g->pending[i];
-        if (p->consumer != consumer)
-            continue;
-        n--;
+    for (size_t i = 0; i < n; i++) {
+        const struct stream_pending *p = &g->pending[at[i]];
         build_array(c->out, 3);
         stream_reply_id(c, p->id);
         call_int(c, p->delivered_ms);
@@ -168,19 +172,30 @@ static void full_consumer(struct call *c, const struct stream_group *g, size_t c
     }
 }
 
-static void full_group(struct call *c, const struct stream *s, const struct stream_group *g, size_t most)
+static void full_consumers(struct call *c, const struct stream_group *g, size_t most)
 {
     const size_t *owes = count_owed(c, g);
+    const size_t *at = by_consumer(c, g, owes);
 
+    build_text(c->out, "consumers");
+    build_array(c->out, g->nconsumers);
+    for (size_t i = 0; i < g->nconsumers; at += owes[i], i++) {
+        build_map(c->out, c->resp, 4);
+        field_bulk(c, "name", g->consumers[i].name);
+        field_int(c, "seen-time", g->consumers[i].seen_ms);
+        field_int(c, "pel-count", (int64_t)owes[i]);
+        consumer_pending(c, g, at, bounded(owes[i], most));
+    }
+}
+
+static void full_group(struct call *c, const struct stream *s, const struct stream_group *g, size_t most)
+{
     build_map(c->out, c->resp, 7);
     field_bulk(c, "name", g->name);
     progress(c, s, g);
     field_int(c, "pel-count", (int64_t)g->npending);
     group_pending(c, g, most);
-    build_text(c->out, "consumers");
-    build_array(c->out, g->nconsumers);
-    for (size_t i = 0; i < g->nconsumers; i++)
-        full_consumer(c, g, i, owes[i], most);
+    full_consumers(c, g, most);
 }
 
 static void full(struct call *c, const struct stream *s, size_t most)
