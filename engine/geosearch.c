@@ -1,3 +1,4 @@
+#include "engine/dict.h"
 #include "engine/geo.h"
 #include "engine/internal.h"
 #include "engine/zsets.h"
@@ -304,14 +305,22 @@ static void answer(struct call *c, const struct query *q, const struct found *at
     }
 }
 
-/* A coarse grid may find a place twice: the dict of zset_set keeps one. */
+/* A coarse grid may find a place twice. */
 static void store(struct call *c, const struct query *q, const struct found *at, size_t n)
 {
-    struct zset *z = zset_new(c->arena, n);
+    struct dict *known = dict_new(c->arena, n);
+    struct zset_row *rows = arena_get(c->arena, n * sizeof *rows);
+    size_t stored = 0;
 
-    for (size_t i = 0; i < n; i++)
-        zset_set(z, at[i].row.member, q->store_dist ? at[i].distance / q->metres : at[i].row.score);
-    zsets_store(c, *q->store, z->rows, z->count);
+    for (size_t i = 0; i < n; i++) {
+        if (!dict_set(known, at[i].row.member, (struct slice){"", 0}))
+            continue;
+        rows[stored] = at[i].row;
+        if (q->store_dist)
+            rows[stored].score = at[i].distance / q->metres;
+        stored++;
+    }
+    zsets_store(c, *q->store, rows, stored);
     call_int(c, (int64_t)n);
 }
 
