@@ -172,7 +172,7 @@ void claims_xclaim(struct call *c)
 #define DEFAULT_COUNT 100
 #define ATTEMPTS      10 /* entries looked at for each one that may be claimed */
 #define MOST_COUNT    (INT64_MAX / 16)
-#define MEMORY_COUNT  ((int64_t)1 << 42) /* Redis finds no memory for the ids of more */
+#define MEMORY_COUNT  ((int64_t)1 << 42) /* from here on Redis finds no memory for the ids */
 
 static bool auto_options(struct call *c, struct claim *cl, int64_t *ret_count)
 {
@@ -239,7 +239,7 @@ void claims_xautoclaim(struct call *c)
     if (!idle_arg(c, "ERR Invalid min-idle-time argument for XAUTOCLAIM", &cl) ||
         !stream_from_arg(c, 5, &from) || !auto_options(c, &cl, &count) || !find_group(c, &cl))
         return;
-    if (count > MEMORY_COUNT) {
+    if (count >= MEMORY_COUNT) {
         call_error(c, "ERR Insufficient memory, failed allocating transient memory, COUNT too high.");
         return;
     }
