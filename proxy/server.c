@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/admin.h"
+#include "proxy/digest.h"
 #include "proxy/drain.h"
 #include "proxy/listener.h"
 #include "proxy/loop.h"
@@ -176,6 +177,7 @@ static void on_tick(uv_timer_t *timer)
     struct probe_report report;
     probe_report(s->probe, &report);
     atomic_store_explicit(&s->redis_offset_us, report.clock_offset_us, memory_order_relaxed);
+    digest_tick(clock_mono_us());
 }
 
 /* ---- set-up, in order ---- */
