@@ -107,17 +107,22 @@ static void on_handle_closed(uv_handle_t *handle)
     s->ops->on_closed(s);
 }
 
-void stream_close(struct stream *s)
+int stream_release(struct stream *s)
 {
-    if (s->closing)
-        return;
+    int fd = s->fd;
     s->closing = true;
     stream_unmark(s);
     uv_poll_stop(&s->poll);
-    close(s->fd);
     s->fd = -1;
     chain_clear(&s->out);
     uv_close((uv_handle_t *)&s->poll, on_handle_closed);
+    return fd;
+}
+
+void stream_close(struct stream *s)
+{
+    if (!s->closing)
+        close(stream_release(s));
 }
 
 void stream_mark(struct stream *s, struct stream **list)

@@ -180,6 +180,19 @@ void listener_add(struct loop *l, void *own_fd)
     uv_poll_start(&n->poll, UV_READABLE, on_accept);
 }
 
+void listener_pause(struct loop *l, void *fd)
+{
+    for (struct listener *n = l->listeners; n != NULL; n = n->next)
+        if (n->fd == (int)(intptr_t)fd)
+            uv_poll_stop(&n->poll);
+}
+
+void listener_resume_all(struct loop *l, void *unused)
+{
+    for (struct listener *n = l->listeners; n != NULL; n = n->next)
+        uv_poll_start(&n->poll, UV_READABLE, on_accept);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     free(handle);

@@ -46,6 +46,7 @@ struct loop {
     struct listener *listeners;
     uv_timer_t second;
     uv_async_t inbox_wake;
+    struct travel *travel;           /* its clients leave for another process; NULL: they stay */
     uv_mutex_t inbox_lock;
     struct message *inbox, **inbox_tail;
     _Atomic unsigned clients;

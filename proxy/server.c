@@ -5,8 +5,10 @@
 #include "proxy/admin.h"
 #include "proxy/digest.h"
 #include "proxy/drain.h"
+#include "proxy/handover.h"
 #include "proxy/listener.h"
 #include "proxy/loop.h"
+#include "proxy/takeover.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -20,6 +22,7 @@
 #include <unistd.h>
 
 #define MAX_SIGNALS 3
+#define ADMIN_TRIES 50 /* within a second */
 
 struct server {
     struct config *config;
@@ -33,6 +36,13 @@ struct server {
     _Atomic unsigned running; /* loops that have not ended */
     struct probe *probe;
     struct admin *admin;
+    bool admin_lent; /* closed for a successor */
+    struct listen_socket *sockets;
+    size_t nsockets;
+    struct handover *handover; /* NULL: no successor can come */
+    struct takeover *takeover; /* NULL: started without a predecessor */
+    bool accepting;
+    int exit_code;
     _Atomic int64_t redis_offset_us;
     _Atomic bool draining;
     int64_t started_us;
@@ -97,6 +107,17 @@ int64_t server_redis_offset_us(const struct server *s)
     return atomic_load_explicit(&s->redis_offset_us, memory_order_relaxed);
 }
 
+const struct listen_socket *server_sockets(const struct server *s, size_t *ret_count)
+{
+    *ret_count = s->nsockets;
+    return s->sockets;
+}
+
+struct handover *server_handover(const struct server *s)
+{
+    return s->handover;
+}
+
 /* ---- settings ---- */
 
 static void setup_log(const struct settings *now)
@@ -148,6 +169,8 @@ static void on_signal(uv_signal_t *handle, int signum)
 
     if (signum == SIGHUP)
         reload(s);
+    handover_stop(s->handover);
+    takeover_stop(s->takeover);
     else
         drain(s, signum == SIGTERM ? now->drain_time : 0);
     settings_unref(now);
@@ -183,9 +206,71 @@ static void on_tick(uv_timer_t *timer)
 /* ---- set-up, in order ---- */
 
 static void raise_file_limit(const struct settings *now)
+    handover_close(s->handover);
 {
     struct rlimit limit;
     rlim_t want = (rlim_t)now->max_clients + 512;
+
+/* ---- hand-over ---- */
+
+static void log_started(struct server *s)
+{
+    const struct settings *now = config_current(s->config);
+    for (size_t i = 0; i < now->listen.count; i++)
+        log_event(LOG_INFO, "listening", LOG_STR("address", now->listen.items[i]), LOG_INT("loops", s->nloops),
+                  LOG_STR("admin", now->admin_listen), LOG_INT("pid", getpid()));
+    settings_unref(now);
+}
+
+void server_accept(struct server *s)
+{
+    for (size_t i = 0; i < s->nsockets; i++)
+        loop_post(s->loops[s->sockets[i].loop], listener_add, (void *)(intptr_t)s->sockets[i].fd);
+    s->accepting = true;
+    log_started(s);
+}
+
+void server_close_admin(struct server *s)
+{
+    s->admin_lent = s->admin != NULL;
+    admin_stop(s->admin);
+    s->admin = NULL;
+}
+
+/* Until it works: the successor that had the port may not be gone yet. */
+void server_reopen_admin(struct server *s)
+{
+    char why[512];
+    if (!s->admin_lent)
+        return;
+    s->admin = admin_start(s, why, sizeof why);
+    s->admin_lent = s->admin == NULL;
+    if (s->admin == NULL)
+        log_event(LOG_WARN, "admin_closed", LOG_STR("reason", why));
+}
+
+void server_leave(struct server *s)
+{
+    drain(s, 0);
+}
+
+void server_give_up(struct server *s)
+{
+    const struct settings *now = config_current(s->config);
+    s->exit_code = 1;
+    drain(s, s->accepting ? now->drain_time : 0);
+    settings_unref(now);
+}
+
+void server_open_handover(struct server *s)
+{
+    const struct settings *now = config_current(s->config);
+    char why[512];
+    s->handover = handover_open(s, &s->uv, now->handover, true, why, sizeof why);
+    if (s->handover == NULL)
+        log_event(LOG_ERROR, "handover_closed", LOG_STR("reason", why));
+    settings_unref(now);
+}
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
         return;
@@ -194,6 +279,8 @@ static void raise_file_limit(const struct settings *now)
     if (limit.rlim_cur < want)
         log_event(LOG_WARN, "file_limit", LOG_INT("open_files", (int64_t)limit.rlim_cur),
                   LOG_INT("needed_for_max_clients", (int64_t)want));
+    if (s->admin_lent)
+        server_reopen_admin(s);
 }
 
 static bool drop_root(const struct settings *now, char *why, size_t why_cap)
@@ -212,19 +299,39 @@ static bool drop_root(const struct settings *now, char *why, size_t why_cap)
     return true;
 }
 
-static bool open_listeners(struct server *s, const struct settings *now, char *why, size_t why_cap)
+static void add_socket(struct server *s, const char *address, int own_fd)
 {
-    for (size_t a = 0; a < now->listen.count; a++) {
-        const char *address = now->listen.items[a];
-        unsigned copies = strncmp(address, "unix:", 5) == 0 ? 1 : s->nloops;
-        for (unsigned i = 0; i < copies; i++) {
-            char reason[256];
-            int fd = listener_open(address, i == 0, reason, sizeof reason);
-            if (fd < 0) {
-                snprintf(why, why_cap, "cannot listen on %s: %s", address, reason);
-                return false;
-            }
-            loop_post(s->loops[i], listener_add, (void *)(intptr_t)fd);
+    s->sockets = realloc(s->sockets, (s->nsockets + 1) * sizeof *s->sockets);
+    char *copy = strdup(address);
+    if (s->sockets == NULL || copy == NULL)
+        abort();
+    s->sockets[s->nsockets] = (struct listen_socket){copy, own_fd, (unsigned)s->nsockets % s->nloops};
+    s->nsockets++;
+}
+
+/* Those that the predecessor had. */
+static bool claim_sockets(struct server *s, const char *address)
+{
+    bool any = false;
+    int fd;
+
+    while (s->takeover != NULL && (fd = takeover_claim(s->takeover, address)) >= 0) {
+        add_socket(s, address, fd);
+        any = true;
+    }
+    return any;
+}
+
+static bool open_sockets(struct server *s, const char *address, char *why, size_t why_cap)
+{
+    unsigned copies = strncmp(address, "unix:", 5) == 0 ? 1 : s->nloops;
+
+    for (unsigned i = 0; i < copies; i++) {
+        char reason[256];
+        int fd = listener_open(address, i == 0, reason, sizeof reason);
+        if (fd < 0) {
+            snprintf(why, why_cap, "cannot listen on %s: %s", address, reason);
+            return false;
         }
     }
     return true;
@@ -234,7 +341,8 @@ static bool start_admin(struct server *s, const struct settings *now, char *why,
 {
     if (now->admin_listen[0] == '\0')
         return true;
-    s->admin = admin_start(s, why, why_cap);
+    while ((s->admin = admin_start(s, why, why_cap)) == NULL && --tries > 0)
+        usleep(1000000 / ADMIN_TRIES);
     return s->admin != NULL;
 }
 
@@ -243,18 +351,53 @@ static void start_signals(struct server *s)
     static const int numbers[MAX_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
     for (int i = 0; i < MAX_SIGNALS; i++) {
         uv_signal_init(&s->uv, &s->signals[i]);
+        add_socket(s, address, fd);
         s->signals[i].data = s;
         uv_signal_start(&s->signals[i], on_signal, numbers[i]);
     }
 }
+static bool open_listeners(struct server *s, const struct settings *now, char *why, size_t why_cap)
+{
+    for (size_t a = 0; a < now->listen.count; a++)
+        if (!claim_sockets(s, now->listen.items[a]) && !open_sockets(s, now->listen.items[a], why, why_cap))
+            return false;
+    return true;
+}
+
+/* A predecessor has closed its admin server a moment ago. */
 
 static void start_loops(struct server *s, const struct settings *now)
+    int tries = s->takeover != NULL ? ADMIN_TRIES : 1;
+
 {
     s->nloops = now->threads > 0 ? (unsigned)now->threads : uv_available_parallelism();
     s->loops = calloc(s->nloops, sizeof(struct loop *));
     if (s->loops == NULL)
         abort();
     atomic_store(&s->running, s->nloops);
+static bool start_handover(struct server *s, const struct settings *now, char *why, size_t why_cap)
+{
+    if (now->handover[0] == '\0' || s->takeover != NULL)
+        return true; /* after a take-over the predecessor has the socket until it ends */
+    s->handover = handover_open(s, &s->uv, now->handover, false, why, why_cap);
+    return s->handover != NULL;
+}
+
+/* Without anyone to take over from it is an ordinary start: so --takeover can always be given. */
+static bool start_takeover(struct server *s, const struct settings *now, char *why, size_t why_cap)
+{
+    bool nobody = false;
+
+    if (now->handover[0] == '\0') {
+        snprintf(why, why_cap, "--takeover needs the setting proxy.handover, the same as that of the running process");
+        return false;
+    }
+    s->takeover = takeover_connect(now->handover, &nobody, why, why_cap);
+    if (s->takeover == NULL && nobody)
+        log_event(LOG_INFO, "takeover_from_nobody", LOG_STR("reason", why));
+    return s->takeover != NULL || nobody;
+}
+
     for (unsigned i = 0; i < s->nloops; i++)
         s->loops[i] = loop_start(s, i, now);
 }
@@ -276,34 +419,46 @@ struct server *server_new(struct config *own_config, bool has_config_file, bool 
     uv_async_init(&s->uv, &s->loop_ended, on_loop_ended);
     uv_timer_init(&s->uv, &s->tick);
     s->loop_ended.data = s->tick.data = s;
+static void begin(struct server *s)
+{
+    if (s->takeover != NULL)
+        takeover_start(s->takeover, s, &s->uv);
+    else
+        server_accept(s);
+}
+
     uv_timer_start(&s->tick, on_tick, 100, 250);
     start_signals(s);
     s->probe = probe_start(&s->uv, s->config);
     start_loops(s, now);
     config_subscribe(s->config, on_settings, s);
-    bool ok = open_listeners(s, now, why, why_cap) && drop_root(now, why, why_cap);
-    ok = ok && start_admin(s, now, why, why_cap);
+    bool ok = !takeover || start_takeover(s, now, why, why_cap);
+    ok = ok && open_listeners(s, now, why, why_cap) && drop_root(now, why, why_cap);
+    ok = ok && start_admin(s, now, why, why_cap) && start_handover(s, now, why, why_cap);
     settings_unref(now);
-    if (ok)
+    if (ok) {
+        begin(s);
         return s;
     drain(s, 0);
     server_run(s);
     return NULL;
 }
 
-static void log_started(struct server *s)
+static void free_sockets(struct server *s)
 {
-    const struct settings *now = config_current(s->config);
-    for (size_t i = 0; i < now->listen.count; i++)
-        log_event(LOG_INFO, "listening", LOG_STR("address", now->listen.items[i]), LOG_INT("loops", s->nloops),
-                  LOG_STR("admin", now->admin_listen), LOG_INT("pid", getpid()));
-    settings_unref(now);
+    for (size_t i = 0; i < s->nsockets; i++) {
+        if (!s->accepting) /* otherwise the loops have them */
+            close(s->sockets[i].fd);
+        free(s->sockets[i].address);
+    }
+    free(s->sockets);
 }
 
 int server_run(struct server *s)
 {
-    if (!server_draining(s))
-        log_started(s);
+    int code;
+
+    }
     uv_run(&s->uv, UV_RUN_DEFAULT);
     for (unsigned i = 0; i < s->nloops; i++)
         loop_join_free(s->loops[i]);
@@ -312,5 +467,9 @@ int server_run(struct server *s)
     free(s->loops);
     free(s);
     log_event(LOG_INFO, "stopped", LOG_INT("pid", getpid()));
-    return 0;
+    return code;
 }
+    handover_free(s->handover);
+    takeover_free(s->takeover);
+    free_sockets(s);
+    code = s->exit_code;

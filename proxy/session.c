@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proxy/address.h"
 #include "proxy/dispatch.h"
+#include "proxy/parcel.h"
 #include "proxy/slot.h"
 #include "proxy/transaction.h"
 
@@ -14,7 +15,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* More than the clients that come while two processes accept, which is for seconds. */
+#define IDS_APART (UINT64_C(1) << 20)
+
 static _Atomic uint64_t next_id = 1;
+
+uint64_t session_ids_beyond(void)
+{
+    return atomic_load(&next_id) + IDS_APART;
+}
+
+void session_ids_start(uint64_t first)
+{
+    atomic_store(&next_id, first);
+}
 
 /* ---- lists of the loop ---- */
 
@@ -172,6 +186,12 @@ static void update_reading(struct session *s)
         stream_set_reading(&s->stream, s->pauses == 0 && !s->ending);
 }
 
+void session_pause(struct session *s, enum pause pause)
+{
+    s->pauses |= pause;
+    update_reading(s);
+}
+
 bool session_resume_all(struct loop *l)
 {
     bool any = l->resumable != NULL;
@@ -306,23 +326,20 @@ static void on_closed(struct stream *stream)
 
 static const struct stream_ops ops = {on_readable, on_written, on_broken, on_closed};
 
-void session_new(struct loop *l, int own_fd)
+/* NULL when the loop cannot watch the descriptor; it is closed then, and the client no longer counted. */
+static struct session *attach(struct loop *l, int own_fd)
 {
     struct session *s = calloc(1, sizeof *s);
-    int one = 1;
 
     if (s == NULL)
         abort();
-    setsockopt(own_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(own_fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     if (stream_init(&s->stream, &l->uv, own_fd, &l->turn.chunks, &ops) != 0) {
         close(own_fd);
         free(s);
         atomic_fetch_sub(&l->clients, 1);
-        return;
+        return NULL;
     }
     s->loop = l;
-    s->id = atomic_fetch_add(&next_id, 1);
     s->tail = &s->head;
     s->resp = RESP2;
     s->last_command = "NULL";
@@ -331,6 +348,19 @@ void session_new(struct loop *l, int own_fd)
     address_of_self(own_fd, s->laddr, sizeof s->laddr);
     link_session(s);
     counter_add(&l->stats->clients_accepted, 1);
+    return s;
+}
+
+void session_new(struct loop *l, int own_fd)
+{
+    int one = 1;
+
+    setsockopt(own_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(own_fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    struct session *s = attach(l, own_fd);
+    if (s == NULL)
+        return;
+    s->id = atomic_fetch_add(&next_id, 1);
     stream_set_reading(&s->stream, true);
 }
 
@@ -344,6 +374,15 @@ void session_end(struct session *s)
     close_when_done(s);
 }
 
+/* Out of all lists of the loop; what is left is the socket and what the session owns. */
+static void detach(struct session *s)
+{
+    stop_waiting(s);
+    stop_resuming(s);
+    unlink_session(s);
+    counter_add(&s->loop->stats->clients_closed, 1);
+}
+
 void session_close(struct session *s, const char *reason)
 {
     struct loop *l = s->loop;
@@ -352,13 +391,86 @@ void session_close(struct session *s, const char *reason)
         return;
     if (reason != NULL)
         log_event(LOG_DEBUG, "client_closed", LOG_STR("client", s->addr), LOG_STR("reason", reason));
-    stop_waiting(s);
-    stop_resuming(s);
+    detach(s);
     transaction_drop(s);
     slot_abandon_all(s);
     drop_input(s);
-    unlink_session(s);
     atomic_fetch_sub(&l->clients, 1);
-    counter_add(&l->stats->clients_closed, 1);
     stream_close(&s->stream);
+}
+
+/* ---- from process to process ---- */
+
+bool session_is_idle(const struct session *s)
+{
+    return s->head == NULL && s->stream.out.len == 0 && s->txn == NULL && s->pinned == NULL && !s->ending &&
+           !s->stream.closing;
+}
+
+static void move_text(struct parcel *to, enum parcel_part part, char **from)
+{
+    to->parts[part] = *from;
+    to->lens[part] = *from != NULL ? strlen(*from) : 0;
+    *from = NULL;
+}
+
+struct parcel *session_leave(struct session *s)
+{
+    struct parcel *p = parcel_new();
+    int64_t now = s->loop->turn.now_us;
+
+    detach(s);
+    p->fd = stream_release(&s->stream);
+    p->id = s->id;
+    p->age_us = now - s->born_us;
+    p->idle_us = now - s->last_us;
+    p->db = s->db;
+    p->resp = s->resp;
+    p->no_evict = s->no_evict;
+    p->no_touch = s->no_touch;
+    move_text(p, PARCEL_NAME, &s->name);
+    move_text(p, PARCEL_LIB_NAME, &s->lib_name);
+    move_text(p, PARCEL_LIB_VER, &s->lib_ver);
+    p->parts[PARCEL_INPUT] = s->in;
+    p->lens[PARCEL_INPUT] = s->in_len;
+    s->in = NULL;
+    s->loop->in_bytes -= s->in_cap;
+    return p;
+}
+
+static void unpack(struct session *s, struct parcel *p)
+{
+    s->id = p->id;
+    s->born_us -= p->age_us;
+    s->last_us -= p->idle_us;
+    s->db = p->db;
+    s->resp = p->resp;
+    s->no_evict = p->no_evict;
+    s->no_touch = p->no_touch;
+    s->name = parcel_take(p, PARCEL_NAME);
+    s->lib_name = parcel_take(p, PARCEL_LIB_NAME);
+    s->lib_ver = parcel_take(p, PARCEL_LIB_VER);
+    s->in_len = s->in_cap = p->lens[PARCEL_INPUT];
+    s->in = parcel_take(p, PARCEL_INPUT);
+    s->loop->in_bytes += s->in_cap;
+}
+
+void session_arrive(struct loop *l, void *own_parcel)
+{
+    struct parcel *p = own_parcel;
+
+    if (l->closed) {
+        atomic_fetch_sub(&l->clients, 1);
+        parcel_free(p);
+        return;
+    }
+    struct session *s = attach(l, p->fd);
+    p->fd = -1;
+    if (s != NULL) {
+        unpack(s, p);
+        if (s->in_len > 0)
+            take_kept(s);
+        update_reading(s);
+    }
+    parcel_free(p);
 }

@@ -14,6 +14,7 @@
 #include "resp/build.h"
 #include "resp/request.h"
 
+struct parcel;
 struct slot;
 struct transaction;
 
@@ -23,6 +24,7 @@ enum pause {
     PAUSE_PIPELINE = 1 << 1, /* too many requests in flight */
     PAUSE_ORDER = 1 << 2,    /* the next request needs another upstream: after those in flight */
     PAUSE_UPSTREAM = 1 << 3, /* the upstream's output is full */
+    PAUSE_LEAVING = 1 << 4,  /* it goes to another process as soon as it is owed nothing */
 };
 
 struct session {
@@ -59,6 +61,8 @@ void session_new(struct loop *l, int own_fd);
 void session_close(struct session *s, const char *reason);
 /* No more requests; closes once all replies are written. */
 void session_end(struct session *s);
+/* Takes no further requests until session_resume. */
+void session_pause(struct session *s, enum pause pause);
 /* Clears pauses and lets the session look at its input again before the turn ends. */
 void session_resume(struct session *s, unsigned pauses);
 /* Called before the turn's output is flushed; true: some session went on. */
@@ -68,6 +72,19 @@ void session_wait_upstream(struct session *s);
 void session_wake_waiting(struct loop *l);
 /* Something was added to the output: flush it in this turn, and look at the limits. */
 void session_touch(struct session *s);
+/* Between two requests: nothing is owed, nothing is to be written, no MULTI is open, no key is watched. */
+bool session_is_idle(const struct session *s);
+/* An idle session ends here without its client noticing: the parcel has all that another process needs to go
+ * on. */
+MUST_USE struct parcel *session_leave(struct session *s);
+/* Goes on with a client of another process, or of this one (post it; arg is a parcel, which the loop takes).
+ * The client was counted for l before. */
+void session_arrive(struct loop *l, void *own_parcel);
+/* Ids that clients of this process never get, however long it goes on accepting: for its successor to start
+ * with. */
+uint64_t session_ids_beyond(void);
+/* Clients get ids from first on; before any was accepted. */
+void session_ids_start(uint64_t first);
 /* Once a second: limits of output and idle time. */
 void session_second(struct session *s, int64_t now_us);
 
