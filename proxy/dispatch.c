@@ -1,6 +1,7 @@
 #include "proxy/dispatch.h"
 
 #include "base/limits.h"
+#include "proxy/internal.h"
 #include "proxy/local.h"
 #include "proxy/outcome.h"
 #include "proxy/transaction.h"
@@ -14,12 +15,21 @@ static bool equals(struct slice s, const char *word)
     return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
 }
 
-const struct command *dispatch_row(const struct job *job)
+static bool forwards(const struct command *cmd)
+{
+    return cmd->route == ROUTE_FORWARD || cmd->route == ROUTE_SLOW;
+}
+
+const struct command *dispatch_row(const struct loop *l, const struct job *job)
 {
     const struct command *cmd = command_find(job->argv[0]);
+    if (cmd == NULL)
+        cmd = learned_find(l->learned, job->argv[0]);
     if (cmd == NULL || !cmd->container || job->argc < 2)
         return cmd;
     const struct command *sub = command_find_sub(cmd, job->argv[1]);
+    if (sub == NULL && forwards(cmd))
+        sub = learned_find_sub(l->learned, cmd, job->argv[1]);
     return sub != NULL ? sub : cmd;
 }
 
@@ -48,6 +58,37 @@ bool dispatch_unsupported(struct session *s, const struct job *job)
     char name[64];
     spoken_name(job->cmd, name, sizeof name);
     return refuse(s, job, ERR_UNSUPPORTED, name);
+}
+
+/* What Redis answers when it queues a command that it does not have, with its limits on what it repeats. */
+static bool refuse_unknown(struct session *s, const struct job *job)
+{
+    enum { MAX = 128 };
+    struct slice verb = job->argv[0];
+    char args[2 * MAX], line[4 * MAX];
+    int n = 0;
+
+    args[0] = '\0';
+    for (size_t i = 1; i < job->argc && n < MAX; i++) {
+        size_t room = (size_t)(MAX - n), len = job->argv[i].len;
+        n += snprintf(args + n, sizeof args - (size_t)n, "'%.*s' ", (int)(len < room ? len : room), job->argv[i].p);
+    }
+    snprintf(line, sizeof line, "ERR unknown command '%.*s', with args beginning with: %s",
+             (int)(verb.len < MAX ? verb.len : MAX), verb.p, args);
+    counter_add(&s->loop->stats->commands[STATS_UNKNOWN].errors, 1);
+    return local_error(s, line);
+}
+
+/* Redis would not take it in MULTI. Only what was learned can tell. */
+static bool is_unknown(const struct session *s, const struct job *job)
+{
+    return job->cmd == NULL && s->loop->learned != NULL;
+}
+
+static bool is_unknown_sub(const struct session *s, const struct job *job)
+{
+    return job->cmd != NULL && job->cmd->container && job->argc > 1 && forwards(job->cmd) &&
+           learned_knows_subs(s->loop->learned);
 }
 
 /* ---- to Redis ---- */
@@ -197,6 +238,10 @@ static bool route(struct session *s, struct job *job)
 /* Inside MULTI all but a few commands wait for EXEC. Those that would change the shared connection can't. */
 static bool route_in_multi(struct session *s, struct job *job)
 {
+    if (is_unknown(s, job))
+        return refuse_unknown(s, job);
+    if (is_unknown_sub(s, job))
+        return local_unknown_sub(s, job);
     switch (job->cmd != NULL ? (enum cmd_route)job->cmd->route : ROUTE_FORWARD) {
     case ROUTE_MULTI:
         return transaction_command(s, job);
@@ -227,7 +272,7 @@ bool dispatch(struct session *s, const struct request *r, struct slice raw)
 {
     struct job job = {.argv = r->argv, .argc = r->argc, .raw = raw, .inline_ = r->was_inline};
 
-    job.cmd = dispatch_row(&job);
+    job.cmd = dispatch_row(s->loop, &job);
     job.slow = raw.len > LIMIT_HUGE_REQUEST || r->argc > LIMIT_HUGE_ARGS;
     if (job.cmd == NULL && is_http(&job)) {
         session_close(s, "HTTP on the RESP port");

@@ -33,7 +33,7 @@ bool local_error(struct session *s, const char *line)
 
 bool local_unknown_sub(struct session *s, const struct job *job)
 {
-    char line[192], upper[32];
+    char line[256], upper[32];
     size_t n = job->argv[0].len < sizeof upper - 1 ? job->argv[0].len : sizeof upper - 1;
 
     for (size_t i = 0; i < n; i++) {
@@ -42,10 +42,7 @@ bool local_unknown_sub(struct session *s, const struct job *job)
     }
     upper[n] = '\0';
     snprintf(line, sizeof line, "ERR unknown subcommand '%.*s'. Try %s HELP.",
-             (int)(job->argv[1].len < 100 ? job->argv[1].len : 100), job->argv[1].p, upper);
-    for (char *p = line; *p != '\0'; p++)
-        if (*p == '\r' || *p == '\n')
-            *p = ' ';
+             (int)(job->argv[1].len < 128 ? job->argv[1].len : 128), job->argv[1].p, upper);
     return local_error(s, line);
 }
 

@@ -110,6 +110,20 @@ void loop_apply(struct loop *l, void *own_settings)
     settings_unref(old);
 }
 
+void loop_learn(struct loop *l, void *own_learned)
+{
+    struct learned *old = l->learned;
+    if (l->closed) {
+        learned_unref(own_learned);
+        return;
+    }
+    for (struct session *s = l->sessions; s != NULL; s = s->next)
+        if (learned_owns(old, s->last_command))
+            s->last_command = "unknown";
+    l->learned = own_learned;
+    learned_unref(old);
+}
+
 uint8_t loop_policy_id(const struct loop *l, const struct policy_conf *policy)
 {
     return l->policy_ids[policy->index < STATS_POLICIES ? policy->index : STATS_POLICIES - 1];
@@ -187,6 +201,7 @@ void loop_join_free(struct loop *own_l)
     request_done(&l->request);
     turn_done(&l->turn);
     policy_set_free(l->policies);
+    learned_unref(l->learned);
     settings_unref(l->settings);
     uv_mutex_destroy(&l->inbox_lock);
     uv_loop_close(&l->uv);

@@ -11,6 +11,7 @@
 #include "config/settings.h"
 #include "proxy/stats.h"
 #include "resp/request.h"
+#include "router/learned.h"
 #include "router/plan.h"
 #include "router/policy.h"
 
@@ -33,6 +34,7 @@ struct loop {
     struct pool pool;
     const struct settings *settings; /* counted; replaced by loop_apply */
     struct policy_set *policies;
+    struct learned *learned;         /* counted; NULL until Redis has told its commands */
     uint8_t policy_ids[STATS_POLICIES]; /* stats id of settings->policies[i] */
     struct request request;
     struct plan plan;
@@ -44,9 +46,9 @@ struct loop {
     int64_t wall_minus_mono_us;      /* looked at once a second: the turn's clock then tells the wall's */
     size_t in_bytes;                 /* input buffers of all sessions */
     struct listener *listeners;
+    struct travel *travel;           /* its clients leave for another process; NULL: they stay */
     uv_timer_t second;
     uv_async_t inbox_wake;
-    struct travel *travel;           /* its clients leave for another process; NULL: they stay */
     uv_mutex_t inbox_lock;
     struct message *inbox, **inbox_tail;
     _Atomic unsigned clients;
@@ -64,6 +66,8 @@ void loop_join_free(struct loop *own_l);
 
 /* A new snapshot (post it; arg is a counted const struct settings, which the loop takes). */
 void loop_apply(struct loop *l, void *own_settings);
+/* The server's commands (post it; own_learned is a counted struct learned, which the loop takes). */
+void loop_learn(struct loop *l, void *own_learned);
 
 /* Redis's wall clock in ms: ours plus the offset that the probe has measured. */
 int64_t loop_redis_now_ms(const struct loop *l);

@@ -148,16 +148,36 @@ static void reload(struct server *s)
     config_report_done(&report);
 }
 
+/* ---- the server's commands ---- */
+
+static void on_commands(void *ctx, const struct redisReply *commands)
+{
+    struct server *s = ctx;
+    struct learned *learned = learned_new(commands, STATS_UNKNOWN);
+
+    if (learned == NULL) {
+        log_event(LOG_WARN, "commands_not_learned", LOG_STR("reason", "the reply of COMMAND is no list of commands"));
+        return;
+    }
+    log_event(LOG_INFO, "commands_learned", LOG_INT("beyond_the_table", (int64_t)learned_count(learned)));
+    for (unsigned i = 0; i < s->nloops; i++)
+        loop_post(s->loops[i], loop_learn, learned_ref(learned));
+    learned_unref(learned);
+}
+
 /* ---- signals and the end ---- */
 
 static void drain(struct server *s, int64_t ms)
 {
+    handover_stop(s->handover);
+    takeover_stop(s->takeover);
     if (atomic_exchange(&s->draining, true)) {
         for (unsigned i = 0; i < s->nloops; i++) /* the second signal: now */
             loop_post(s->loops[i], loop_close, NULL);
         return;
     }
-    log_event(LOG_INFO, "draining", LOG_INT("clients", server_clients(s)), LOG_INT("ms", ms));
+    if (s->accepting)
+        log_event(LOG_INFO, "draining", LOG_INT("clients", server_clients(s)), LOG_INT("ms", ms));
     for (unsigned i = 0; i < s->nloops; i++)
         loop_post(s->loops[i], drain_start, (void *)(intptr_t)ms);
 }
@@ -169,8 +189,6 @@ static void on_signal(uv_signal_t *handle, int signum)
 
     if (signum == SIGHUP)
         reload(s);
-    handover_stop(s->handover);
-    takeover_stop(s->takeover);
     else
         drain(s, signum == SIGTERM ? now->drain_time : 0);
     settings_unref(now);
@@ -189,27 +207,10 @@ static void on_loop_ended(uv_async_t *async)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
     uv_close((uv_handle_t *)&s->tick, NULL);
     uv_close((uv_handle_t *)&s->loop_ended, NULL);
+    handover_close(s->handover);
     admin_stop(s->admin);
     probe_stop(s->probe);
 }
-
-/* The loops read Redis's clock for every managed write: kept where no lock is needed. */
-static void on_tick(uv_timer_t *timer)
-{
-    struct server *s = timer->data;
-    struct probe_report report;
-    probe_report(s->probe, &report);
-    atomic_store_explicit(&s->redis_offset_us, report.clock_offset_us, memory_order_relaxed);
-    digest_tick(clock_mono_us());
-}
-
-/* ---- set-up, in order ---- */
-
-static void raise_file_limit(const struct settings *now)
-    handover_close(s->handover);
-{
-    struct rlimit limit;
-    rlim_t want = (rlim_t)now->max_clients + 512;
 
 /* ---- hand-over ---- */
 
@@ -272,6 +273,25 @@ void server_open_handover(struct server *s)
     settings_unref(now);
 }
 
+/* The loops read Redis's clock for every managed write: kept where no lock is needed. */
+static void on_tick(uv_timer_t *timer)
+{
+    struct server *s = timer->data;
+    struct probe_report report;
+    probe_report(s->probe, &report);
+    atomic_store_explicit(&s->redis_offset_us, report.clock_offset_us, memory_order_relaxed);
+    if (s->admin_lent)
+        server_reopen_admin(s);
+    digest_tick(clock_mono_us());
+}
+
+/* ---- set-up, in order ---- */
+
+static void raise_file_limit(const struct settings *now)
+{
+    struct rlimit limit;
+    rlim_t want = (rlim_t)now->max_clients + 512;
+
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
         return;
     limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
@@ -279,8 +299,6 @@ void server_open_handover(struct server *s)
     if (limit.rlim_cur < want)
         log_event(LOG_WARN, "file_limit", LOG_INT("open_files", (int64_t)limit.rlim_cur),
                   LOG_INT("needed_for_max_clients", (int64_t)want));
-    if (s->admin_lent)
-        server_reopen_admin(s);
 }
 
 static bool drop_root(const struct settings *now, char *why, size_t why_cap)
@@ -333,29 +351,11 @@ static bool open_sockets(struct server *s, const char *address, char *why, size_
             snprintf(why, why_cap, "cannot listen on %s: %s", address, reason);
             return false;
         }
+        add_socket(s, address, fd);
     }
     return true;
 }
 
-static bool start_admin(struct server *s, const struct settings *now, char *why, size_t why_cap)
-{
-    if (now->admin_listen[0] == '\0')
-        return true;
-    while ((s->admin = admin_start(s, why, why_cap)) == NULL && --tries > 0)
-        usleep(1000000 / ADMIN_TRIES);
-    return s->admin != NULL;
-}
-
-static void start_signals(struct server *s)
-{
-    static const int numbers[MAX_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
-    for (int i = 0; i < MAX_SIGNALS; i++) {
-        uv_signal_init(&s->uv, &s->signals[i]);
-        add_socket(s, address, fd);
-        s->signals[i].data = s;
-        uv_signal_start(&s->signals[i], on_signal, numbers[i]);
-    }
-}
 static bool open_listeners(struct server *s, const struct settings *now, char *why, size_t why_cap)
 {
     for (size_t a = 0; a < now->listen.count; a++)
@@ -365,16 +365,17 @@ static bool open_listeners(struct server *s, const struct settings *now, char *w
 }
 
 /* A predecessor has closed its admin server a moment ago. */
-
-static void start_loops(struct server *s, const struct settings *now)
+static bool start_admin(struct server *s, const struct settings *now, char *why, size_t why_cap)
+{
     int tries = s->takeover != NULL ? ADMIN_TRIES : 1;
 
-{
-    s->nloops = now->threads > 0 ? (unsigned)now->threads : uv_available_parallelism();
-    s->loops = calloc(s->nloops, sizeof(struct loop *));
-    if (s->loops == NULL)
-        abort();
-    atomic_store(&s->running, s->nloops);
+    if (now->admin_listen[0] == '\0')
+        return true;
+    while ((s->admin = admin_start(s, why, why_cap)) == NULL && --tries > 0)
+        usleep(1000000 / ADMIN_TRIES);
+    return s->admin != NULL;
+}
+
 static bool start_handover(struct server *s, const struct settings *now, char *why, size_t why_cap)
 {
     if (now->handover[0] == '\0' || s->takeover != NULL)
@@ -398,8 +399,33 @@ static bool start_takeover(struct server *s, const struct settings *now, char *w
     return s->takeover != NULL || nobody;
 }
 
+static void start_signals(struct server *s)
+{
+    static const int numbers[MAX_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    for (int i = 0; i < MAX_SIGNALS; i++) {
+        uv_signal_init(&s->uv, &s->signals[i]);
+        s->signals[i].data = s;
+        uv_signal_start(&s->signals[i], on_signal, numbers[i]);
+    }
+}
+
+static void start_loops(struct server *s, const struct settings *now)
+{
+    s->nloops = now->threads > 0 ? (unsigned)now->threads : uv_available_parallelism();
+    s->loops = calloc(s->nloops, sizeof(struct loop *));
+    if (s->loops == NULL)
+        abort();
+    atomic_store(&s->running, s->nloops);
     for (unsigned i = 0; i < s->nloops; i++)
         s->loops[i] = loop_start(s, i, now);
+}
+
+static void begin(struct server *s)
+{
+    if (s->takeover != NULL)
+        takeover_start(s->takeover, s, &s->uv);
+    else
+        server_accept(s);
 }
 
 struct server *server_new(struct config *own_config, bool has_config_file, bool takeover, char *why, size_t why_cap)
@@ -419,17 +445,10 @@ struct server *server_new(struct config *own_config, bool has_config_file, bool 
     uv_async_init(&s->uv, &s->loop_ended, on_loop_ended);
     uv_timer_init(&s->uv, &s->tick);
     s->loop_ended.data = s->tick.data = s;
-static void begin(struct server *s)
-{
-    if (s->takeover != NULL)
-        takeover_start(s->takeover, s, &s->uv);
-    else
-        server_accept(s);
-}
-
     uv_timer_start(&s->tick, on_tick, 100, 250);
     start_signals(s);
     s->probe = probe_start(&s->uv, s->config);
+    probe_on_commands(s->probe, on_commands, s);
     start_loops(s, now);
     config_subscribe(s->config, on_settings, s);
     bool ok = !takeover || start_takeover(s, now, why, why_cap);
@@ -439,6 +458,7 @@ static void begin(struct server *s)
     if (ok) {
         begin(s);
         return s;
+    }
     drain(s, 0);
     server_run(s);
     return NULL;
@@ -458,18 +478,17 @@ int server_run(struct server *s)
 {
     int code;
 
-    }
     uv_run(&s->uv, UV_RUN_DEFAULT);
     for (unsigned i = 0; i < s->nloops; i++)
         loop_join_free(s->loops[i]);
     uv_loop_close(&s->uv);
+    handover_free(s->handover);
+    takeover_free(s->takeover);
+    free_sockets(s);
     config_free(s->config);
+    code = s->exit_code;
     free(s->loops);
     free(s);
     log_event(LOG_INFO, "stopped", LOG_INT("pid", getpid()));
     return code;
 }
-    handover_free(s->handover);
-    takeover_free(s->takeover);
-    free_sockets(s);
-    code = s->exit_code;

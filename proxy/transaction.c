@@ -172,7 +172,7 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
         if (request_parse(&r, &progress, all.p + at, all.len - at, SIZE_MAX / 2) != REQUEST_DONE)
             abort(); /* it was parsed before it was queued */
         struct job job = {.argv = r.argv, .argc = r.argc, .raw = {all.p + at, r.used}};
-        job.cmd = dispatch_row(&job);
+        job.cmd = dispatch_row(l, &job);
         const struct plan *plan = managed_plan(l, &job, s->resp, true);
         managed_count_json(l, plan);
         block_add(b, l, plan, job.raw, out);
