@@ -150,8 +150,9 @@ void upstream_break(struct upstream *u, enum err e, const char *detail)
     if (e != ERR_NONE) {
         set_why(u, detail);
         u->env->count(u->env->ctx, e == ERR_TIMEOUT ? COUNT_TIMEOUTS : COUNT_LOST, 1);
-        log_event(LOG_WARN, "redis_error", LOG_STR("reason", u->why), LOG_STR("error", err_name(e)),
-                  LOG_INT("in_flight", (int64_t)u->sent.count), LOG_INT("db", u->db));
+        if (e != ERR_CANCELLED || u->sent.count > 0) /* otherwise it is an end that nobody misses anything by */
+            log_event(LOG_WARN, "redis_error", LOG_STR("reason", u->why), LOG_STR("error", err_name(e)),
+                      LOG_INT("in_flight", (int64_t)u->sent.count), LOG_INT("db", u->db));
         fail_all(u, &u->sent, e, u->why);
     }
     u->env->ops->on_change(u);
