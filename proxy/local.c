@@ -126,6 +126,7 @@ struct hello {
     struct slice name;
     bool named;
     const char *error;
+    char text[128]; /* room for an error that names something */
 };
 
 static void read_hello(const struct job *job, struct hello *h)
@@ -147,7 +148,9 @@ static void read_hello(const struct job *job, struct hello *h)
             h->name = job->argv[++i];
             h->named = true;
         } else {
-            h->error = "ERR Syntax error in HELLO";
+            snprintf(h->text, sizeof h->text, "ERR Syntax error in HELLO option '%.*s'",
+                     (int)(job->argv[i].len < 64 ? job->argv[i].len : 64), job->argv[i].p);
+            h->error = h->text;
         }
     }
 }
