@@ -71,7 +71,8 @@ static void test_bucket_starts_full_and_refills(void **state)
     assert_int_equal(take_all(50), 50);
 }
 
-/* Many loops ask far more often than one token takes to arrive: the time between two calls must not be lost. */
+/* Many loops ask far more often than one token takes to arrive: the time between two calls must not be lost.
+ */
 static void test_frequent_calls_lose_no_time(void **state)
 {
     static const int64_t rates[] = {1, 3, 50, 1000};
