@@ -31,9 +31,9 @@ static void send_block(struct slot *slot, struct upstream *u, const struct plan 
 
     slot->block = b;
     slot->finish = block_finish_one;
-    build_command(out, "MULTI", NULL);
+    block_open(out);
     block_add(b, slot->loop, plan, job->raw, out);
-    build_command(out, "EXEC", NULL);
+    block_close(out);
     slot_send(slot, u, (uint32_t)block_commands(b) + 2, job->slow);
 }
 

@@ -164,7 +164,7 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
 
     slot->block = b;
     slot->finish = block_finish_all;
-    build_command(out, "MULTI", NULL);
+    block_open(out);
     while (at < all.len) {
         struct request_progress progress = {0};
         struct request r;
@@ -179,7 +179,7 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
         at += r.used;
         request_done(&r);
     }
-    build_command(out, "EXEC", NULL);
+    block_close(out);
     slot_send(slot, u, (uint32_t)block_commands(b) + 2, txn->slow);
 }
 
