@@ -8,7 +8,7 @@
 
 struct transaction {
     bool spoiled;
-    bool slow;           /* a queued command belongs on the slow deadline */
+    bool slow; /* a queued command belongs on the slow deadline */
     size_t count;
     struct chain queued; /* the requests, as RESP */
 };
@@ -43,7 +43,8 @@ static void unpin(struct session *s, bool send_unwatch)
     struct loop *l = s->loop;
     if (s->pinned == NULL)
         return;
-    if (send_unwatch && upstream_state(s->pinned) == UP_READY) {
+    /* A WATCH that still waits for its connection is not taken back: UNWATCH goes behind it. */
+    if (send_unwatch && (upstream_state(s->pinned) == UP_READY || upstream_in_flight(s->pinned) > 0)) {
         build_command(upstream_out(s->pinned), "UNWATCH", NULL);
         slot_send_unheard(l, s->pinned);
     }
@@ -268,7 +269,8 @@ static const struct {
     const char *name;
     bool (*fn)(struct session *s, const struct job *job);
 } handlers[] = {
-    {"multi", do_multi}, {"exec", do_exec}, {"discard", do_discard}, {"watch", do_watch}, {"unwatch", do_unwatch},
+    {"multi", do_multi}, {"exec", do_exec},       {"discard", do_discard},
+    {"watch", do_watch}, {"unwatch", do_unwatch},
 };
 
 bool transaction_command(struct session *s, const struct job *job)
