@@ -36,7 +36,8 @@ struct server {
     _Atomic unsigned running; /* loops that have not ended */
     struct probe *probe;
     struct admin *admin;
-    bool admin_lent; /* closed for a successor */
+    bool admin_lent;   /* closed for a successor */
+    bool admin_wanted; /* the successor failed: opened again as soon as possible */
     struct listen_socket *sockets;
     size_t nsockets;
     struct handover *handover; /* NULL: no successor can come */
@@ -233,7 +234,8 @@ void server_accept(struct server *s)
 
 void server_close_admin(struct server *s)
 {
-    s->admin_lent = s->admin != NULL;
+    s->admin_lent = s->admin != NULL || s->admin_wanted;
+    s->admin_wanted = false;
     admin_stop(s->admin);
     s->admin = NULL;
 }
@@ -242,10 +244,11 @@ void server_close_admin(struct server *s)
 void server_reopen_admin(struct server *s)
 {
     char why[512];
-    if (!s->admin_lent)
+
+    if (!s->admin_lent || server_draining(s))
         return;
     s->admin = admin_start(s, why, sizeof why);
-    s->admin_lent = s->admin == NULL;
+    s->admin_lent = s->admin_wanted = s->admin == NULL;
     if (s->admin == NULL)
         log_event(LOG_WARN, "admin_closed", LOG_STR("reason", why));
 }
@@ -280,7 +283,7 @@ static void on_tick(uv_timer_t *timer)
     struct probe_report report;
     probe_report(s->probe, &report);
     atomic_store_explicit(&s->redis_offset_us, report.clock_offset_us, memory_order_relaxed);
-    if (s->admin_lent)
+    if (s->admin_wanted)
         server_reopen_admin(s);
     digest_tick(clock_mono_us());
 }
