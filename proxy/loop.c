@@ -194,6 +194,8 @@ void loop_join_free(struct loop *own_l)
     uv_thread_join(&l->thread);
     for (struct message *m = l->inbox, *next; m != NULL; m = next) {
         next = m->next;
+        if (m->fn == loop_apply || m->fn == loop_learn)
+            m->fn(l, m->arg); /* gives back what came too late */
         free(m);
     }
     slot_free_pool(l);

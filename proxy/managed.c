@@ -43,7 +43,8 @@ static void send_single(struct slot *slot, struct upstream *u, const struct plan
     struct chain *out = upstream_out(u);
 
     if (plan->kind == PLAN_RAW) {
-        managed_put_raw(out, job);
+        if (job->inline_ || !session_give_input(slot->session, job->raw, out))
+            managed_put_raw(out, job);
     } else if (plan->reply == REPLY_AS_IS) {
         plan_emit(plan, 0, out, loop_redis_now_ms(slot->loop));
     } else {
@@ -67,7 +68,7 @@ void managed_send(struct session *s, struct upstream *u, const struct job *job)
     struct slot *slot = slot_new(s, kind_of(plan), job->cmd, job->argv, job->argc);
 
     if (plan->policy != NULL) {
-        bool write = (job->cmd->flags & CMD_WRITE) != 0;
+        bool write = (job->cmd->flags & CMD_WRITE) != 0 || plan->nkeys > 0; /* the second: scripts */
         slot->policy = loop_policy_id(s->loop, plan->policy);
         slot->managed_write = write;
         slot->retrieval = !write;

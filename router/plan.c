@@ -320,14 +320,13 @@ static bool decide_write(struct plan *p, const struct ask *ask)
 /* True when the script's first line, "#!lua flags=a,b", has the flag. */
 static bool has_script_flag(struct slice script, const char *flag)
 {
-    const char *end = memchr(script.p, '\n', script.len), *p = script.p;
     size_t n = strlen(flag);
 
     if (script.len < 2 || memcmp(script.p, "#!", 2) != 0)
         return false;
-    if (end == NULL)
-        end = script.p + script.len;
-    for (; p < end; p++) {
+    const char *newline = memchr(script.p, '\n', script.len);
+    const char *end = newline != NULL ? newline : script.p + script.len;
+    for (const char *p = script.p; p < end; p++) {
         size_t word = 0;
         while (p + word < end && strchr(" ,=\r", p[word]) == NULL)
             word++;
