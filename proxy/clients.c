@@ -24,7 +24,10 @@ size_t client_line(const struct session *s, char *buf, size_t cap)
                      transaction_is_open(s) ? 0 : -1, s->in_len, s->in_cap - s->in_len, s->stream.out.len,
                      s->stream.out.len, sizeof *s + s->in_cap + s->stream.out.len, s->last_command, (int)s->resp,
                      s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
-    return n < 0 ? 0 : ((size_t)n < cap ? (size_t)n : cap - 1);
+    if (n < 0 || (size_t)n < cap)
+        return n < 0 ? 0 : (size_t)n;
+    buf[cap - 2] = '\n'; /* a long name was cut */
+    return cap - 1;
 }
 
 /* ---- gathering from all loops ---- */

@@ -43,6 +43,7 @@ struct loop {
     struct session *resumable;       /* may go on reading: looked at once before the turn ends */
     struct session *waiting;         /* for room in an upstream's output */
     struct slot *free_slots;
+    size_t nfree_slots;
     int64_t wall_minus_mono_us;      /* looked at once a second: the turn's clock then tells the wall's */
     size_t in_bytes;                 /* input buffers of all sessions */
     struct listener *listeners;

@@ -85,22 +85,23 @@ void session_resume(struct session *s, unsigned pauses)
 {
     bool was_paused = (s->pauses & pauses) != 0;
     s->pauses &= ~pauses;
-    if (!was_paused || s->pauses != 0 || s->resuming || s->stream.closing)
+    if (!was_paused || s->pauses != 0 || s->resume_back != NULL || s->stream.closing)
         return;
-    s->resuming = true;
     s->resume_next = s->loop->resumable;
+    if (s->resume_next != NULL)
+        s->resume_next->resume_back = &s->resume_next;
+    s->resume_back = &s->loop->resumable;
     s->loop->resumable = s;
 }
 
 static void stop_resuming(struct session *s)
 {
-    struct session **p = &s->loop->resumable;
-    if (!s->resuming)
+    if (s->resume_back == NULL)
         return;
-    while (*p != s)
-        p = &(*p)->resume_next;
-    *p = s->resume_next;
-    s->resuming = false;
+    *s->resume_back = s->resume_next;
+    if (s->resume_next != NULL)
+        s->resume_next->resume_back = s->resume_back;
+    s->resume_back = NULL;
 }
 
 /* ---- input ---- */
@@ -120,12 +121,35 @@ static void grow_input(struct session *s, size_t need)
     s->in_cap = cap;
 }
 
-static void drop_input(struct session *s)
+/* The buffer is somebody else's now. */
+static void forget_input(struct session *s)
 {
     s->loop->in_bytes -= s->in_cap;
-    free(s->in);
     s->in = NULL;
-    s->in_len = s->in_cap = 0;
+    s->in_at = s->in_len = s->in_cap = 0;
+}
+
+static void drop_input(struct session *s)
+{
+    free(s->in);
+    forget_input(s);
+}
+
+bool session_give_input(struct session *s, struct slice raw, struct chain *to)
+{
+    if (raw.len <= LIMIT_HUGE_REQUEST || s->in == NULL || raw.p != s->in + s->in_at || raw.len != s->in_len)
+        return false;
+    chain_append_own(to, s->in, s->in_at, s->in_at + s->in_len);
+    forget_input(s);
+    return true;
+}
+
+/* Moves what is kept to the buffer's start. */
+static void pack_input(struct session *s)
+{
+    if (s->in_at > 0)
+        memmove(s->in, s->in + s->in_at, s->in_len);
+    s->in_at = 0;
 }
 
 /* Takes whole requests from p[0, n) until one must wait. Returns the bytes that are done with. */
@@ -159,25 +183,22 @@ static void keep_input(struct session *s, const char *p, size_t n)
 {
     if (n == 0)
         return;
+    pack_input(s);
     grow_input(s, s->in_len + n);
     memcpy(s->in + s->in_len, p, n);
     s->in_len += n;
 }
 
-/* Goes through s->in. dispatch may give the whole buffer away when it is one huge request: then in is NULL. */
+/* Goes through s->in. It may be gone then: given away, or the session is closed. */
 static void take_kept(struct session *s)
 {
-    size_t used = take_requests(s, s->in, s->in_len);
+    size_t used = take_requests(s, s->in + s->in_at, s->in_len);
     if (s->in == NULL)
         return;
-    if (used == s->in_len) {
+    s->in_at += used;
+    s->in_len -= used;
+    if (s->in_len == 0)
         drop_input(s);
-        return;
-    }
-    if (used > 0) {
-        memmove(s->in, s->in + used, s->in_len - used);
-        s->in_len -= used;
-    }
 }
 
 static void update_reading(struct session *s)
@@ -197,8 +218,7 @@ bool session_resume_all(struct loop *l)
     bool any = l->resumable != NULL;
     while (l->resumable != NULL) {
         struct session *s = l->resumable;
-        l->resumable = s->resume_next;
-        s->resuming = false;
+        stop_resuming(s);
         if (s->in_len > 0 && !s->stream.closing)
             take_kept(s);
         update_reading(s);
@@ -215,7 +235,7 @@ static void take_input(struct session *s, const char *p, size_t n)
         size_t used = take_requests(s, p, n);
         keep_input(s, p + used, n - used);
     }
-    if (s->in_len > 0 && loop_over_memory(s->loop) && !s->stream.closing) {
+    if (s->in_len > LIMIT_HUGE_REQUEST && loop_over_memory(s->loop)) {
         build_err(slot_answer(s), ERR_NOMEM, NULL);
         slot_answered(s);
         session_end(s);
@@ -294,6 +314,7 @@ void session_touch(struct session *s)
         }
     }
     turn_touch(&s->loop->turn, &s->stream);
+    close_when_done(s); /* the last reply may have been written as it came */
 }
 
 void session_second(struct session *s, int64_t now_us)
@@ -431,10 +452,10 @@ struct parcel *session_leave(struct session *s)
     move_text(p, PARCEL_NAME, &s->name);
     move_text(p, PARCEL_LIB_NAME, &s->lib_name);
     move_text(p, PARCEL_LIB_VER, &s->lib_ver);
+    pack_input(s);
     p->parts[PARCEL_INPUT] = s->in;
     p->lens[PARCEL_INPUT] = s->in_len;
-    s->in = NULL;
-    s->loop->in_bytes -= s->in_cap;
+    forget_input(s);
     return p;
 }
 

@@ -21,7 +21,7 @@ struct transaction;
 /* Why no further request is taken; any bit pauses. */
 enum pause {
     PAUSE_OUTPUT = 1 << 0,   /* the client does not read its replies */
-    PAUSE_PIPELINE = 1 << 1, /* too many requests in flight */
+    PAUSE_PIPELINE = 1 << 1, /* it is owed too many replies, or too large ones */
     PAUSE_ORDER = 1 << 2,    /* the next request needs another upstream: after those in flight */
     PAUSE_UPSTREAM = 1 << 3, /* the upstream's output is full */
     PAUSE_LEAVING = 1 << 4,  /* it goes to another process as soon as it is owed nothing */
@@ -31,18 +31,19 @@ struct session {
     struct stream stream; /* first: callbacks get it */
     struct loop *loop;
     struct session *next, **back;           /* loop->sessions */
-    struct session *resume_next;            /* loop->resumable; see resuming */
+    struct session *resume_next, **resume_back; /* loop->resumable */
     struct session *wait_next, **wait_back; /* loop->waiting */
     uint64_t id;
     int64_t born_us, last_us, soft_since_us; /* mono; soft: since when above output_soft, 0 = not */
     struct slot *head, **tail; /* owed replies, oldest first */
+    size_t owed;               /* how many */
+    size_t kept;               /* bytes of those that the proxy made and that wait for others before them */
     size_t in_flight;          /* slots that wait for an upstream */
     struct upstream *current;  /* the upstream they are on */
-    char *in;                  /* a request that is not whole, or may not go on yet */
-    size_t in_len, in_cap;
+    char *in;                  /* a request that is not whole, or may not go on yet: */
+    size_t in_at, in_len, in_cap; /* in_len bytes from in_at on */
     struct request_progress progress;
     unsigned pauses;
-    bool resuming;  /* in loop->resumable */
     bool ending;    /* no more requests; closes when everything owed is written */
     enum resp resp;
     int db;
@@ -72,6 +73,9 @@ void session_wait_upstream(struct session *s);
 void session_wake_waiting(struct loop *l);
 /* Something was added to the output: flush it in this turn, and look at the limits. */
 void session_touch(struct session *s);
+/* When raw, a large request, is all the input that is kept: appends it to a chain by giving the buffer away. False: it
+ * must be copied. */
+bool session_give_input(struct session *s, struct slice raw, struct chain *to);
 /* Between two requests: nothing is owed, nothing is to be written, no MULTI is open, no key is watched. */
 bool session_is_idle(const struct session *s);
 /* An idle session ends here without its client noticing: the parcel has all that another process needs to go

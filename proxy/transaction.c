@@ -129,10 +129,11 @@ static bool do_watch(struct session *s, const struct job *job)
     }
     if (fresh && !pin(s))
         return true;
-    if (!dispatch_may_send(s, s->pinned, job)) {
+    enum admission a = dispatch_admit(s, s->pinned, job);
+    if (a != ADMIT_NOW) {
         if (fresh)
             unpin(s, false);
-        return s->pauses == 0;
+        return a == ADMIT_NEVER;
     }
     struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
     slot->finish = watch_finish;
@@ -222,11 +223,14 @@ static bool do_exec(struct session *s, const struct job *job)
     struct upstream *u = s->pinned;
     if (u == NULL)
         u = pool_shared(&s->loop->pool, s->txn->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp);
-    if (!dispatch_may_send(s, u, job)) {
-        if (s->pauses != 0)
-            return false;
+    switch (dispatch_admit(s, u, job)) {
+    case ADMIT_LATER:
+        return false;
+    case ADMIT_NEVER:
         transaction_drop(s);
         return true;
+    case ADMIT_NOW:
+        break;
     }
     send_all(s, u, job);
     drop_queue(s);
