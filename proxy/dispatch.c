@@ -71,7 +71,8 @@ static bool refuse_unknown(struct session *s, const struct job *job)
     args[0] = '\0';
     for (size_t i = 1; i < job->argc && n < MAX; i++) {
         size_t room = (size_t)(MAX - n), len = job->argv[i].len;
-        n += snprintf(args + n, sizeof args - (size_t)n, "'%.*s' ", (int)(len < room ? len : room), job->argv[i].p);
+        n += snprintf(args + n, sizeof args - (size_t)n, "'%.*s' ", (int)(len < room ? len : room),
+                      job->argv[i].p);
     }
     snprintf(line, sizeof line, "ERR unknown command '%.*s', with args beginning with: %s",
              (int)(verb.len < MAX ? verb.len : MAX), verb.p, args);
@@ -100,26 +101,26 @@ static bool wait_for(struct session *s, enum pause pause)
     return false;
 }
 
-bool dispatch_may_send(struct session *s, struct upstream *u, const struct job *job)
+enum admission dispatch_admit(struct session *s, struct upstream *u, const struct job *job)
 {
-    struct loop *l = s->loop;
     const char *detail;
 
-    if (s->in_flight > 0 && s->current != u)
-        return wait_for(s, PAUSE_ORDER);
-    if (s->in_flight >= (size_t)l->settings->max_pipeline)
-        return wait_for(s, PAUSE_PIPELINE);
+    if (s->in_flight > 0 && s->current != u) {
+        wait_for(s, PAUSE_ORDER);
+        return ADMIT_LATER;
+    }
     if (upstream_full(u)) {
         session_wait_upstream(s);
-        return wait_for(s, PAUSE_UPSTREAM);
+        wait_for(s, PAUSE_UPSTREAM);
+        return ADMIT_LATER;
     }
     enum err e = upstream_ready(u, &detail);
-    if (e == ERR_NONE && job->raw.len > 1024 && loop_over_memory(l))
+    if (e == ERR_NONE && job->raw.len > 1024 && loop_over_memory(s->loop))
         e = ERR_NOMEM;
     if (e == ERR_NONE)
-        return true;
+        return ADMIT_NOW;
     refuse(s, job, e, detail);
-    return false;
+    return ADMIT_NEVER;
 }
 
 static struct upstream *pick_upstream(struct session *s, const struct job *job)
@@ -152,21 +153,21 @@ bool dispatch_forward(struct session *s, const struct job *job)
     const struct plan *plan = managed_plan(s->loop, job, s->resp, false);
     if (plan->kind == PLAN_REFUSED)
         return refuse(s, job, plan->error, job->cmd->name);
-    if (!dispatch_may_send(s, u, job)) {
-        if (s->pauses == 0)
-            count_not_sent(s, job);
-        return s->pauses == 0;
-    }
-    managed_send(s, u, job);
-    return true;
+    enum admission a = dispatch_admit(s, u, job);
+    if (a == ADMIT_NOW)
+        managed_send(s, u, job);
+    else if (a == ADMIT_NEVER)
+        count_not_sent(s, job);
+    return a != ADMIT_LATER;
 }
 
 bool dispatch_forward_collect(struct session *s, const struct job *job, void (*finish)(struct slot *slot))
 {
     struct upstream *u = pick_upstream(s, job);
 
-    if (!dispatch_may_send(s, u, job))
-        return s->pauses == 0;
+    enum admission a = dispatch_admit(s, u, job);
+    if (a != ADMIT_NOW)
+        return a == ADMIT_NEVER;
     struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
     slot->finish = finish;
     managed_put_raw(upstream_out(u), job);
@@ -207,8 +208,8 @@ static bool refuse_for_good(struct session *s, const struct job *job)
     spoken_name(job->cmd, name, sizeof name);
     transaction_spoil(s);
     char line[192];
-    snprintf(line, sizeof line, "ERR %s would take over a connection that others share: convproxy does not pass it on",
-             name);
+    snprintf(line, sizeof line,
+             "ERR %s would take over a connection that others share: convproxy does not pass it on", name);
     build_error(slot_answer(s), line);
     slot_answered(s);
     return true;
@@ -268,23 +269,29 @@ static bool is_http(const struct job *job)
     return equals(job->argv[0], "POST") || equals(job->argv[0], "Host:");
 }
 
+static bool dispatch_job(struct session *s, struct job *job)
+{
+    if (job->cmd != NULL && !command_arity_ok(job->cmd, job->argc))
+        return refuse(s, job, ERR_ARITY, job->cmd->name);
+    if (transaction_is_open(s))
+        return route_in_multi(s, job);
+    return job->cmd != NULL ? route(s, job) : dispatch_forward(s, job);
+}
+
 bool dispatch(struct session *s, const struct request *r, struct slice raw)
 {
     struct job job = {.argv = r->argv, .argc = r->argc, .raw = raw, .inline_ = r->was_inline};
 
+    if (slot_must_wait(s))
+        return wait_for(s, PAUSE_PIPELINE);
     job.cmd = dispatch_row(s->loop, &job);
     job.slow = raw.len > LIMIT_HUGE_REQUEST || r->argc > LIMIT_HUGE_ARGS;
     if (job.cmd == NULL && is_http(&job)) {
         session_close(s, "HTTP on the RESP port");
         return true;
     }
-    counter_add(&s->loop->stats->requests, 1);
     s->last_command = job.cmd != NULL ? job.cmd->name : "unknown";
-    if (job.cmd != NULL && !command_arity_ok(job.cmd, r->argc))
-        return refuse(s, &job, ERR_ARITY, job.cmd->name);
-    if (transaction_is_open(s))
-        return route_in_multi(s, &job);
-    if (job.cmd == NULL)
-        return dispatch_forward(s, &job);
-    return route(s, &job);
+    bool taken = dispatch_job(s, &job);
+    counter_add(&s->loop->stats->requests, taken);
+    return taken;
 }

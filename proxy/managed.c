@@ -43,7 +43,8 @@ static void send_single(struct slot *slot, struct upstream *u, const struct plan
     struct chain *out = upstream_out(u);
 
     if (plan->kind == PLAN_RAW) {
-        managed_put_raw(out, job);
+        if (job->inline_ || !session_give_input(slot->session, job->raw, out))
+            managed_put_raw(out, job);
     } else if (plan->reply == REPLY_AS_IS) {
         plan_emit(plan, 0, out, loop_redis_now_ms(slot->loop));
     } else {

@@ -160,7 +160,8 @@ static size_t take_requests(struct session *s, const char *p, size_t n)
 
     while (at < n && s->pauses == 0 && !s->ending && !s->stream.closing) {
         struct request *r = &l->request;
-        enum request_status status = request_parse(r, &s->progress, p + at, n - at, (size_t)l->settings->max_request);
+        enum request_status status =
+            request_parse(r, &s->progress, p + at, n - at, (size_t)l->settings->max_request);
         if (status == REQUEST_MORE)
             break;
         if (status == REQUEST_BAD) {

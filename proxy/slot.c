@@ -142,8 +142,8 @@ static void keep_preview(struct slot *slot, const struct slice *argv, size_t arg
     slot->preview_len = (uint16_t)at;
 }
 
-struct slot *slot_new(struct session *s, enum slot_kind kind, const struct command *cmd, const struct slice *argv,
-                      size_t argc)
+struct slot *slot_new(struct session *s, enum slot_kind kind, const struct command *cmd,
+                      const struct slice *argv, size_t argc)
 {
     struct slot *slot = slot_take(s->loop);
     slot->kind = (uint8_t)kind;
@@ -177,7 +177,8 @@ void slot_abandon_all(struct session *s)
         slot->session = NULL;
         if (slot->local || slot->done)
             slot_give(slot);
-        else if (slot->kind == SLOT_RAW) /* finish wants to see the others whole: it may have to undo something */
+        else if (slot->kind ==
+                 SLOT_RAW) /* finish wants to see the others whole: it may have to undo something */
             chain_clear(&slot->reply);
     }
 }
@@ -292,7 +293,8 @@ static void on_failed(struct upstream_request *r, enum err e, const char *detail
     chain_clear(&slot->reply);
     outcome_failed(slot, e);
     if (s != NULL && slot->partial)
-        session_close(s, "the reply was cut off"); /* nothing that follows could be told from the rest of it */
+        session_close(s,
+                      "the reply was cut off"); /* nothing that follows could be told from the rest of it */
     else if (s != NULL)
         build_err(&slot->reply, e, detail);
     over(slot);
