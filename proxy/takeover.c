@@ -114,7 +114,7 @@ static int say_hello(const char *path, bool *ret_nobody)
     *ret_nobody = rc == -ENOENT || rc == -ECONNREFUSED;
     if (rc == 0)
         rc = wire_send_text(sock, WIRE_HELLO, who);
-    if (rc == 0)
+    if (rc == 0 || rc == -EPIPE) /* refused before it was asked: the reason can be read */
         return sock;
     close(sock);
     return rc;

@@ -48,7 +48,9 @@ def take_over(proxy, timeout=30):
 def old(make_proxy, fresh_redis, tmp_path):
     """A proxy that a new process can take over from."""
     settings = {"proxy.handover": tmp_path / "handover.sock", "proxy.threads": 2, "proxy.drain_time": "10s"}
-    return make_proxy(fresh_redis.url, settings=settings).start()
+    proxy = make_proxy(fresh_redis.url, settings=settings).start()
+    proxy.log_contains("event=listening")  # connecting works a moment before the start is over
+    return proxy
 
 
 def kill_process(process):
