@@ -123,11 +123,14 @@ enum admission dispatch_admit(struct session *s, struct upstream *u, const struc
     return ADMIT_NEVER;
 }
 
+static struct upstream *shared_upstream(struct session *s, const struct job *job)
+{
+    return pool_shared(&s->loop->pool, job->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp);
+}
+
 static struct upstream *pick_upstream(struct session *s, const struct job *job)
 {
-    if (s->pinned != NULL)
-        return s->pinned;
-    return pool_shared(&s->loop->pool, job->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp);
+    return s->pinned != NULL ? s->pinned : shared_upstream(s, job);
 }
 
 /* The client was told that Redis can't be asked; a managed write is a message that was not kept. */
@@ -153,6 +156,8 @@ bool dispatch_forward(struct session *s, const struct job *job)
     const struct plan *plan = managed_plan(s->loop, job, s->resp, false);
     if (plan->kind == PLAN_REFUSED)
         return refuse(s, job, plan->error, job->cmd->name);
+    if (plan->kind == PLAN_BLOCK && s->pinned != NULL)
+        u = shared_upstream(s, job); /* its EXEC would end the client's watches */
     enum admission a = dispatch_admit(s, u, job);
     if (a == ADMIT_NOW)
         managed_send(s, u, job);
