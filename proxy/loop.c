@@ -134,6 +134,13 @@ int64_t loop_redis_now_ms(const struct loop *l)
     return (l->turn.now_us + l->wall_minus_mono_us + server_redis_offset_us(l->server)) / 1000;
 }
 
+int64_t loop_block_now_ms(struct loop *l)
+{
+    int64_t now = loop_redis_now_ms(l), next = l->block_ms + 1;
+    l->block_ms = next > now && next <= now + BLOCK_AHEAD_MS ? next : now;
+    return l->block_ms;
+}
+
 bool loop_over_memory(const struct loop *l)
 {
     return (int64_t)STATS_SUM(memory) > l->settings->max_memory;

@@ -23,6 +23,8 @@ struct session;
 struct slot;
 struct loop;
 
+#define BLOCK_AHEAD_MS 255
+
 typedef void (*loop_fn)(struct loop *l, void *arg);
 
 struct loop {
@@ -44,6 +46,7 @@ struct loop {
     struct session *waiting;         /* for room in an upstream's output */
     struct slot *free_slots;
     size_t nfree_slots;
+    int64_t block_ms;                /* what loop_block_now_ms told last */
     int64_t wall_minus_mono_us;      /* looked at once a second: the turn's clock then tells the wall's */
     size_t in_bytes;                 /* input buffers of all sessions */
     struct listener *listeners;
@@ -72,6 +75,9 @@ void loop_learn(struct loop *l, void *own_learned);
 
 /* Redis's wall clock in ms: ours plus the offset that the probe has measured. */
 int64_t loop_redis_now_ms(const struct loop *l);
+/* The same for a block, but no two blocks that follow each other closely get the same: undoing what one has done must
+ * not undo what the next one did (router/plan). At most BLOCK_AHEAD_MS late. */
+int64_t loop_block_now_ms(struct loop *l);
 /* proxy.max_memory is used up. */
 bool loop_over_memory(const struct loop *l);
 uint8_t loop_policy_id(const struct loop *l, const struct policy_conf *policy);

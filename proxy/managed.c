@@ -27,7 +27,7 @@ void managed_put_raw(struct chain *out, const struct job *job)
 static void send_block(struct slot *slot, struct upstream *u, const struct plan *plan, const struct job *job)
 {
     struct chain *out = upstream_out(u);
-    struct block *b = block_new(u, loop_redis_now_ms(slot->loop));
+    struct block *b = block_new(u, loop_block_now_ms(slot->loop));
 
     slot->block = b;
     slot->finish = block_finish_one;

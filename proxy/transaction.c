@@ -160,7 +160,7 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
     struct transaction *txn = s->txn;
     struct slice all = chain_flat(&txn->queued);
     struct slot *slot = slot_new(s, SLOT_BLOCK, exec->cmd, exec->argv, exec->argc);
-    struct block *b = block_new(u, loop_redis_now_ms(l));
+    struct block *b = block_new(u, loop_block_now_ms(l));
     struct chain *out = upstream_out(u);
     size_t at = 0;
 

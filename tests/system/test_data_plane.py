@@ -120,3 +120,16 @@ def test_client_list_keeps_one_line_for_each_client(proxy, conn):
         assert lines.pop() == ""
         assert all(line.startswith("id=") and line.count(" addr=") == 1 for line in lines)
         assert len(lines) >= 2
+
+
+@pytest.mark.managed
+def test_a_write_behind_a_refused_one_keeps_its_ttl(real, conn):
+    """Undoing what the refused SADD did to the TTL must not undo what the RPUSH, in the same millisecond, did to it."""
+    for round_ in range(20):
+        key = f"conv:undo:{round_}"
+        real.rpush(key, "first")
+        real.pexpire(key, 1_000_000)
+        refused, pushed = conn.pipeline(("SADD", key, "x"), ("RPUSH", key, "second"))
+        assert refused.startswith("WRONGTYPE") and pushed == 2
+        assert conn.cmd("ECHO", "the undo is behind us") and conn.cmd("EXISTS", key) == 1
+        assert real.ttl(key) > 2_000_000
