@@ -130,11 +130,12 @@ static struct upstream *shared_upstream(struct session *s, const struct job *job
 
 static struct upstream *pick_upstream(struct session *s, const struct job *job)
 {
-    return s->pinned != NULL ? s->pinned : shared_upstream(s, job);
+    struct upstream *pinned = transaction_upstream(s);
+    return pinned != NULL ? pinned : shared_upstream(s, job);
 }
 
-/* The client was told that Redis can't be asked; a managed write is a message that was not kept. */
-static void count_not_sent(struct session *s, const struct job *job)
+/* The client was told that Redis can't or won't be asked; a managed write is a message that was not kept. */
+static void count_not_sent(struct session *s, const struct job *job, enum err e)
 {
     const struct plan *plan = &s->loop->plan;
     struct slot told = {.loop = s->loop};
@@ -144,7 +145,7 @@ static void count_not_sent(struct session *s, const struct job *job)
     told.policy = loop_policy_id(s->loop, plan->policy);
     told.managed_write = (job->cmd->flags & CMD_WRITE) != 0 || plan->nkeys > 0;
     told.retrieval = !told.managed_write;
-    outcome_failed(&told, ERR_REDISDOWN);
+    outcome_failed(&told, e);
 }
 
 bool dispatch_forward(struct session *s, const struct job *job)
@@ -154,15 +155,18 @@ bool dispatch_forward(struct session *s, const struct job *job)
     if (s->in_flight > 0 && s->current != u)
         return wait_for(s, PAUSE_ORDER); /* before the plan is made: it would be made twice */
     const struct plan *plan = managed_plan(s->loop, job, s->resp, false);
-    if (plan->kind == PLAN_REFUSED)
+    if (plan->kind == PLAN_REFUSED) {
+        if (plan->error == ERR_TOO_LARGE)
+            count_not_sent(s, job, plan->error);
         return refuse(s, job, plan->error, job->cmd->name);
+    }
     if (plan->kind == PLAN_BLOCK && s->pinned != NULL)
         u = shared_upstream(s, job); /* its EXEC would end the client's watches */
     enum admission a = dispatch_admit(s, u, job);
     if (a == ADMIT_NOW)
         managed_send(s, u, job);
     else if (a == ADMIT_NEVER)
-        count_not_sent(s, job);
+        count_not_sent(s, job, ERR_REDISDOWN);
     return a != ADMIT_LATER;
 }
 

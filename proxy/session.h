@@ -50,6 +50,7 @@ struct session {
     struct transaction *txn;  /* MULTI is open, or keys are watched */
     struct upstream *pinned;  /* lent for WATCH */
     uint64_t pinned_generation;
+    bool watch_refused; /* so that EXEC must not run, although the loan is over */
     char *name, *lib_name, *lib_ver;
     const char *last_command;
     bool no_evict, no_touch;

@@ -74,6 +74,15 @@ static void watch_finish(struct slot *slot)
         s->pinned_generation = upstream_generation(s->pinned);
 }
 
+struct upstream *transaction_upstream(struct session *s)
+{
+    if (s->pinned != NULL && s->pinned_generation == 0 && s->in_flight == 0) {
+        s->watch_refused = true;
+        unpin(s, false);
+    }
+    return s->pinned;
+}
+
 /* ---- the five commands ---- */
 
 static void drop_queue(struct session *s)
@@ -89,6 +98,7 @@ void transaction_drop(struct session *s)
 {
     drop_queue(s);
     unpin(s, true);
+    s->watch_refused = false;
 }
 
 static bool do_multi(struct session *s, const struct job *job)
@@ -149,6 +159,7 @@ static bool do_unwatch(struct session *s, const struct job *job)
         return true;
     }
     unpin(s, true);
+    s->watch_refused = false;
     answer_ok(s);
     return true;
 }
@@ -197,7 +208,7 @@ static bool exec_here(struct session *s)
         answer_error(s, "EXECABORT Transaction discarded because of previous errors.");
         return true;
     }
-    if (s->pinned != NULL && s->in_flight == 0 && pinned_lost(s)) {
+    if (s->watch_refused || (s->pinned != NULL && s->in_flight == 0 && pinned_lost(s))) {
         transaction_drop(s);
         build_null_array(slot_answer(s), s->resp);
         slot_answered(s);
