@@ -231,7 +231,8 @@ static void tell_client(struct slot *slot, const struct entry *e, struct slice r
 
 static void take_client(struct slot *slot, struct entry *e, struct slice reply, struct chain *out)
 {
-    e->refused = e->managed && plan_nothing_written(e->conditional, reply.p, reply.len);
+    bool may_be_nothing = e->conditional || e->reply == REPLY_SETNX;
+    e->refused = e->managed && plan_nothing_written(may_be_nothing, reply.p, reply.len);
     if (e->managed && reply.p[0] == '-')
         outcome_write_error(slot->loop, e->policy, reply.p, reply.len);
     if (e->managed && !e->refused)
