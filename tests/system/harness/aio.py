@@ -46,7 +46,8 @@ class AsyncConn:
             try:
                 reply = parser.reply()
             except _NeedMore:
-                data = await asyncio.wait_for(self.reader.read(1 << 18), self.timeout)
+                async with asyncio.timeout(self.timeout):
+                    data = await self.reader.read(1 << 18)
                 if not data:
                     raise ConnectionError("the server closed the connection") from None
                 self.buffer += data
