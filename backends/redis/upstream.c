@@ -131,12 +131,20 @@ static void fail_held(struct upstream *u, const char *why)
     u->env->ops->on_change(u);
 }
 
+/* There may be hundreds of connections; those that nobody needed at the moment are no news, since the probe tells that
+ * Redis is away. */
+static enum log_level level(const struct request_queue *failing)
+{
+    return failing->count > 0 ? LOG_WARN : LOG_DEBUG;
+}
+
 static void attempt_failed(struct upstream *u, const char *why)
 {
     set_state(u, UEV_BROKEN);
     set_why(u, why);
     if (!u->down)
-        log_event(LOG_WARN, "redis_error", LOG_STR("reason", u->why), LOG_INT("db", u->db),
+        log_event(level(&u->held), "redis_error", LOG_STR("reason", u->why),
+                  LOG_INT("held", (int64_t)u->held.count), LOG_INT("db", u->db),
                   LOG_INT("resp", (int)u->resp));
     u->down = true;
     u->backoff.failures++;
@@ -164,7 +172,7 @@ static void lose(struct upstream *u, enum err e, const char *detail)
     close_open(u);
     set_why(u, detail);
     u->env->count(u->env->ctx, e == ERR_TIMEOUT ? COUNT_TIMEOUTS : COUNT_LOST, 1);
-    log_event(LOG_WARN, "redis_error", LOG_STR("reason", u->why), LOG_STR("error", err_name(e)),
+    log_event(level(&u->sent), "redis_error", LOG_STR("reason", u->why), LOG_STR("error", err_name(e)),
               LOG_INT("in_flight", (int64_t)u->sent.count), LOG_INT("db", u->db));
     fail_all(u, &u->sent, e, u->why);
     u->env->ops->on_change(u);
