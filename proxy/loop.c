@@ -24,32 +24,62 @@ static void *must(void *p)
 
 /* ---- messages from other threads ---- */
 
-void loop_post(struct loop *l, loop_fn fn, void *arg)
+/* The lock is held. */
+static void add_message(struct loop *l, loop_fn fn, void *arg)
 {
     struct message *m = must(malloc(sizeof *m));
     *m = (struct message){.fn = fn, .arg = arg};
-    uv_mutex_lock(&l->inbox_lock);
     *l->inbox_tail = m;
     l->inbox_tail = &m->next;
+}
+
+void loop_post(struct loop *l, loop_fn fn, void *arg)
+{
+    uv_mutex_lock(&l->inbox_lock);
+    add_message(l, fn, arg);
     uv_mutex_unlock(&l->inbox_lock);
     uv_async_send(&l->inbox_wake);
 }
 
-static void on_inbox(uv_async_t *async)
+bool loop_try_post(struct loop *l, loop_fn fn, void *arg)
 {
-    struct loop *l = async->data;
+    uv_mutex_lock(&l->inbox_lock);
+    bool open = !l->closed;
+    if (open)
+        add_message(l, fn, arg);
+    uv_mutex_unlock(&l->inbox_lock);
+    if (open)
+        uv_async_send(&l->inbox_wake);
+    return open;
+}
+
+/* Takes all messages, and lets no more in by loop_try_post when the loop closes. */
+static struct message *take_messages(struct loop *l, bool closes)
+{
     uv_mutex_lock(&l->inbox_lock);
     struct message *m = l->inbox;
     l->inbox = NULL;
     l->inbox_tail = &l->inbox;
+    l->closed |= closes;
     uv_mutex_unlock(&l->inbox_lock);
-    turn_now(&l->turn);
+    return m;
+}
+
+static void run_messages(struct loop *l, struct message *m)
+{
     while (m != NULL) {
         struct message *next = m->next;
         m->fn(l, m->arg);
         free(m);
         m = next;
     }
+}
+
+static void on_inbox(uv_async_t *async)
+{
+    struct loop *l = async->data;
+    turn_now(&l->turn);
+    run_messages(l, take_messages(l, false));
 }
 
 /* ---- what is done once a second, and before each flush ---- */
@@ -185,7 +215,7 @@ void loop_close(struct loop *l, void *unused)
 {
     if (l->closed)
         return;
-    l->closed = true;
+    struct message *left = take_messages(l, true);
     listener_close_all(l);
     while (l->sessions != NULL)
         session_close(l->sessions, "shutting down");
@@ -193,6 +223,7 @@ void loop_close(struct loop *l, void *unused)
     uv_close((uv_handle_t *)&l->second, NULL);
     uv_close((uv_handle_t *)&l->inbox_wake, NULL);
     turn_close(&l->turn);
+    run_messages(l, left); /* each sees that the loop is closed */
 }
 
 void loop_join_free(struct loop *own_l)

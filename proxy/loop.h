@@ -64,6 +64,8 @@ struct loop {
 struct loop *loop_start(struct server *server, unsigned index, const struct settings *settings);
 /* Runs fn(l, arg) on the loop's thread, in the order of the calls. Any thread. */
 void loop_post(struct loop *l, loop_fn fn, void *arg);
+/* The same, but false when the loop closes or has closed: fn will not run. */
+MUST_USE bool loop_try_post(struct loop *l, loop_fn fn, void *arg);
 /* Closes everything on the loop (post it); then its thread ends. */
 void loop_close(struct loop *l, void *unused);
 void loop_join_free(struct loop *own_l);

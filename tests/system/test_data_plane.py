@@ -1,5 +1,6 @@
 """Clients that pipeline more than they read, hang up half-way, or wait for a Redis that says nothing: whatever they do,
 each request is answered once, in order, and nothing is kept that nobody can get any more."""
+import signal
 import socket
 import threading
 
@@ -133,3 +134,19 @@ def test_a_write_behind_a_refused_one_keeps_its_ttl(real, conn):
         assert refused.startswith("WRONGTYPE") and pushed == 2
         assert conn.cmd("ECHO", "the undo is behind us") and conn.cmd("EXISTS", key) == 1
         assert real.ttl(key) > 2_000_000
+
+
+@pytest.mark.sanitize
+@pytest.mark.managed
+def test_client_list_when_another_loop_has_ended(fresh_redis, fresh_proxy):
+    """While draining, a loop ends as soon as its last client has left. The client that stays on another still gets answers."""
+    with RespConn.to(fresh_proxy) as leaves, RespConn.to(fresh_proxy) as stays:
+        assert stays.cmd("WATCH", "k") == "OK"
+        assert leaves.cmd("PING") == "PONG"
+        fresh_proxy.signal(signal.SIGTERM)
+        assert leaves.closed()
+        for _ in range(20):
+            assert stays.cmd("CLIENT", "LIST").count(b"\n") == 1
+        assert stays.cmd("UNWATCH") == "OK"
+        assert stays.closed()
+    assert eventually(lambda: not fresh_proxy.alive())
