@@ -11,7 +11,8 @@ pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
 
 TTL = 600_000
 CONFIG = {"policies": [{"name": "conv", "match": "conv:*", "ttl": f"{TTL}ms"}]}
-SETTINGS = {"redis.probe_interval": "50ms", "proxy.threads": 2}
+# The relay is Python, and the machine may be busy: nothing here is about time-outs.
+SETTINGS = {"redis.probe_interval": "50ms", "proxy.threads": 2, "redis.connect_timeout": "10s", "redis.timeout": "10s"}
 
 
 def as_command(verb, *, without=()):

@@ -1,5 +1,6 @@
 """Redis with a module, as far as a client can tell: a relay in front of a plain server that adds entries to COMMAND's
 reply and puts commands of the server in the place of the added ones. Debian has no module and no header to build one."""
+import socket
 import socketserver
 import threading
 
@@ -35,6 +36,7 @@ class _Relay(socketserver.BaseRequestHandler):
 
     def handle(self):
         buffer = bytearray()
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with RespConn.to(self.server.redis) as upstream:
             while data := self.request.recv(1 << 16):
                 buffer += data
