@@ -104,7 +104,7 @@ def bytes_of(conn, *args):
 
 def restarts(real, *keys):
     """The policy's TTL began a moment ago."""
-    return all(TTL - 5000 < real.pttl(key) <= TTL for key in keys)
+    return all(abs(real.pttl(key) - TTL) < 5000 for key in keys)
 
 
 def test_a_write_starts_the_ttl(conn, real):
@@ -132,7 +132,7 @@ def test_a_refused_write_leaves_the_ttl(conn, real):
     real.set("conv:t", "text", px=5_000_000)
     assert conn.cmd("X.INCR", "conv:t") == "ERR value is not an integer or out of range"
     assert conn.cmd("PING") == "PONG"
-    assert eventually(lambda: real.pttl("conv:t") > TTL)
+    assert eventually(lambda: real.pttl("conv:t") > 2 * TTL)
 
 
 def test_replies_are_the_servers(conn, direct, real):

@@ -40,7 +40,7 @@ def library(real):
 
 
 def restarts(real, *keys):
-    return all(TTL - 5000 < real.pttl(key) <= TTL for key in keys)
+    return all(abs(real.pttl(key) - TTL) < 5000 for key in keys)
 
 
 def answers(side, commands):
@@ -138,9 +138,9 @@ def test_ttl(sides, real):
 def test_the_scripts_own_ttl_is_kept(sides, real):
     conn, _ = sides
     assert conn.cmd("EVAL", "return redis.call('SET', KEYS[1], 'v', 'PX', 5000000)", 1, "conv:1") == "OK"
-    assert real.pttl("conv:1") > TTL
+    assert real.pttl("conv:1") > 2 * TTL
     assert conn.cmd("EVAL", "return redis.call('APPEND', KEYS[1], 'w')", 1, "conv:1") == 2
-    assert real.pttl("conv:1") > TTL
+    assert real.pttl("conv:1") > 2 * TTL
     assert conn.cmd("EVAL", "return redis.call('PERSIST', KEYS[1])", 1, "conv:1") == 1
     assert restarts(real, "conv:1")
     assert conn.cmd("EVAL", "return redis.call('DEL', KEYS[1])", 1, "conv:1") == 1
