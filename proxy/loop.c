@@ -166,8 +166,8 @@ int64_t loop_redis_now_ms(const struct loop *l)
 
 int64_t loop_block_now_ms(struct loop *l)
 {
-    int64_t now = loop_redis_now_ms(l), next = l->block_ms + 1;
-    l->block_ms = next > now && next <= now + BLOCK_AHEAD_MS ? next : now;
+    int64_t now = loop_redis_now_ms(l), first = now - BLOCK_SPREAD_MS, next = l->block_ms + 1;
+    l->block_ms = first < next && next <= now ? next : first;
     return l->block_ms;
 }
 

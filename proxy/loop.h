@@ -23,7 +23,7 @@ struct session;
 struct slot;
 struct loop;
 
-#define BLOCK_AHEAD_MS 255
+#define BLOCK_SPREAD_MS 100
 
 typedef void (*loop_fn)(struct loop *l, void *arg);
 
@@ -78,7 +78,7 @@ void loop_learn(struct loop *l, void *own_learned);
 /* Redis's wall clock in ms: ours plus the offset that the probe has measured. */
 int64_t loop_redis_now_ms(const struct loop *l);
 /* The same for a block, but no two blocks that follow each other closely get the same: undoing what one has done must
- * not undo what the next one did (router/plan). At most BLOCK_AHEAD_MS late. */
+ * not undo what the next one did (router/plan). Up to BLOCK_SPREAD_MS early, never late. */
 int64_t loop_block_now_ms(struct loop *l);
 /* proxy.max_memory is used up. */
 bool loop_over_memory(const struct loop *l);

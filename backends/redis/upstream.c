@@ -42,6 +42,8 @@ struct upstream {
     char *rest;    /* start of a line that was cut by the end of a read */
     size_t rest_len, rest_cap;
     struct backoff backoff;
+    unsigned flaps; /* connections in a row that were greeted, took requests and answered none */
+    bool answered;  /* this connection has answered a request */
     int64_t retry_us, started_us, wanted_us;
     uint64_t generation;
     char why[128];
@@ -159,7 +161,7 @@ static void greeting_failed(struct upstream *u, const char *why)
     attempt_failed(u, why);
 }
 
-/* An open connection ends; what was sent is in doubt, what is held waits for the next one. */
+/* An open connection ends, and the next may be made at once unless it flaps; what was sent is in doubt, what is held waits for the next one. */
 static void close_open(struct upstream *u)
 {
     set_state(u, UEV_BROKEN);
@@ -169,6 +171,8 @@ static void close_open(struct upstream *u)
 
 static void lose(struct upstream *u, enum err e, const char *detail)
 {
+    u->flaps = u->sent.count > 0 && !u->answered ? u->flaps + 1 : 0;
+    u->backoff.failures = u->flaps;
     close_open(u);
     set_why(u, detail);
     u->env->count(u->env->ctx, e == ERR_TIMEOUT ? COUNT_TIMEOUTS : COUNT_LOST, 1);
@@ -212,7 +216,7 @@ static bool deliver(struct upstream *u, const char *p, size_t n, bool end)
         return false;
     if (end && --r->replies == 0) {
         queue_pop(&u->sent);
-        u->backoff.failures = 0; /* it has proved to be of use */
+        u->answered = true;
     }
     u->env->ops->on_reply(r, p, n, end);
     return true;
@@ -263,7 +267,7 @@ static void greeted(struct upstream *u)
 {
     set_state(u, UEV_GREETED);
     u->down = false;
-    u->backoff.failures++; /* until the first reply: some only greet and hang up */
+    u->answered = false;
     u->generation++;
     u->env->count(u->env->ctx, COUNT_CONNECTS, 1);
     queue_append(&u->sent, &u->held);
@@ -557,7 +561,7 @@ void upstream_retire(struct upstream *u)
     enum upstream_state was = u->state;
 
     set_state(u, UEV_RETIRED);
-    u->backoff.failures = 0;
+    u->backoff.failures = u->flaps = 0;
     u->retry_us = 0;
     if (was == UP_DIALING) {
         dial_cancel(u->dial);

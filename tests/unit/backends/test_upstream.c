@@ -723,7 +723,7 @@ static void test_unused_connection_is_given_up(void **state)
     assert_false(upstream_busy(w.u));
 }
 
-/* Redis accepts, greets, and hangs up: that is no reason to connect without a pause. */
+/* Redis accepts, greets, and hangs up when it is asked: that is no reason to connect without a pause. */
 static void test_flapping_connection_is_slowed_down(void **state)
 {
     struct settings slow = *w.settings;
@@ -731,18 +731,37 @@ static void test_flapping_connection_is_slowed_down(void **state)
     slow.redis_backoff_min = 200;
     slow.redis_backoff_max = 1000;
     w.env.settings = &slow;
-    ask();
-    for (int i = 0; i < 2; i++) {
-        run_until(is_ready);
+    for (int64_t least = 150000; least <= 300000; least *= 2) {
+        ask();
+        run_until_asked(1);
         stop_ticking();
         hang_up();
         run_until(is_waiting);
-        upstream_tick(w.u, turn_now(&w.turn) + 100000); /* least pause: 150 ms */
+        upstream_tick(w.u, turn_now(&w.turn) + least - 50000);
         assert_int_equal(upstream_state(w.u), UP_WAITING);
-        upstream_tick(w.u, turn_now(&w.turn) + 1300000);
+        upstream_tick(w.u, turn_now(&w.turn) + 2 * least);
         assert_int_equal(upstream_state(w.u), UP_DIALING);
     }
     w.env.settings = w.settings;
+}
+
+static void test_idle_connection_may_be_lost_often(void **state)
+{
+    struct req *a = ask();
+
+    for (int i = 0; i < 5; i++) {
+        run_until(is_ready);
+        if (i == 0) {
+            run_until_asked(1);
+            say("+A\r\n");
+            run_until(all_over);
+        }
+        hang_up();
+        run_until(is_waiting);
+        upstream_tick(w.u, turn_now(&w.turn));
+        assert_int_equal(upstream_state(w.u), UP_DIALING);
+    }
+    assert_got(a, "+A\r\n");
 }
 
 static void test_lost_connection_comes_back_at_once(void **state)
@@ -905,6 +924,7 @@ int main(void)
         TEST(test_comes_back_after_a_long_outage),
         TEST(test_unused_connection_is_given_up),
         TEST(test_flapping_connection_is_slowed_down),
+        TEST(test_idle_connection_may_be_lost_often),
         TEST(test_lost_connection_comes_back_at_once),
         TEST(test_retire_waits_for_what_is_in_flight),
         TEST(test_retire_idle_connection),
