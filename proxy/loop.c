@@ -99,6 +99,7 @@ static bool before_flush(void *ctx)
 {
     struct loop *l = ctx;
     bool more = session_resume_all(l);
+    plan_clear(&l->plan);
     size_t memory = atomic_load_explicit(&l->turn.chunks.bytes, memory_order_relaxed) + l->in_bytes;
     atomic_store_explicit(&l->stats->memory, memory, memory_order_relaxed);
     return more;

@@ -62,6 +62,11 @@ void plan_done(struct plan *p)
     plan_init(p, pool);
 }
 
+void plan_clear(struct plan *p)
+{
+    rewrite_start(&p->rewrite, NULL, 0);
+}
+
 static void start(struct plan *p, const struct command *cmd, const struct slice *argv, size_t argc)
 {
     p->kind = PLAN_RAW;

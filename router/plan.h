@@ -79,6 +79,8 @@ struct plan {
 
 void plan_init(struct plan *p, struct chunk_pool *pool);
 void plan_done(struct plan *p);
+/* Gives the bytes of rewritten arguments back: the plan has been emitted. */
+void plan_clear(struct plan *p);
 
 /* Decides. cmd is NULL for a command that is not in the table: raw. argv must stay until the plan was
  * emitted. in_multi: the client's own transaction, where a script would gain nothing, and where blocking

@@ -195,7 +195,10 @@ class Life:
                 assert len(reply) == 4 and reply[0] == "OK" and reply[1] == value and reply[3] == nonce, reply
                 assert 1 <= reply[2] <= len(pushed), reply
             elif reply is None:
-                assert watched and self.world.cut_since(faults), "EXEC says nil, but nobody touched the watched key"
+                # A connection that timed out counts as touched, and so does a WATCH that was refused: without faults
+                # of ours that happens only with short time-outs, on a busy machine and while Redis comes back.
+                told = watched and (self.world.cut_since(faults) or not self.world.strict)
+                assert told, "EXEC says nil, but nobody touched the watched key"
             else:
                 assert isinstance(reply, RespError) and reply.startswith(AWAY), reply
             key.wrote(value, since, isinstance(reply, list))
