@@ -173,15 +173,15 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
     struct slot *slot = slot_new(s, SLOT_BLOCK, exec->cmd, exec->argv, exec->argc);
     struct block *b = block_new(u, loop_block_now_ms(l));
     struct chain *out = upstream_out(u);
+    struct request r;
     size_t at = 0;
 
     slot->block = b;
     slot->finish = block_finish_all;
     block_open(out);
+    request_init(&r);
     while (at < all.len) {
         struct request_progress progress = {0};
-        struct request r;
-        request_init(&r);
         if (request_parse(&r, &progress, all.p + at, all.len - at, SIZE_MAX / 2) != REQUEST_DONE)
             abort(); /* it was parsed before it was queued */
         struct job job = {.argv = r.argv, .argc = r.argc, .raw = {all.p + at, r.used}};
@@ -190,8 +190,8 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
         managed_count_json(l, plan);
         block_add(b, l, plan, job.raw, out);
         at += r.used;
-        request_done(&r);
     }
+    request_done(&r);
     block_close(out);
     slot_send(slot, u, (uint32_t)block_commands(b) + 2, txn->slow);
 }
@@ -288,10 +288,23 @@ static const struct {
     {"watch", do_watch}, {"unwatch", do_unwatch},
 };
 
-bool transaction_command(struct session *s, const struct job *job)
+#define HANDLERS (sizeof handlers / sizeof handlers[0])
+
+static size_t find(const struct command *cmd)
 {
     size_t i = 0;
-    while (strcmp(handlers[i].name, job->cmd->name) != 0)
-        i++; /* a test checks that every row of route MULTI has a handler */
-    return handlers[i].fn(s, job);
+    while (i < HANDLERS && strcmp(handlers[i].name, cmd->name) != 0)
+        i++;
+    return i;
+}
+
+bool transaction_handles(const struct command *cmd)
+{
+    return find(cmd) < HANDLERS;
+}
+
+bool transaction_command(struct session *s, const struct job *job)
+{
+    return handlers[find(job->cmd)].fn(
+        s, job); /* every row of route MULTI has one: tests/unit/proxy/test_tables.c */
 }
