@@ -22,5 +22,7 @@ void listener_pause(struct loop *l, void *fd);
 /* Accepts again on what was paused (post it). */
 void listener_resume_all(struct loop *l, void *unused);
 void listener_close_all(struct loop *l);
+/* Once a second: tries again where there were no descriptors left. */
+void listener_second(struct loop *l);
 
 #endif

@@ -89,6 +89,7 @@ static void on_second(uv_timer_t *timer)
     struct loop *l = timer->data;
     int64_t now = turn_now(&l->turn);
     l->wall_minus_mono_us = clock_wall_us() - now;
+    listener_second(l);
     for (struct session *s = l->sessions, *next; s != NULL; s = next) {
         next = s->next;
         session_second(s, now);

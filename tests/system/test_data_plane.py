@@ -1,8 +1,11 @@
 """Clients that pipeline more than they read, hang up half-way, or wait for a Redis that says nothing: whatever they do,
 each request is answered once, in order, and nothing is kept that nobody can get any more."""
+import os
+import resource
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from harness import RespConn, Status, eventually
@@ -150,3 +153,56 @@ def test_client_list_when_another_loop_has_ended(fresh_redis, fresh_proxy):
         assert stays.cmd("UNWATCH") == "OK"
         assert stays.closed()
     assert eventually(lambda: not fresh_proxy.alive())
+
+
+def cpu_seconds(process):
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.managed
+def test_out_of_descriptors(fresh_proxy):
+    """Clients that cannot be accepted wait; the proxy does not spin meanwhile, and takes them when there is room again."""
+    pid = fresh_proxy.process.pid
+    used = len(os.listdir(f"/proc/{pid}/fd"))
+    _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 2, most))
+
+    def failures():
+        return fresh_proxy.log_text().count("accept_failed")
+
+    conns = [RespConn.to(fresh_proxy) for _ in range(10)]
+    try:
+        eventually(lambda: failures() > 0)
+        before, at = failures(), cpu_seconds(fresh_proxy.process)
+        eventually(lambda: failures() >= before + 4)  # each of the two loops once a second
+        assert failures() < before + 10
+        assert cpu_seconds(fresh_proxy.process) - at < 0.5
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+        assert all(conn.cmd("PING") == "PONG" for conn in conns)
+    finally:
+        for conn in conns:
+            conn.close()
+
+
+@pytest.mark.managed
+def test_a_unix_socket_in_use_is_not_taken_away(tmp_path, redis_server, make_proxy):
+    path = tmp_path / "resp.sock"
+
+    def pings():
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(5)
+            sock.connect(str(path))
+            sock.sendall(b"PING\r\n")
+            return sock.recv(64) == b"+PONG\r\n"
+
+    first = make_proxy(redis_server.url, settings={"listen": f"unix:{path}"})
+    first.answers = pings
+    first.start()
+    second = make_proxy(redis_server.url, settings={"listen": f"unix:{path}"})
+    second.answers = lambda: False
+    with pytest.raises(RuntimeError, match="ended with 1"):
+        second.start()
+    assert pings()
+    first.kill()  # leaves its socket behind
+    first.start()
