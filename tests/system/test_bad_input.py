@@ -11,6 +11,7 @@ from harness.resp import encode
 pytestmark = pytest.mark.sanitize
 
 MB = 1 << 20
+PROXY_SETTINGS = {"redis.timeout": "10s", "redis.connect_timeout": "5s"}  # the machine may be busy
 
 
 def reset(sock):
@@ -233,7 +234,9 @@ def test_values_up_to_the_limit_pass(proxy, real):
         header = b"$%d\r\n" % size
         got = 0
         while got < len(header) + size + 2:
-            got += len(conn.sock.recv(1 << 20))
+            chunk = conn.sock.recv(1 << 20)
+            assert chunk, f"closed after {got} bytes"
+            got += len(chunk)
     eventually(lambda: proxy.metrics()["convproxy_buffered_bytes"] < MB)
     print(f"resident before {before:.0f} MB, after {resident_mb(proxy):.0f} MB")
 

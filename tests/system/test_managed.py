@@ -16,7 +16,7 @@ TTL = 600_000  # ms; of the policy conv
 OWN_TTL = 5_000_000  # that of keys before a command
 SLACK = 4_000  # several servers, several moments
 AHEAD = 1_100  # blocks that follow each other at once have times of their own, up to a second ahead
-PROXY_SETTINGS = {"proxy.threads": 2, "redis.timeout": "5s"}
+PROXY_SETTINGS = {"proxy.threads": 2, "redis.timeout": "5s", "redis.connect_timeout": "5s"}
 PROXY_CONFIG = {
     "policies": [
         {"name": "vip", "match": "conv:vip:*", "ttl": "2h", "max_messages": 2},

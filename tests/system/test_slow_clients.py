@@ -11,7 +11,7 @@ from harness.aio import AsyncConn
 from harness.resp import encode
 
 MB = 1 << 20
-PROXY_SETTINGS = {"proxy.threads": 2, "redis.timeout": "5s"}
+PROXY_SETTINGS = {"proxy.threads": 2, "redis.timeout": "5s", "redis.connect_timeout": "5s"}
 CROWD = 10_000
 
 

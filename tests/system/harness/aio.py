@@ -57,6 +57,8 @@ class AsyncConn:
 
     def abort(self):
         """RST instead of FIN: what a client that crashed looks like."""
+        if self.writer.transport.is_closing():
+            return
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
