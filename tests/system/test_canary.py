@@ -5,6 +5,7 @@ CONV_SEED replays a schedule; CONV_CANARY_SECONDS makes each run longer than the
 import asyncio
 import os
 import random
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -21,7 +22,6 @@ HUGE = 300_000
 POLICY = {"policies": [{"name": "conv", "match": "conv:*", "ttl": "1h", "max_messages": 20}]}
 # What a client may be told while Redis is away; every other error is a mistake of ours.
 AWAY = ("REDISDOWN ", "LOADING ")
-CLEAN_AFTER = 20  # s that the last round may take when nothing is broken any more
 
 
 @dataclass
@@ -313,16 +313,12 @@ def kill_connections(world, rng):
 
 
 def freeze(world, rng):
-    import time
-
     world.redis.pause()
     time.sleep(rng.uniform(0.05, 0.4))  # what happens is that time passes
     world.redis.resume()
 
 
 def kill_redis(world, rng):
-    import time
-
     world.losses += 1
     world.redis.kill()
     world.losses += 1
