@@ -8,7 +8,7 @@ import pytest
 from harness import RespConn, RespError, eventually
 from harness.resp import encode
 
-pytestmark = pytest.mark.sanitize
+pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
 
 MB = 1 << 20
 PROXY_SETTINGS = {"redis.timeout": "10s", "redis.connect_timeout": "5s"}  # the machine may be busy

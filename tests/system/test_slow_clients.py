@@ -14,6 +14,8 @@ MB = 1 << 20
 PROXY_SETTINGS = {"proxy.threads": 2, "redis.timeout": "5s", "redis.connect_timeout": "5s"}
 CROWD = 10_000
 
+pytestmark = pytest.mark.managed
+
 
 def narrow(endpoint, timeout=20.0):
     """A connection whose receive buffer is as small as the kernel lets it be."""
