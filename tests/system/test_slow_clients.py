@@ -336,6 +336,7 @@ def test_a_storm_of_short_connections(proxy, conn):
         for batch in range(0, 3_000, 100):
             await asyncio.gather(*(short(n) for n in range(batch, batch + 100)))
 
+    eventually(lambda: proxy.metrics()["convproxy_clients_connected"] == 1)
     before = proxy.metrics()
     asyncio.run(storm())
     eventually(lambda: proxy.metrics()["convproxy_clients_connected"] == 1)
@@ -343,3 +344,15 @@ def test_a_storm_of_short_connections(proxy, conn):
     assert after["convproxy_clients_accepted_total"] - before["convproxy_clients_accepted_total"] == 3_000
     assert after["convproxy_clients_refused_total"] == before["convproxy_clients_refused_total"]
     assert after["process_open_fds"] <= before["process_open_fds"] + 10
+
+
+def test_new_clients_are_spread_evenly(redis_server, make_proxy):
+    """The kernel's hash would not do it: 60 clients that come at once are 20 for each of three loops."""
+    proxy = make_proxy(redis_server.url, settings={**PROXY_SETTINGS, "proxy.threads": 3}).start()
+    clients = [RespConn.to(proxy) for _ in range(60)]
+    eventually(lambda: proxy.metrics()["convproxy_clients_connected"] == 60)
+    spread = sorted(loop["clients"] for loop in proxy.get_json("/api/v1/state")["loops"])
+    assert sum(spread) == 60 and spread[-1] - spread[0] <= 2, spread
+    for client in clients:
+        assert client.cmd("PING") == "PONG"
+        client.close()
