@@ -204,6 +204,18 @@ void chain_consume(struct chain *c, size_t n)
     }
 }
 
+void chain_shrink(struct chain *c)
+{
+    const struct chunk *only = c->head;
+    if (only == NULL || only != c->tail || only->external || c->len > CHUNK_ROOM / 4)
+        return;
+    size_t n = c->len;
+    char *own = must(malloc(n));
+    memcpy(own, only->base + only->start, n);
+    chain_clear(c);
+    chain_append_own(c, own, 0, n);
+}
+
 struct slice chain_flat(struct chain *c)
 {
     if (c->head == NULL)

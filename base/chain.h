@@ -66,6 +66,8 @@ void chain_move(struct chain *dst, struct chain *src);
 int chain_iov(const struct chain *c, struct iovec *iov, int max);
 /* Drops n <= len bytes from the front. */
 void chain_consume(struct chain *c, size_t n);
+/* A few bytes that may stay for long go into memory of their own size; the chunk goes back. */
+void chain_shrink(struct chain *c);
 /* All bytes in one piece: those of the only chunk, or of a merged one. Valid until the chain changes. */
 struct slice chain_flat(struct chain *c);
 

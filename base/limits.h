@@ -3,7 +3,7 @@
 #define BASE_LIMITS_H
 
 #define LIMIT_INLINE        (64 * 1024)   /* an inline line, as Redis (PROTO_INLINE_MAX_SIZE) */
-#define LIMIT_ARGS          (1024 * 1024) /* arguments of a request, as Redis */
+#define LIMIT_ARGS          (1024 * 1024) /* arguments of a request; Redis 7.0 would take 2^31 */
 #define LIMIT_REPLY_LINE    (1024 * 1024) /* a line of a reply: status, error, number, length */
 #define LIMIT_REPLY_ITEMS   (1ull << 40)  /* values still owed inside one reply */
 #define LIMIT_COLLECT       (64u << 20)   /* a reply that must be seen whole before it is passed on */

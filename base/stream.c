@@ -21,7 +21,8 @@ static void watch(struct stream *s)
         uv_poll_start(&s->poll, want, on_poll);
 }
 
-int stream_init(struct stream *s, uv_loop_t *loop, int fd, struct chunk_pool *pool, const struct stream_ops *ops)
+int stream_init(struct stream *s, uv_loop_t *loop, int fd, struct chunk_pool *pool,
+                const struct stream_ops *ops)
 {
     int rc = uv_poll_init(loop, &s->poll, fd);
     if (rc != 0)
@@ -93,12 +94,16 @@ void stream_flush(struct stream *s)
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct stream *s = (struct stream *)handle; /* poll is the first member */
-    if (status < 0)
-        events |= (s->reading ? UV_READABLE : 0) | (s->writing ? UV_WRITABLE : 0); /* let read or write say why */
+    if (status < 0) {
+        s->events = 0; /* libuv has stopped the handle, although bytes may still wait to be read */
+        events |=
+            (s->reading ? UV_READABLE : 0) | (s->writing ? UV_WRITABLE : 0); /* let read or write say why */
+    }
     if ((events & UV_WRITABLE) && s->writing)
         flush(s);
     if (!s->closing && (events & UV_READABLE) && s->reading)
         s->ops->on_readable(s);
+    watch(s);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -107,17 +112,22 @@ static void on_handle_closed(uv_handle_t *handle)
     s->ops->on_closed(s);
 }
 
-void stream_close(struct stream *s)
+int stream_release(struct stream *s)
 {
-    if (s->closing)
-        return;
+    int fd = s->fd;
     s->closing = true;
     stream_unmark(s);
     uv_poll_stop(&s->poll);
-    close(s->fd);
     s->fd = -1;
     chain_clear(&s->out);
     uv_close((uv_handle_t *)&s->poll, on_handle_closed);
+    return fd;
+}
+
+void stream_close(struct stream *s)
+{
+    if (!s->closing)
+        close(stream_release(s));
 }
 
 void stream_mark(struct stream *s, struct stream **list)

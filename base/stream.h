@@ -47,6 +47,8 @@ ssize_t stream_read(struct stream *s, void *buf, size_t cap);
 /* Writes what the socket takes of s->out; the rest follows when it can. May call on_written or on_broken. */
 void stream_flush(struct stream *s);
 void stream_close(struct stream *s);
+/* As stream_close, but the descriptor stays open and is the caller's. */
+MUST_USE int stream_release(struct stream *s);
 
 /* For base/turn: enters s into a list of streams to flush, once; takes it out. Closing takes it out too. */
 void stream_mark(struct stream *s, struct stream **list);

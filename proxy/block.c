@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FEW_ENTRIES   4
+#define FEW_KEY_BYTES 128
+
 struct entry {
     uint8_t role;   /* enum step_role */
     uint8_t reply;  /* enum plan_reply, of STEP_CLIENT */
@@ -29,15 +32,34 @@ struct block {
     size_t n, cap;
     char *keys;
     size_t keys_len, keys_cap;
+    struct entry few_entries[FEW_ENTRIES]; /* what one managed command needs: no more memory is asked for */
+    char few_keys[FEW_KEY_BYTES];
 };
+
+void block_open(struct chain *out)
+{
+    static const char text[] = "*1\r\n$5\r\nMULTI\r\n";
+    chain_put(out, text, sizeof text - 1);
+}
+
+void block_close(struct chain *out)
+{
+    static const char text[] = "*1\r\n$4\r\nEXEC\r\n";
+    chain_put(out, text, sizeof text - 1);
+}
 
 struct block *block_new(struct upstream *u, int64_t redis_now_ms)
 {
-    struct block *b = calloc(1, sizeof *b);
+    struct block *b = malloc(sizeof *b);
     if (b == NULL)
         abort();
     b->upstream = u;
     b->now_ms = redis_now_ms;
+    b->entries = b->few_entries;
+    b->cap = FEW_ENTRIES;
+    b->keys = b->few_keys;
+    b->keys_cap = FEW_KEY_BYTES;
+    b->n = b->keys_len = 0;
     return b;
 }
 
@@ -45,8 +67,10 @@ void block_free(struct block *own_b)
 {
     if (own_b == NULL)
         return;
-    free(own_b->entries);
-    free(own_b->keys);
+    if (own_b->entries != own_b->few_entries)
+        free(own_b->entries);
+    if (own_b->keys != own_b->few_keys)
+        free(own_b->keys);
     free(own_b);
 }
 
@@ -55,21 +79,25 @@ size_t block_commands(const struct block *b)
     return b->n;
 }
 
-static void *more(void *p, size_t *cap, size_t need, size_t size, size_t first)
+/* Room for need items of size bytes; few is the array inside the block, which is never freed. */
+static void *more(void *p, size_t *cap, size_t need, size_t size, const void *few)
 {
-    if (need <= *cap)
+    size_t had = *cap;
+    if (need <= had)
         return p;
     while (*cap < need)
-        *cap = *cap == 0 ? first : 2 * *cap;
-    p = realloc(p, *cap * size);
-    if (p == NULL)
+        *cap *= 2;
+    void *grown = realloc(p == few ? NULL : p, *cap * size);
+    if (grown == NULL)
         abort();
-    return p;
+    if (p == few)
+        memcpy(grown, few, had * size);
+    return grown;
 }
 
 static struct entry *add_entry(struct block *b)
 {
-    b->entries = more(b->entries, &b->cap, b->n + 1, sizeof *b->entries, 4);
+    b->entries = more(b->entries, &b->cap, b->n + 1, sizeof *b->entries, b->few_entries);
     struct entry *e = &b->entries[b->n++];
     *e = (struct entry){.role = STEP_CLIENT};
     return e;
@@ -77,7 +105,7 @@ static struct entry *add_entry(struct block *b)
 
 static void keep_key(struct block *b, struct entry *e, struct slice key)
 {
-    b->keys = more(b->keys, &b->keys_cap, b->keys_len + key.len, 1, 64);
+    b->keys = more(b->keys, &b->keys_cap, b->keys_len + key.len, 1, b->few_keys);
     memcpy(b->keys + b->keys_len, key.p, key.len);
     e->key = b->keys_len;
     e->key_len = key.len;
@@ -203,7 +231,8 @@ static void tell_client(struct slot *slot, const struct entry *e, struct slice r
 
 static void take_client(struct slot *slot, struct entry *e, struct slice reply, struct chain *out)
 {
-    e->refused = e->managed && plan_nothing_written(e->conditional, reply.p, reply.len);
+    bool may_be_nothing = e->conditional || e->reply == REPLY_SETNX;
+    e->refused = e->managed && plan_nothing_written(may_be_nothing, reply.p, reply.len);
     if (e->managed && reply.p[0] == '-')
         outcome_write_error(slot->loop, e->policy, reply.p, reply.len);
     if (e->managed && !e->refused)

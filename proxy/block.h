@@ -13,6 +13,9 @@ struct block;
 struct block *block_new(struct upstream *u, int64_t redis_now_ms);
 void block_free(struct block *own_b); /* NULL is fine */
 
+/* Append MULTI and EXEC, which go around the steps. */
+void block_open(struct chain *out);
+void block_close(struct chain *out);
 /* Appends the steps of a plan to out, and remembers them. Raw plans are one step: the request as it came. */
 void block_add(struct block *b, struct loop *l, const struct plan *plan, struct slice raw, struct chain *out);
 /* Commands between MULTI and EXEC. */

@@ -13,18 +13,21 @@
 size_t client_line(const struct session *s, char *buf, size_t cap)
 {
     int64_t now = s->loop->turn.now_us;
-    int n = snprintf(buf, cap,
-                     "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRId64 " idle=%" PRId64
-                     " flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=0"
-                     " rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d"
-                     " lib-name=%s lib-ver=%s\n",
-                     s->id, s->addr, s->laddr, s->stream.fd, s->name != NULL ? s->name : "",
-                     (now - s->born_us) / 1000000, (now - s->last_us) / 1000000,
-                     transaction_is_open(s) ? "x" : (s->no_evict ? "e" : "N"), s->db,
-                     transaction_is_open(s) ? 0 : -1, s->in_len, s->in_cap - s->in_len, s->stream.out.len,
-                     s->stream.out.len, sizeof *s + s->in_cap + s->stream.out.len, s->last_command, (int)s->resp,
-                     s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
-    return n < 0 ? 0 : ((size_t)n < cap ? (size_t)n : cap - 1);
+    int n = snprintf(
+        buf, cap,
+        "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRId64 " idle=%" PRId64
+        " flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=0"
+        " rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d"
+        " lib-name=%s lib-ver=%s\n",
+        s->id, s->addr, s->laddr, s->stream.fd, s->name != NULL ? s->name : "", (now - s->born_us) / 1000000,
+        (now - s->last_us) / 1000000, transaction_is_open(s) ? "x" : (s->no_evict ? "e" : "N"), s->db,
+        transaction_is_open(s) ? 0 : -1, s->in_len, s->in_cap - s->in_len, s->stream.out.len,
+        s->stream.out.len, sizeof *s + s->in_cap + s->stream.out.len, s->last_command, (int)s->resp,
+        s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
+    if (n < 0 || (size_t)n < cap)
+        return n < 0 ? 0 : (size_t)n;
+    buf[cap - 2] = '\n'; /* a long name was cut */
+    return cap - 1;
 }
 
 /* ---- gathering from all loops ---- */
@@ -66,14 +69,35 @@ static void add_clients(struct loop *l, struct gather *g)
     }
 }
 
-static void answer(struct loop *l, void *arg)
+static void gather_free(struct gather *own_g)
 {
-    struct gather *g = arg;
-    build_verbatim(&g->slot->reply, g->resp, g->len > 0 ? g->text : "", g->len);
-    slot_complete(g->slot);
-    free(g->text);
-    free(g->ids);
-    free(g);
+    free(own_g->text);
+    free(own_g->ids);
+    free(own_g);
+}
+
+static void answer(struct gather *own_g)
+{
+    build_verbatim(&own_g->slot->reply, own_g->resp, own_g->len > 0 ? own_g->text : "", own_g->len);
+    slot_complete(own_g->slot);
+    gather_free(own_g);
+}
+
+static void visit(struct loop *l, void *arg);
+
+/* To the next loop that has not closed, or at the end to the one that was asked. When that has closed meanwhile, nobody
+ * waits for the answer any more. */
+static void pass_on(struct server *server, struct gather *g)
+{
+    struct loop *l;
+
+    while ((l = server_loop(server, g->next)) != NULL) {
+        g->next++;
+        if (l != g->asker && loop_try_post(l, visit, g))
+            return;
+    }
+    if (!loop_try_post(g->asker, visit, g))
+        gather_free(g);
 }
 
 /* Runs on one loop after the other, the asker's last. */
@@ -81,26 +105,18 @@ static void visit(struct loop *l, void *arg)
 {
     struct gather *g = arg;
     add_clients(l, g);
-    if (l == g->asker) {
-        answer(l, g);
-        return;
-    }
-    if (server_loop(l->server, g->next) == g->asker)
-        g->next++;
-    struct loop *next = server_loop(l->server, g->next++);
-    loop_post(next != NULL ? next : g->asker, visit, g);
+    if (l == g->asker)
+        answer(g);
+    else
+        pass_on(l->server, g);
 }
 
 static void start(struct session *s, const struct job *job, struct gather *own_g)
 {
-    struct loop *l = s->loop;
-    own_g->asker = l;
+    own_g->asker = s->loop;
     own_g->resp = s->resp;
     own_g->slot = slot_defer(s, job->cmd, job->argv, job->argc);
-    if (server_loop(l->server, 0) == l)
-        own_g->next = 1;
-    struct loop *first = server_loop(l->server, own_g->next++);
-    loop_post(first != NULL ? first : l, visit, own_g);
+    pass_on(s->loop->server, own_g);
 }
 
 static const char *read_ids(const struct job *job, struct gather *g)
@@ -141,7 +157,6 @@ bool clients_list(struct session *s, const struct job *job)
         start(s, job, g);
         return true;
     }
-    free(g->ids);
-    free(g);
+    gather_free(g);
     return local_error(s, error);
 }

@@ -1,6 +1,7 @@
 #include "proxy/dispatch.h"
 
 #include "base/limits.h"
+#include "proxy/internal.h"
 #include "proxy/local.h"
 #include "proxy/outcome.h"
 #include "proxy/transaction.h"
@@ -14,12 +15,21 @@ static bool equals(struct slice s, const char *word)
     return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
 }
 
-const struct command *dispatch_row(const struct job *job)
+static bool forwards(const struct command *cmd)
+{
+    return cmd->route == ROUTE_FORWARD || cmd->route == ROUTE_SLOW;
+}
+
+const struct command *dispatch_row(const struct loop *l, const struct job *job)
 {
     const struct command *cmd = command_find(job->argv[0]);
+    if (cmd == NULL)
+        cmd = learned_find(l->learned, job->argv[0]);
     if (cmd == NULL || !cmd->container || job->argc < 2)
         return cmd;
     const struct command *sub = command_find_sub(cmd, job->argv[1]);
+    if (sub == NULL && forwards(cmd))
+        sub = learned_find_sub(l->learned, cmd, job->argv[1]);
     return sub != NULL ? sub : cmd;
 }
 
@@ -50,6 +60,38 @@ bool dispatch_unsupported(struct session *s, const struct job *job)
     return refuse(s, job, ERR_UNSUPPORTED, name);
 }
 
+/* What Redis answers when it queues a command that it does not have, with its limits on what it repeats. */
+static bool refuse_unknown(struct session *s, const struct job *job)
+{
+    enum { MAX = 128 };
+    struct slice verb = job->argv[0];
+    char args[2 * MAX], line[4 * MAX];
+    int n = 0;
+
+    args[0] = '\0';
+    for (size_t i = 1; i < job->argc && n < MAX; i++) {
+        size_t room = (size_t)(MAX - n), len = job->argv[i].len;
+        n += snprintf(args + n, sizeof args - (size_t)n, "'%.*s' ", (int)(len < room ? len : room),
+                      job->argv[i].p);
+    }
+    snprintf(line, sizeof line, "ERR unknown command '%.*s', with args beginning with: %s",
+             (int)(verb.len < MAX ? verb.len : MAX), verb.p, args);
+    counter_add(&s->loop->stats->commands[STATS_UNKNOWN].errors, 1);
+    return local_error(s, line);
+}
+
+/* Redis would not take it in MULTI. Only what was learned can tell. */
+static bool is_unknown(const struct session *s, const struct job *job)
+{
+    return job->cmd == NULL && s->loop->learned != NULL;
+}
+
+static bool is_unknown_sub(const struct session *s, const struct job *job)
+{
+    return job->cmd != NULL && job->cmd->container && job->argc > 1 && forwards(job->cmd) &&
+           learned_knows_subs(s->loop->learned);
+}
+
 /* ---- to Redis ---- */
 
 static bool wait_for(struct session *s, enum pause pause)
@@ -59,37 +101,41 @@ static bool wait_for(struct session *s, enum pause pause)
     return false;
 }
 
-bool dispatch_may_send(struct session *s, struct upstream *u, const struct job *job)
+enum admission dispatch_admit(struct session *s, struct upstream *u, const struct job *job)
 {
-    struct loop *l = s->loop;
     const char *detail;
 
-    if (s->in_flight > 0 && s->current != u)
-        return wait_for(s, PAUSE_ORDER);
-    if (s->in_flight >= (size_t)l->settings->max_pipeline)
-        return wait_for(s, PAUSE_PIPELINE);
+    if (s->in_flight > 0 && s->current != u) {
+        wait_for(s, PAUSE_ORDER);
+        return ADMIT_LATER;
+    }
     if (upstream_full(u)) {
         session_wait_upstream(s);
-        return wait_for(s, PAUSE_UPSTREAM);
+        wait_for(s, PAUSE_UPSTREAM);
+        return ADMIT_LATER;
     }
     enum err e = upstream_ready(u, &detail);
-    if (e == ERR_NONE && job->raw.len > 1024 && loop_over_memory(l))
+    if (e == ERR_NONE && job->raw.len > 1024 && loop_over_memory(s->loop))
         e = ERR_NOMEM;
     if (e == ERR_NONE)
-        return true;
+        return ADMIT_NOW;
     refuse(s, job, e, detail);
-    return false;
+    return ADMIT_NEVER;
+}
+
+static struct upstream *shared_upstream(struct session *s, const struct job *job)
+{
+    return pool_shared(&s->loop->pool, job->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp);
 }
 
 static struct upstream *pick_upstream(struct session *s, const struct job *job)
 {
-    if (s->pinned != NULL)
-        return s->pinned;
-    return pool_shared(&s->loop->pool, job->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp);
+    struct upstream *pinned = transaction_upstream(s);
+    return pinned != NULL ? pinned : shared_upstream(s, job);
 }
 
-/* The client was told that Redis can't be asked; a managed write is a message that was not kept. */
-static void count_not_sent(struct session *s, const struct job *job)
+/* The client was told that Redis can't or won't be asked; a managed write is a message that was not kept. */
+static void count_not_sent(struct session *s, const struct job *job, enum err e)
 {
     const struct plan *plan = &s->loop->plan;
     struct slot told = {.loop = s->loop};
@@ -97,9 +143,9 @@ static void count_not_sent(struct session *s, const struct job *job)
     if (plan->policy == NULL)
         return;
     told.policy = loop_policy_id(s->loop, plan->policy);
-    told.managed_write = (job->cmd->flags & CMD_WRITE) != 0;
+    told.managed_write = (job->cmd->flags & CMD_WRITE) != 0 || plan->nkeys > 0;
     told.retrieval = !told.managed_write;
-    outcome_failed(&told, ERR_REDISDOWN);
+    outcome_failed(&told, e);
 }
 
 bool dispatch_forward(struct session *s, const struct job *job)
@@ -109,23 +155,28 @@ bool dispatch_forward(struct session *s, const struct job *job)
     if (s->in_flight > 0 && s->current != u)
         return wait_for(s, PAUSE_ORDER); /* before the plan is made: it would be made twice */
     const struct plan *plan = managed_plan(s->loop, job, s->resp, false);
-    if (plan->kind == PLAN_REFUSED)
+    if (plan->kind == PLAN_REFUSED) {
+        if (plan->error == ERR_TOO_LARGE)
+            count_not_sent(s, job, plan->error);
         return refuse(s, job, plan->error, job->cmd->name);
-    if (!dispatch_may_send(s, u, job)) {
-        if (s->pauses == 0)
-            count_not_sent(s, job);
-        return s->pauses == 0;
     }
-    managed_send(s, u, job);
-    return true;
+    if (plan->kind == PLAN_BLOCK && s->pinned != NULL)
+        u = shared_upstream(s, job); /* its EXEC would end the client's watches */
+    enum admission a = dispatch_admit(s, u, job);
+    if (a == ADMIT_NOW)
+        managed_send(s, u, job);
+    else if (a == ADMIT_NEVER)
+        count_not_sent(s, job, ERR_REDISDOWN);
+    return a != ADMIT_LATER;
 }
 
 bool dispatch_forward_collect(struct session *s, const struct job *job, void (*finish)(struct slot *slot))
 {
     struct upstream *u = pick_upstream(s, job);
 
-    if (!dispatch_may_send(s, u, job))
-        return s->pauses == 0;
+    enum admission a = dispatch_admit(s, u, job);
+    if (a != ADMIT_NOW)
+        return a == ADMIT_NEVER;
     struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
     slot->finish = finish;
     managed_put_raw(upstream_out(u), job);
@@ -166,8 +217,8 @@ static bool refuse_for_good(struct session *s, const struct job *job)
     spoken_name(job->cmd, name, sizeof name);
     transaction_spoil(s);
     char line[192];
-    snprintf(line, sizeof line, "ERR %s would take over a connection that others share: convproxy does not pass it on",
-             name);
+    snprintf(line, sizeof line,
+             "ERR %s would take over a connection that others share: convproxy does not pass it on", name);
     build_error(slot_answer(s), line);
     slot_answered(s);
     return true;
@@ -197,6 +248,10 @@ static bool route(struct session *s, struct job *job)
 /* Inside MULTI all but a few commands wait for EXEC. Those that would change the shared connection can't. */
 static bool route_in_multi(struct session *s, struct job *job)
 {
+    if (is_unknown(s, job))
+        return refuse_unknown(s, job);
+    if (is_unknown_sub(s, job))
+        return local_unknown_sub(s, job);
     switch (job->cmd != NULL ? (enum cmd_route)job->cmd->route : ROUTE_FORWARD) {
     case ROUTE_MULTI:
         return transaction_command(s, job);
@@ -223,23 +278,29 @@ static bool is_http(const struct job *job)
     return equals(job->argv[0], "POST") || equals(job->argv[0], "Host:");
 }
 
+static bool dispatch_job(struct session *s, struct job *job)
+{
+    if (job->cmd != NULL && !command_arity_ok(job->cmd, job->argc))
+        return refuse(s, job, ERR_ARITY, job->cmd->name);
+    if (transaction_is_open(s))
+        return route_in_multi(s, job);
+    return job->cmd != NULL ? route(s, job) : dispatch_forward(s, job);
+}
+
 bool dispatch(struct session *s, const struct request *r, struct slice raw)
 {
     struct job job = {.argv = r->argv, .argc = r->argc, .raw = raw, .inline_ = r->was_inline};
 
-    job.cmd = dispatch_row(&job);
+    if (slot_must_wait(s))
+        return wait_for(s, PAUSE_PIPELINE);
+    job.cmd = dispatch_row(s->loop, &job);
     job.slow = raw.len > LIMIT_HUGE_REQUEST || r->argc > LIMIT_HUGE_ARGS;
     if (job.cmd == NULL && is_http(&job)) {
         session_close(s, "HTTP on the RESP port");
         return true;
     }
-    counter_add(&s->loop->stats->requests, 1);
     s->last_command = job.cmd != NULL ? job.cmd->name : "unknown";
-    if (job.cmd != NULL && !command_arity_ok(job.cmd, r->argc))
-        return refuse(s, &job, ERR_ARITY, job.cmd->name);
-    if (transaction_is_open(s))
-        return route_in_multi(s, &job);
-    if (job.cmd == NULL)
-        return dispatch_forward(s, &job);
-    return route(s, &job);
+    bool taken = dispatch_job(s, &job);
+    counter_add(&s->loop->stats->requests, taken);
+    return taken;
 }

@@ -9,11 +9,16 @@
 /* raw: the bytes r was parsed from. False: it must wait; s->pauses says for what, and it will be parsed again. */
 bool dispatch(struct session *s, const struct request *r, struct slice raw);
 
-/* True when a request may be sent on u now. Otherwise the session was paused, or (s->pauses == 0) the client was told
- * why not. */
-bool dispatch_may_send(struct session *s, struct upstream *u, const struct job *job);
-/* The row of a command: that of the subcommand where there is one; NULL when the table has none. */
-const struct command *dispatch_row(const struct job *job);
+/* What becomes of a request for a connection. */
+enum admission {
+    ADMIT_NOW,   /* it may be sent */
+    ADMIT_LATER, /* the session was paused; it will be parsed again */
+    ADMIT_NEVER, /* the client was told why not */
+};
+enum admission dispatch_admit(struct session *s, struct upstream *u, const struct job *job);
+/* The row of a command: that of the subcommand where there is one; NULL when neither the table nor what was learned of
+ * Redis has one. A row that was learned holds until the loop's next turn. */
+const struct command *dispatch_row(const struct loop *l, const struct job *job);
 /* Sends job to Redis, as its plan says. False as above. */
 bool dispatch_forward(struct session *s, const struct job *job);
 /* The same with the whole reply shown to finish, which may change it. */

@@ -4,6 +4,7 @@
 #include "proxy/session.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #define TICK_MS 50
 
@@ -25,23 +26,38 @@ static void finish(struct drain *d)
     loop_close(d->loop, NULL);
 }
 
+/* Its next request has come and was not read yet. */
+static bool is_asking(const struct session *s)
+{
+    char byte;
+    return recv(s->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* Ends up to n clients that owe nothing. */
 static void end_idle(struct loop *l, size_t n)
 {
     for (struct session *s = l->sessions, *next; s != NULL && n > 0; s = next) {
         next = s->next;
-        if (s->head == NULL && s->in_len == 0 && s->txn == NULL && s->pinned == NULL) {
+        if (session_is_idle(s) && s->in_len == 0 && !is_asking(s)) {
             session_end(s);
             n--;
         }
     }
 }
 
-static void end_all(struct loop *l)
+static bool is_over(const struct loop *l, int64_t left_ms)
+{
+    return left_ms < -2 * l->settings->redis_timeout;
+}
+
+void drain_clients(struct loop *l, int64_t left_ms)
 {
     for (struct session *s = l->sessions, *next; s != NULL; s = next) {
         next = s->next;
-        session_end(s);
+        if (is_over(l, left_ms))
+            session_close(s, "its last reply did not come in time");
+        else
+            session_end(s);
     }
 }
 
@@ -55,9 +71,9 @@ static void on_tick(uv_timer_t *timer)
     if (left_ms > 0)
         end_idle(l, clients / (size_t)(left_ms / TICK_MS + 1) + 1);
     else
-        end_all(l);
-    /* Replies still owed get one more deadline's time; then it ends anyway. */
-    if (l->sessions == NULL || left_ms < -2 * l->settings->redis_timeout)
+        drain_clients(l, left_ms);
+    /* Clients that another loop has accepted for this one are counted before they come. */
+    if (atomic_load(&l->clients) == 0 || is_over(l, left_ms))
         finish(d);
 }
 

@@ -9,5 +9,8 @@
 
 /* Post it; arg: the time in ms, as an integer. When the last client has left the loop closes itself. */
 void drain_start(struct loop *l, void *ms);
+/* The time is up, left_ms <= 0 tells since when: all clients end, at once or with the reply that they wait
+ * for. Who still waits after one more deadline of Redis is closed. */
+void drain_clients(struct loop *l, int64_t left_ms);
 
 #endif

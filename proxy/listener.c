@@ -24,6 +24,8 @@ struct listener {
     struct listener *next;
     struct loop *loop;
     int fd;
+    bool
+        exhausted; /* no descriptors or memory are left: stopped until listener_second, or accept would fail all the time */
 };
 
 /* ---- opening ---- */
@@ -70,10 +72,20 @@ static int open_net(const struct net_address *address, bool check_free, char *wh
     return fd < 0 ? -1 : fd;
 }
 
+static bool is_listening(const struct sockaddr_un *addr)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool yes = fd >= 0 && (connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0 || errno == EAGAIN);
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
 static int open_unix(const char *path, char *why, size_t why_cap)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    struct addrinfo a = {.ai_family = AF_UNIX, .ai_addr = (struct sockaddr *)&addr, .ai_addrlen = sizeof addr};
+    struct addrinfo a = {
+        .ai_family = AF_UNIX, .ai_addr = (struct sockaddr *)&addr, .ai_addrlen = sizeof addr};
     struct stat st;
 
     if (strlen(path) >= sizeof addr.sun_path) {
@@ -81,7 +93,7 @@ static int open_unix(const char *path, char *why, size_t why_cap)
         return -1;
     }
     strcpy(addr.sun_path, path);
-    if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+    if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode) && !is_listening(&addr))
         unlink(path); /* left behind by a process that was killed */
     int fd = try_bind(&a, false);
     if (fd < 0)
@@ -144,7 +156,6 @@ static void accepted(struct loop *l, int own_fd)
 static void on_accept(uv_poll_t *handle, int status, int events)
 {
     struct listener *n = (struct listener *)handle;
-    static _Thread_local int64_t last_log_us;
 
     for (int i = 0; i < ACCEPT_BURST; i++) {
         int fd = accept4(n->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -154,13 +165,22 @@ static void on_accept(uv_poll_t *handle, int status, int events)
         }
         if (errno == EINTR || errno == ECONNABORTED)
             continue;
-        int64_t now = turn_now(&n->loop->turn);
-        if (errno != EAGAIN && now - last_log_us > 1000000) { /* out of descriptors: once a second is enough */
-            log_event(LOG_ERROR, "accept_failed", LOG_STR("reason", strerror(errno)));
-            last_log_us = now;
-        }
+        if (errno == EAGAIN)
+            return;
+        log_event(LOG_ERROR, "accept_failed", LOG_STR("reason", strerror(errno)));
+        uv_poll_stop(&n->poll);
+        n->exhausted = true;
         return;
     }
+}
+
+void listener_second(struct loop *l)
+{
+    for (struct listener *n = l->listeners; n != NULL; n = n->next)
+        if (n->exhausted) {
+            n->exhausted = false;
+            uv_poll_start(&n->poll, UV_READABLE, on_accept);
+        }
 }
 
 void listener_add(struct loop *l, void *own_fd)
@@ -178,6 +198,21 @@ void listener_add(struct loop *l, void *own_fd)
     n->next = l->listeners;
     l->listeners = n;
     uv_poll_start(&n->poll, UV_READABLE, on_accept);
+}
+
+void listener_pause(struct loop *l, void *fd)
+{
+    for (struct listener *n = l->listeners; n != NULL; n = n->next)
+        if (n->fd == (int)(intptr_t)fd) {
+            n->exhausted = false;
+            uv_poll_stop(&n->poll);
+        }
+}
+
+void listener_resume_all(struct loop *l, void *unused)
+{
+    for (struct listener *n = l->listeners; n != NULL; n = n->next)
+        uv_poll_start(&n->poll, UV_READABLE, on_accept);
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -16,6 +16,13 @@ struct listener;
 MUST_USE int listener_open(const char *address, bool check_free, char *why, size_t why_cap);
 /* Accepts on fd from now on (post it; arg is the descriptor as an integer, which the loop takes). */
 void listener_add(struct loop *l, void *own_fd);
+/* Stops accepting on fd (post it; arg is the descriptor as an integer); clients wait in the kernel's queue.
+ */
+void listener_pause(struct loop *l, void *fd);
+/* Accepts again on what was paused (post it). */
+void listener_resume_all(struct loop *l, void *unused);
 void listener_close_all(struct loop *l);
+/* Once a second: tries again where there were no descriptors left. */
+void listener_second(struct loop *l);
 
 #endif

@@ -33,7 +33,7 @@ bool local_error(struct session *s, const char *line)
 
 bool local_unknown_sub(struct session *s, const struct job *job)
 {
-    char line[192], upper[32];
+    char line[256], upper[32];
     size_t n = job->argv[0].len < sizeof upper - 1 ? job->argv[0].len : sizeof upper - 1;
 
     for (size_t i = 0; i < n; i++) {
@@ -42,10 +42,7 @@ bool local_unknown_sub(struct session *s, const struct job *job)
     }
     upper[n] = '\0';
     snprintf(line, sizeof line, "ERR unknown subcommand '%.*s'. Try %s HELP.",
-             (int)(job->argv[1].len < 100 ? job->argv[1].len : 100), job->argv[1].p, upper);
-    for (char *p = line; *p != '\0'; p++)
-        if (*p == '\r' || *p == '\n')
-            *p = ' ';
+             (int)(job->argv[1].len < 128 ? job->argv[1].len : 128), job->argv[1].p, upper);
     return local_error(s, line);
 }
 
@@ -105,11 +102,12 @@ static bool do_select(struct session *s, const struct job *job)
     return local_ok(s);
 }
 
-/* The proxy has no users yet (step 4); Redis without a password answers the same. */
+/* The proxy has no users of its own; Redis without a password answers the same. */
 static const char *check_auth(size_t args, struct slice user)
 {
     if (args == 1)
-        return "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+        return "ERR AUTH <password> called without any password configured for the default user. Are you "
+               "sure your "
                "configuration is correct?";
     return local_is(user, "default") ? NULL : "WRONGPASS invalid username-password pair or user is disabled.";
 }
@@ -129,6 +127,7 @@ struct hello {
     struct slice name;
     bool named;
     const char *error;
+    char text[128]; /* room for an error that names something */
 };
 
 static void read_hello(const struct job *job, struct hello *h)
@@ -150,7 +149,9 @@ static void read_hello(const struct job *job, struct hello *h)
             h->name = job->argv[++i];
             h->named = true;
         } else {
-            h->error = "ERR Syntax error in HELLO";
+            snprintf(h->text, sizeof h->text, "ERR Syntax error in HELLO option '%.*s'",
+                     (int)(job->argv[i].len < 64 ? job->argv[i].len : 64), job->argv[i].p);
+            h->error = h->text;
         }
     }
 }
@@ -217,30 +218,31 @@ static bool do_hello(struct session *s, const struct job *job)
 static const struct {
     const char *name; /* a row of route LOCAL, without its subcommand */
     bool (*fn)(struct session *s, const struct job *job);
-    bool queued; /* inside MULTI it waits for EXEC and is Redis's to answer; otherwise it is refused there */
+    bool queued;  /* inside MULTI it waits for EXEC and is Redis's to answer; otherwise it is refused there */
     bool at_once; /* inside MULTI it runs at once, as in Redis */
 } handlers[] = {
-    {"auth", do_auth, false, false},
-    {"client", local_client, false, false},
-    {"command", local_commands, true, false},
-    {"config", local_config, true, false},
-    {"echo", do_echo, true, false},
-    {"hello", do_hello, false, false},
-    {"info", local_info, true, false},
-    {"ping", do_ping, true, false},
-    {"quit", do_quit, false, true},
-    {"reset", do_reset, false, true},
-    {"select", do_select, false, false},
-    {"slowlog", local_slowlog, true, false},
+    {"auth", do_auth, false, false},          {"client", local_client, false, false},
+    {"command", local_commands, true, false}, {"config", local_config, true, false},
+    {"echo", do_echo, true, false},           {"hello", do_hello, false, false},
+    {"info", local_info, true, false},        {"ping", do_ping, true, false},
+    {"quit", do_quit, false, true},           {"reset", do_reset, false, true},
+    {"select", do_select, false, false},      {"slowlog", local_slowlog, true, false},
 };
 
-/* Rows are found by the name before any '|'; a test checks that every row of route LOCAL has one. */
+#define HANDLERS (sizeof handlers / sizeof handlers[0])
+
+/* Rows are found by the name before any '|'. Every row of route LOCAL has one: tests/unit/proxy/test_tables.c */
 static size_t find(const struct command *cmd)
 {
     size_t len = strcspn(cmd->name, "|"), i = 0;
-    while (strncmp(handlers[i].name, cmd->name, len) != 0 || handlers[i].name[len] != '\0')
+    while (i < HANDLERS && (strncmp(handlers[i].name, cmd->name, len) != 0 || handlers[i].name[len] != '\0'))
         i++;
     return i;
+}
+
+bool local_handles(const struct command *cmd)
+{
+    return find(cmd) < HANDLERS;
 }
 
 bool local_command(struct session *s, const struct job *job)

@@ -46,6 +46,15 @@ static void append_section(struct slot *slot)
     free(both);
 }
 
+/* The loop's own connection learns by trying; the probe may know already. */
+static bool redis_up(struct session *s)
+{
+    struct probe_report report;
+
+    server_redis(s->loop->server, &report);
+    return (!report.known || strcmp(report.state, "connected") == 0) && dispatch_redis_up(s);
+}
+
 bool local_info(struct session *s, const struct job *job)
 {
     const struct slice *names = job->argv + 1;
@@ -56,7 +65,7 @@ bool local_info(struct session *s, const struct job *job)
         answer_info(s, text, len);
         return true;
     }
-    if (!dispatch_redis_up(s)) {
+    if (!redis_up(s)) {
         char *text = info_standalone(s->loop->server, names, count, &len);
         answer_info(s, text, len);
         return true;
@@ -80,8 +89,9 @@ static enum whose whose(const struct slice *names, size_t count, size_t step)
 
 static bool refuse_mixed(struct session *s)
 {
-    return local_error(s, "ERR names with a dot are settings of convproxy, others of Redis: ask for them in separate "
-                          "commands");
+    return local_error(
+        s, "ERR names with a dot are settings of convproxy, others of Redis: ask for them in separate "
+           "commands");
 }
 
 struct found {
@@ -174,7 +184,7 @@ bool local_config(struct session *s, const struct job *job)
         enum whose w = whose(job->argv + 2, job->argc - 2, get ? 1 : 2);
         if (w == WHOSE_MIXED)
             return refuse_mixed(s);
-        if (w == WHOSE_PROXY || (get && !dispatch_redis_up(s)))
+        if (w == WHOSE_PROXY || (get && !redis_up(s)))
             return get ? config_get_own(s, job) : config_set_own(s, job);
     }
     return dispatch_forward(s, job);

@@ -24,32 +24,62 @@ static void *must(void *p)
 
 /* ---- messages from other threads ---- */
 
-void loop_post(struct loop *l, loop_fn fn, void *arg)
+/* The lock is held. */
+static void add_message(struct loop *l, loop_fn fn, void *arg)
 {
     struct message *m = must(malloc(sizeof *m));
     *m = (struct message){.fn = fn, .arg = arg};
-    uv_mutex_lock(&l->inbox_lock);
     *l->inbox_tail = m;
     l->inbox_tail = &m->next;
+}
+
+void loop_post(struct loop *l, loop_fn fn, void *arg)
+{
+    uv_mutex_lock(&l->inbox_lock);
+    add_message(l, fn, arg);
     uv_mutex_unlock(&l->inbox_lock);
     uv_async_send(&l->inbox_wake);
 }
 
-static void on_inbox(uv_async_t *async)
+bool loop_try_post(struct loop *l, loop_fn fn, void *arg)
 {
-    struct loop *l = async->data;
+    uv_mutex_lock(&l->inbox_lock);
+    bool open = !l->closed;
+    if (open)
+        add_message(l, fn, arg);
+    uv_mutex_unlock(&l->inbox_lock);
+    if (open)
+        uv_async_send(&l->inbox_wake);
+    return open;
+}
+
+/* Takes all messages, and lets no more in by loop_try_post when the loop closes. */
+static struct message *take_messages(struct loop *l, bool closes)
+{
     uv_mutex_lock(&l->inbox_lock);
     struct message *m = l->inbox;
     l->inbox = NULL;
     l->inbox_tail = &l->inbox;
+    l->closed |= closes;
     uv_mutex_unlock(&l->inbox_lock);
-    turn_now(&l->turn);
+    return m;
+}
+
+static void run_messages(struct loop *l, struct message *m)
+{
     while (m != NULL) {
         struct message *next = m->next;
         m->fn(l, m->arg);
         free(m);
         m = next;
     }
+}
+
+static void on_inbox(uv_async_t *async)
+{
+    struct loop *l = async->data;
+    turn_now(&l->turn);
+    run_messages(l, take_messages(l, false));
 }
 
 /* ---- what is done once a second, and before each flush ---- */
@@ -59,6 +89,7 @@ static void on_second(uv_timer_t *timer)
     struct loop *l = timer->data;
     int64_t now = turn_now(&l->turn);
     l->wall_minus_mono_us = clock_wall_us() - now;
+    listener_second(l);
     for (struct session *s = l->sessions, *next; s != NULL; s = next) {
         next = s->next;
         session_second(s, now);
@@ -69,6 +100,7 @@ static bool before_flush(void *ctx)
 {
     struct loop *l = ctx;
     bool more = session_resume_all(l);
+    plan_clear(&l->plan);
     size_t memory = atomic_load_explicit(&l->turn.chunks.bytes, memory_order_relaxed) + l->in_bytes;
     atomic_store_explicit(&l->stats->memory, memory, memory_order_relaxed);
     return more;
@@ -110,6 +142,20 @@ void loop_apply(struct loop *l, void *own_settings)
     settings_unref(old);
 }
 
+void loop_learn(struct loop *l, void *own_learned)
+{
+    struct learned *old = l->learned;
+    if (l->closed) {
+        learned_unref(own_learned);
+        return;
+    }
+    for (struct session *s = l->sessions; s != NULL; s = s->next)
+        if (learned_owns(old, s->last_command))
+            s->last_command = "unknown";
+    l->learned = own_learned;
+    learned_unref(old);
+}
+
 uint8_t loop_policy_id(const struct loop *l, const struct policy_conf *policy)
 {
     return l->policy_ids[policy->index < STATS_POLICIES ? policy->index : STATS_POLICIES - 1];
@@ -118,6 +164,13 @@ uint8_t loop_policy_id(const struct loop *l, const struct policy_conf *policy)
 int64_t loop_redis_now_ms(const struct loop *l)
 {
     return (l->turn.now_us + l->wall_minus_mono_us + server_redis_offset_us(l->server)) / 1000;
+}
+
+int64_t loop_block_now_ms(struct loop *l)
+{
+    int64_t now = loop_redis_now_ms(l), first = now - BLOCK_SPREAD_MS, next = l->block_ms + 1;
+    l->block_ms = first < next && next <= now ? next : first;
+    return l->block_ms;
 }
 
 bool loop_over_memory(const struct loop *l)
@@ -164,7 +217,7 @@ void loop_close(struct loop *l, void *unused)
 {
     if (l->closed)
         return;
-    l->closed = true;
+    struct message *left = take_messages(l, true);
     listener_close_all(l);
     while (l->sessions != NULL)
         session_close(l->sessions, "shutting down");
@@ -172,6 +225,7 @@ void loop_close(struct loop *l, void *unused)
     uv_close((uv_handle_t *)&l->second, NULL);
     uv_close((uv_handle_t *)&l->inbox_wake, NULL);
     turn_close(&l->turn);
+    run_messages(l, left); /* each sees that the loop is closed */
 }
 
 void loop_join_free(struct loop *own_l)
@@ -180,6 +234,8 @@ void loop_join_free(struct loop *own_l)
     uv_thread_join(&l->thread);
     for (struct message *m = l->inbox, *next; m != NULL; m = next) {
         next = m->next;
+        if (m->fn == loop_apply || m->fn == loop_learn)
+            m->fn(l, m->arg); /* gives back what came too late */
         free(m);
     }
     slot_free_pool(l);
@@ -187,6 +243,7 @@ void loop_join_free(struct loop *own_l)
     request_done(&l->request);
     turn_done(&l->turn);
     policy_set_free(l->policies);
+    learned_unref(l->learned);
     settings_unref(l->settings);
     uv_mutex_destroy(&l->inbox_lock);
     uv_loop_close(&l->uv);

@@ -11,6 +11,7 @@
 #include "config/settings.h"
 #include "proxy/stats.h"
 #include "resp/request.h"
+#include "router/learned.h"
 #include "router/plan.h"
 #include "router/policy.h"
 
@@ -21,6 +22,8 @@ struct server;
 struct session;
 struct slot;
 struct loop;
+
+#define BLOCK_SPREAD_MS 100
 
 typedef void (*loop_fn)(struct loop *l, void *arg);
 
@@ -33,6 +36,7 @@ struct loop {
     struct pool pool;
     const struct settings *settings; /* counted; replaced by loop_apply */
     struct policy_set *policies;
+    struct learned *learned;         /* counted; NULL until Redis has told its commands */
     uint8_t policy_ids[STATS_POLICIES]; /* stats id of settings->policies[i] */
     struct request request;
     struct plan plan;
@@ -41,9 +45,12 @@ struct loop {
     struct session *resumable;       /* may go on reading: looked at once before the turn ends */
     struct session *waiting;         /* for room in an upstream's output */
     struct slot *free_slots;
+    size_t nfree_slots;
+    int64_t block_ms;                /* what loop_block_now_ms told last */
     int64_t wall_minus_mono_us;      /* looked at once a second: the turn's clock then tells the wall's */
     size_t in_bytes;                 /* input buffers of all sessions */
     struct listener *listeners;
+    struct travel *travel;           /* its clients leave for another process; NULL: they stay */
     uv_timer_t second;
     uv_async_t inbox_wake;
     uv_mutex_t inbox_lock;
@@ -57,15 +64,22 @@ struct loop {
 struct loop *loop_start(struct server *server, unsigned index, const struct settings *settings);
 /* Runs fn(l, arg) on the loop's thread, in the order of the calls. Any thread. */
 void loop_post(struct loop *l, loop_fn fn, void *arg);
+/* The same, but false when the loop closes or has closed: fn will not run. */
+MUST_USE bool loop_try_post(struct loop *l, loop_fn fn, void *arg);
 /* Closes everything on the loop (post it); then its thread ends. */
 void loop_close(struct loop *l, void *unused);
 void loop_join_free(struct loop *own_l);
 
 /* A new snapshot (post it; arg is a counted const struct settings, which the loop takes). */
 void loop_apply(struct loop *l, void *own_settings);
+/* The server's commands (post it; own_learned is a counted struct learned, which the loop takes). */
+void loop_learn(struct loop *l, void *own_learned);
 
 /* Redis's wall clock in ms: ours plus the offset that the probe has measured. */
 int64_t loop_redis_now_ms(const struct loop *l);
+/* The same for a block, but no two blocks that follow each other closely get the same: undoing what one has done must
+ * not undo what the next one did (router/plan). Up to BLOCK_SPREAD_MS early, never late. */
+int64_t loop_block_now_ms(struct loop *l);
 /* proxy.max_memory is used up. */
 bool loop_over_memory(const struct loop *l);
 uint8_t loop_policy_id(const struct loop *l, const struct policy_conf *policy);

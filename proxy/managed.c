@@ -27,13 +27,13 @@ void managed_put_raw(struct chain *out, const struct job *job)
 static void send_block(struct slot *slot, struct upstream *u, const struct plan *plan, const struct job *job)
 {
     struct chain *out = upstream_out(u);
-    struct block *b = block_new(u, loop_redis_now_ms(slot->loop));
+    struct block *b = block_new(u, loop_block_now_ms(slot->loop));
 
     slot->block = b;
     slot->finish = block_finish_one;
-    build_command(out, "MULTI", NULL);
+    block_open(out);
     block_add(b, slot->loop, plan, job->raw, out);
-    build_command(out, "EXEC", NULL);
+    block_close(out);
     slot_send(slot, u, (uint32_t)block_commands(b) + 2, job->slow);
 }
 
@@ -43,7 +43,8 @@ static void send_single(struct slot *slot, struct upstream *u, const struct plan
     struct chain *out = upstream_out(u);
 
     if (plan->kind == PLAN_RAW) {
-        managed_put_raw(out, job);
+        if (job->inline_ || !session_give_input(slot->session, job->raw, out))
+            managed_put_raw(out, job);
     } else if (plan->reply == REPLY_AS_IS) {
         plan_emit(plan, 0, out, loop_redis_now_ms(slot->loop));
     } else {
@@ -67,7 +68,7 @@ void managed_send(struct session *s, struct upstream *u, const struct job *job)
     struct slot *slot = slot_new(s, kind_of(plan), job->cmd, job->argv, job->argc);
 
     if (plan->policy != NULL) {
-        bool write = (job->cmd->flags & CMD_WRITE) != 0;
+        bool write = (job->cmd->flags & CMD_WRITE) != 0 || plan->nkeys > 0; /* the second: scripts */
         slot->policy = loop_policy_id(s->loop, plan->policy);
         slot->managed_write = write;
         slot->retrieval = !write;

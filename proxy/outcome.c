@@ -74,10 +74,17 @@ void outcome_first_bytes(struct slot *slot, const char *p, size_t n)
         outcome_write_error(slot->loop, slot->policy, p, n);
 }
 
+static enum persist_reason reason_of(enum err e)
+{
+    if (e == ERR_TIMEOUT)
+        return PERSIST_TIMEOUT;
+    return e == ERR_TOO_LARGE ? PERSIST_TOO_LARGE : PERSIST_REDISDOWN;
+}
+
 void outcome_failed(struct slot *slot, enum err e)
 {
     if (slot->managed_write)
-        persist_error(slot->loop, slot->policy, e == ERR_TIMEOUT ? PERSIST_TIMEOUT : PERSIST_REDISDOWN);
+        persist_error(slot->loop, slot->policy, reason_of(e));
     if (slot->retrieval)
         counter_add(&slot->loop->stats->policies[slot->policy].reads_error, 1);
 }

@@ -3,9 +3,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/admin.h"
+#include "proxy/digest.h"
 #include "proxy/drain.h"
+#include "proxy/handover.h"
 #include "proxy/listener.h"
 #include "proxy/loop.h"
+#include "proxy/takeover.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -19,6 +22,7 @@
 #include <unistd.h>
 
 #define MAX_SIGNALS 3
+#define ADMIN_TRIES 50 /* within a second */
 
 struct server {
     struct config *config;
@@ -32,6 +36,14 @@ struct server {
     _Atomic unsigned running; /* loops that have not ended */
     struct probe *probe;
     struct admin *admin;
+    bool admin_lent;   /* closed for a successor */
+    bool admin_wanted; /* the successor failed: opened again as soon as possible */
+    struct listen_socket *sockets;
+    size_t nsockets;
+    struct handover *handover; /* NULL: no successor can come */
+    struct takeover *takeover; /* NULL: started without a predecessor */
+    bool accepting;
+    int exit_code;
     _Atomic int64_t redis_offset_us;
     _Atomic bool draining;
     int64_t started_us;
@@ -96,6 +108,17 @@ int64_t server_redis_offset_us(const struct server *s)
     return atomic_load_explicit(&s->redis_offset_us, memory_order_relaxed);
 }
 
+const struct listen_socket *server_sockets(const struct server *s, size_t *ret_count)
+{
+    *ret_count = s->nsockets;
+    return s->sockets;
+}
+
+struct handover *server_handover(const struct server *s)
+{
+    return s->handover;
+}
+
 /* ---- settings ---- */
 
 static void setup_log(const struct settings *now)
@@ -126,16 +149,36 @@ static void reload(struct server *s)
     config_report_done(&report);
 }
 
+/* ---- the server's commands ---- */
+
+static void on_commands(void *ctx, const struct redisReply *commands)
+{
+    struct server *s = ctx;
+    struct learned *learned = learned_new(commands, STATS_UNKNOWN);
+
+    if (learned == NULL) {
+        log_event(LOG_WARN, "commands_not_learned", LOG_STR("reason", "the reply of COMMAND is no list of commands"));
+        return;
+    }
+    log_event(LOG_INFO, "commands_learned", LOG_INT("beyond_the_table", (int64_t)learned_count(learned)));
+    for (unsigned i = 0; i < s->nloops; i++)
+        loop_post(s->loops[i], loop_learn, learned_ref(learned));
+    learned_unref(learned);
+}
+
 /* ---- signals and the end ---- */
 
 static void drain(struct server *s, int64_t ms)
 {
+    handover_stop(s->handover);
+    takeover_stop(s->takeover);
     if (atomic_exchange(&s->draining, true)) {
         for (unsigned i = 0; i < s->nloops; i++) /* the second signal: now */
             loop_post(s->loops[i], loop_close, NULL);
         return;
     }
-    log_event(LOG_INFO, "draining", LOG_INT("clients", server_clients(s)), LOG_INT("ms", ms));
+    if (s->accepting)
+        log_event(LOG_INFO, "draining", LOG_INT("clients", server_clients(s)), LOG_INT("ms", ms));
     for (unsigned i = 0; i < s->nloops; i++)
         loop_post(s->loops[i], drain_start, (void *)(intptr_t)ms);
 }
@@ -165,8 +208,72 @@ static void on_loop_ended(uv_async_t *async)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
     uv_close((uv_handle_t *)&s->tick, NULL);
     uv_close((uv_handle_t *)&s->loop_ended, NULL);
+    handover_close(s->handover);
     admin_stop(s->admin);
     probe_stop(s->probe);
+}
+
+/* ---- hand-over ---- */
+
+static void log_started(struct server *s)
+{
+    const struct settings *now = config_current(s->config);
+    for (size_t i = 0; i < now->listen.count; i++)
+        log_event(LOG_INFO, "listening", LOG_STR("address", now->listen.items[i]), LOG_INT("loops", s->nloops),
+                  LOG_STR("admin", now->admin_listen), LOG_INT("pid", getpid()));
+    settings_unref(now);
+}
+
+void server_accept(struct server *s)
+{
+    for (size_t i = 0; i < s->nsockets; i++)
+        loop_post(s->loops[s->sockets[i].loop], listener_add, (void *)(intptr_t)s->sockets[i].fd);
+    s->accepting = true;
+    log_started(s);
+}
+
+void server_close_admin(struct server *s)
+{
+    s->admin_lent = s->admin != NULL || s->admin_wanted;
+    s->admin_wanted = false;
+    admin_stop(s->admin);
+    s->admin = NULL;
+}
+
+/* Until it works: the successor that had the port may not be gone yet. */
+void server_reopen_admin(struct server *s)
+{
+    char why[512];
+
+    if (!s->admin_lent || server_draining(s))
+        return;
+    s->admin = admin_start(s, why, sizeof why);
+    s->admin_lent = s->admin_wanted = s->admin == NULL;
+    if (s->admin == NULL)
+        log_event(LOG_WARN, "admin_closed", LOG_STR("reason", why));
+}
+
+void server_leave(struct server *s)
+{
+    drain(s, 0);
+}
+
+void server_give_up(struct server *s)
+{
+    const struct settings *now = config_current(s->config);
+    s->exit_code = 1;
+    drain(s, s->accepting ? now->drain_time : 0);
+    settings_unref(now);
+}
+
+void server_open_handover(struct server *s)
+{
+    const struct settings *now = config_current(s->config);
+    char why[512];
+    s->handover = handover_open(s, &s->uv, now->handover, true, why, sizeof why);
+    if (s->handover == NULL)
+        log_event(LOG_ERROR, "handover_closed", LOG_STR("reason", why));
+    settings_unref(now);
 }
 
 /* The loops read Redis's clock for every managed write: kept where no lock is needed. */
@@ -176,6 +283,9 @@ static void on_tick(uv_timer_t *timer)
     struct probe_report report;
     probe_report(s->probe, &report);
     atomic_store_explicit(&s->redis_offset_us, report.clock_offset_us, memory_order_relaxed);
+    if (s->admin_wanted)
+        server_reopen_admin(s);
+    digest_tick(clock_mono_us());
 }
 
 /* ---- set-up, in order ---- */
@@ -210,30 +320,86 @@ static bool drop_root(const struct settings *now, char *why, size_t why_cap)
     return true;
 }
 
-static bool open_listeners(struct server *s, const struct settings *now, char *why, size_t why_cap)
+static void add_socket(struct server *s, const char *address, int own_fd)
 {
-    for (size_t a = 0; a < now->listen.count; a++) {
-        const char *address = now->listen.items[a];
-        unsigned copies = strncmp(address, "unix:", 5) == 0 ? 1 : s->nloops;
-        for (unsigned i = 0; i < copies; i++) {
-            char reason[256];
-            int fd = listener_open(address, i == 0, reason, sizeof reason);
-            if (fd < 0) {
-                snprintf(why, why_cap, "cannot listen on %s: %s", address, reason);
-                return false;
-            }
-            loop_post(s->loops[i], listener_add, (void *)(intptr_t)fd);
+    s->sockets = realloc(s->sockets, (s->nsockets + 1) * sizeof *s->sockets);
+    char *copy = strdup(address);
+    if (s->sockets == NULL || copy == NULL)
+        abort();
+    s->sockets[s->nsockets] = (struct listen_socket){copy, own_fd, (unsigned)s->nsockets % s->nloops};
+    s->nsockets++;
+}
+
+/* Those that the predecessor had. */
+static bool claim_sockets(struct server *s, const char *address)
+{
+    bool any = false;
+    int fd;
+
+    while (s->takeover != NULL && (fd = takeover_claim(s->takeover, address)) >= 0) {
+        add_socket(s, address, fd);
+        any = true;
+    }
+    return any;
+}
+
+static bool open_sockets(struct server *s, const char *address, char *why, size_t why_cap)
+{
+    unsigned copies = strncmp(address, "unix:", 5) == 0 ? 1 : s->nloops;
+
+    for (unsigned i = 0; i < copies; i++) {
+        char reason[256];
+        int fd = listener_open(address, i == 0, reason, sizeof reason);
+        if (fd < 0) {
+            snprintf(why, why_cap, "cannot listen on %s: %s", address, reason);
+            return false;
         }
+        add_socket(s, address, fd);
     }
     return true;
 }
 
+static bool open_listeners(struct server *s, const struct settings *now, char *why, size_t why_cap)
+{
+    for (size_t a = 0; a < now->listen.count; a++)
+        if (!claim_sockets(s, now->listen.items[a]) && !open_sockets(s, now->listen.items[a], why, why_cap))
+            return false;
+    return true;
+}
+
+/* A predecessor has closed its admin server a moment ago. */
 static bool start_admin(struct server *s, const struct settings *now, char *why, size_t why_cap)
 {
+    int tries = s->takeover != NULL ? ADMIN_TRIES : 1;
+
     if (now->admin_listen[0] == '\0')
         return true;
-    s->admin = admin_start(s, why, why_cap);
+    while ((s->admin = admin_start(s, why, why_cap)) == NULL && --tries > 0)
+        usleep(1000000 / ADMIN_TRIES);
     return s->admin != NULL;
+}
+
+static bool start_handover(struct server *s, const struct settings *now, char *why, size_t why_cap)
+{
+    if (now->handover[0] == '\0' || s->takeover != NULL)
+        return true; /* after a take-over the predecessor has the socket until it ends */
+    s->handover = handover_open(s, &s->uv, now->handover, false, why, why_cap);
+    return s->handover != NULL;
+}
+
+/* Without anyone to take over from it is an ordinary start: so --takeover can always be given. */
+static bool start_takeover(struct server *s, const struct settings *now, char *why, size_t why_cap)
+{
+    bool nobody = false;
+
+    if (now->handover[0] == '\0') {
+        snprintf(why, why_cap, "--takeover needs the setting proxy.handover, the same as that of the running process");
+        return false;
+    }
+    s->takeover = takeover_connect(now->handover, &nobody, why, why_cap);
+    if (s->takeover == NULL && nobody)
+        log_event(LOG_INFO, "takeover_from_nobody", LOG_STR("reason", why));
+    return s->takeover != NULL || nobody;
 }
 
 static void start_signals(struct server *s)
@@ -257,6 +423,14 @@ static void start_loops(struct server *s, const struct settings *now)
         s->loops[i] = loop_start(s, i, now);
 }
 
+static void begin(struct server *s)
+{
+    if (s->takeover != NULL)
+        takeover_start(s->takeover, s, &s->uv);
+    else
+        server_accept(s);
+}
+
 struct server *server_new(struct config *own_config, bool has_config_file, bool takeover, char *why, size_t why_cap)
 {
     struct server *s = calloc(1, sizeof *s);
@@ -277,38 +451,47 @@ struct server *server_new(struct config *own_config, bool has_config_file, bool 
     uv_timer_start(&s->tick, on_tick, 100, 250);
     start_signals(s);
     s->probe = probe_start(&s->uv, s->config);
+    probe_on_commands(s->probe, on_commands, s);
     start_loops(s, now);
     config_subscribe(s->config, on_settings, s);
-    bool ok = open_listeners(s, now, why, why_cap) && drop_root(now, why, why_cap);
-    ok = ok && start_admin(s, now, why, why_cap);
+    bool ok = !takeover || start_takeover(s, now, why, why_cap);
+    ok = ok && open_listeners(s, now, why, why_cap) && drop_root(now, why, why_cap);
+    ok = ok && start_admin(s, now, why, why_cap) && start_handover(s, now, why, why_cap);
     settings_unref(now);
-    if (ok)
+    if (ok) {
+        begin(s);
         return s;
+    }
     drain(s, 0);
     server_run(s);
     return NULL;
 }
 
-static void log_started(struct server *s)
+static void free_sockets(struct server *s)
 {
-    const struct settings *now = config_current(s->config);
-    for (size_t i = 0; i < now->listen.count; i++)
-        log_event(LOG_INFO, "listening", LOG_STR("address", now->listen.items[i]), LOG_INT("loops", s->nloops),
-                  LOG_STR("admin", now->admin_listen), LOG_INT("pid", getpid()));
-    settings_unref(now);
+    for (size_t i = 0; i < s->nsockets; i++) {
+        if (!s->accepting) /* otherwise the loops have them */
+            close(s->sockets[i].fd);
+        free(s->sockets[i].address);
+    }
+    free(s->sockets);
 }
 
 int server_run(struct server *s)
 {
-    if (!server_draining(s))
-        log_started(s);
+    int code;
+
     uv_run(&s->uv, UV_RUN_DEFAULT);
     for (unsigned i = 0; i < s->nloops; i++)
         loop_join_free(s->loops[i]);
     uv_loop_close(&s->uv);
+    handover_free(s->handover);
+    takeover_free(s->takeover);
+    free_sockets(s);
     config_free(s->config);
+    code = s->exit_code;
     free(s->loops);
     free(s);
     log_event(LOG_INFO, "stopped", LOG_INT("pid", getpid()));
-    return 0;
+    return code;
 }

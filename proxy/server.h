@@ -12,7 +12,15 @@
 
 struct server;
 
+struct handover;
 struct loop;
+
+/* A socket that clients connect to; a loop accepts on it. */
+struct listen_socket {
+    char *address; /* as in the setting */
+    int fd;
+    unsigned loop;
+};
 
 /* NULL when it could not start; why says it in one line. */
 struct server *server_new(struct config *own_config, bool has_config_file, bool takeover, char *why, size_t why_cap);
@@ -27,11 +35,21 @@ bool server_draining(const struct server *s);
 unsigned server_threads(const struct server *s);
 bool server_has_config_file(const struct server *s);
 
-/* For the loops. */
+/* For the loops, proxy/handover and proxy/takeover. */
 struct loop *server_loop(const struct server *s, unsigned i); /* NULL behind the last */
 struct loop *server_least_loop(const struct server *s, struct loop *accepting); /* who has the fewest clients */
 unsigned server_clients(const struct server *s);
 void server_loop_ended(struct server *s); /* [loop]: its last act */
 int64_t server_redis_offset_us(const struct server *s); /* Redis's clock minus ours */
+struct handover *server_handover(const struct server *s);
+
+/* For proxy/handover and proxy/takeover [main]. Descriptors are good until server_draining. */
+const struct listen_socket *server_sockets(const struct server *s, size_t *ret_count);
+void server_accept(struct server *s);       /* from now on clients are taken */
+void server_close_admin(struct server *s);  /* the successor needs the address */
+void server_reopen_admin(struct server *s); /* now or as soon as it is free */
+void server_open_handover(struct server *s); /* the predecessor is gone, or about to */
+void server_leave(struct server *s);        /* the successor has everything: end with 0 */
+void server_give_up(struct server *s);      /* the predecessor goes on: end with 1 */
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proxy/address.h"
 #include "proxy/dispatch.h"
+#include "proxy/parcel.h"
 #include "proxy/slot.h"
 #include "proxy/transaction.h"
 
@@ -14,7 +15,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* More than the clients that come while two processes accept, which is for seconds. */
+#define IDS_APART (UINT64_C(1) << 20)
+
 static _Atomic uint64_t next_id = 1;
+
+uint64_t session_ids_beyond(void)
+{
+    return atomic_load(&next_id) + IDS_APART;
+}
+
+void session_ids_start(uint64_t first)
+{
+    atomic_store(&next_id, first);
+}
 
 /* ---- lists of the loop ---- */
 
@@ -71,22 +85,23 @@ void session_resume(struct session *s, unsigned pauses)
 {
     bool was_paused = (s->pauses & pauses) != 0;
     s->pauses &= ~pauses;
-    if (!was_paused || s->pauses != 0 || s->resuming || s->stream.closing)
+    if (!was_paused || s->pauses != 0 || s->resume_back != NULL || s->stream.closing)
         return;
-    s->resuming = true;
     s->resume_next = s->loop->resumable;
+    if (s->resume_next != NULL)
+        s->resume_next->resume_back = &s->resume_next;
+    s->resume_back = &s->loop->resumable;
     s->loop->resumable = s;
 }
 
 static void stop_resuming(struct session *s)
 {
-    struct session **p = &s->loop->resumable;
-    if (!s->resuming)
+    if (s->resume_back == NULL)
         return;
-    while (*p != s)
-        p = &(*p)->resume_next;
-    *p = s->resume_next;
-    s->resuming = false;
+    *s->resume_back = s->resume_next;
+    if (s->resume_next != NULL)
+        s->resume_next->resume_back = s->resume_back;
+    s->resume_back = NULL;
 }
 
 /* ---- input ---- */
@@ -106,12 +121,35 @@ static void grow_input(struct session *s, size_t need)
     s->in_cap = cap;
 }
 
-static void drop_input(struct session *s)
+/* The buffer is somebody else's now. */
+static void forget_input(struct session *s)
 {
     s->loop->in_bytes -= s->in_cap;
-    free(s->in);
     s->in = NULL;
-    s->in_len = s->in_cap = 0;
+    s->in_at = s->in_len = s->in_cap = 0;
+}
+
+static void drop_input(struct session *s)
+{
+    free(s->in);
+    forget_input(s);
+}
+
+bool session_give_input(struct session *s, struct slice raw, struct chain *to)
+{
+    if (raw.len <= LIMIT_HUGE_REQUEST || s->in == NULL || raw.p != s->in + s->in_at || raw.len != s->in_len)
+        return false;
+    chain_append_own(to, s->in, s->in_at, s->in_at + s->in_len);
+    forget_input(s);
+    return true;
+}
+
+/* Moves what is kept to the buffer's start. */
+static void pack_input(struct session *s)
+{
+    if (s->in_at > 0)
+        memmove(s->in, s->in + s->in_at, s->in_len);
+    s->in_at = 0;
 }
 
 /* Takes whole requests from p[0, n) until one must wait. Returns the bytes that are done with. */
@@ -122,7 +160,8 @@ static size_t take_requests(struct session *s, const char *p, size_t n)
 
     while (at < n && s->pauses == 0 && !s->ending && !s->stream.closing) {
         struct request *r = &l->request;
-        enum request_status status = request_parse(r, &s->progress, p + at, n - at, (size_t)l->settings->max_request);
+        enum request_status status =
+            request_parse(r, &s->progress, p + at, n - at, (size_t)l->settings->max_request);
         if (status == REQUEST_MORE)
             break;
         if (status == REQUEST_BAD) {
@@ -145,25 +184,22 @@ static void keep_input(struct session *s, const char *p, size_t n)
 {
     if (n == 0)
         return;
+    pack_input(s);
     grow_input(s, s->in_len + n);
     memcpy(s->in + s->in_len, p, n);
     s->in_len += n;
 }
 
-/* Goes through s->in. dispatch may give the whole buffer away when it is one huge request: then in is NULL. */
+/* Goes through s->in. It may be gone then: given away, or the session is closed. */
 static void take_kept(struct session *s)
 {
-    size_t used = take_requests(s, s->in, s->in_len);
+    size_t used = take_requests(s, s->in + s->in_at, s->in_len);
     if (s->in == NULL)
         return;
-    if (used == s->in_len) {
+    s->in_at += used;
+    s->in_len -= used;
+    if (s->in_len == 0)
         drop_input(s);
-        return;
-    }
-    if (used > 0) {
-        memmove(s->in, s->in + used, s->in_len - used);
-        s->in_len -= used;
-    }
 }
 
 static void update_reading(struct session *s)
@@ -172,13 +208,18 @@ static void update_reading(struct session *s)
         stream_set_reading(&s->stream, s->pauses == 0 && !s->ending);
 }
 
+void session_pause(struct session *s, enum pause pause)
+{
+    s->pauses |= pause;
+    update_reading(s);
+}
+
 bool session_resume_all(struct loop *l)
 {
     bool any = l->resumable != NULL;
     while (l->resumable != NULL) {
         struct session *s = l->resumable;
-        l->resumable = s->resume_next;
-        s->resuming = false;
+        stop_resuming(s);
         if (s->in_len > 0 && !s->stream.closing)
             take_kept(s);
         update_reading(s);
@@ -195,7 +236,7 @@ static void take_input(struct session *s, const char *p, size_t n)
         size_t used = take_requests(s, p, n);
         keep_input(s, p + used, n - used);
     }
-    if (s->in_len > 0 && loop_over_memory(s->loop) && !s->stream.closing) {
+    if (s->in_len > LIMIT_HUGE_REQUEST && loop_over_memory(s->loop)) {
         build_err(slot_answer(s), ERR_NOMEM, NULL);
         slot_answered(s);
         session_end(s);
@@ -274,6 +315,7 @@ void session_touch(struct session *s)
         }
     }
     turn_touch(&s->loop->turn, &s->stream);
+    close_when_done(s); /* the last reply may have been written as it came */
 }
 
 void session_second(struct session *s, int64_t now_us)
@@ -306,23 +348,20 @@ static void on_closed(struct stream *stream)
 
 static const struct stream_ops ops = {on_readable, on_written, on_broken, on_closed};
 
-void session_new(struct loop *l, int own_fd)
+/* NULL when the loop cannot watch the descriptor; it is closed then, and the client no longer counted. */
+static struct session *attach(struct loop *l, int own_fd)
 {
     struct session *s = calloc(1, sizeof *s);
-    int one = 1;
 
     if (s == NULL)
         abort();
-    setsockopt(own_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(own_fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     if (stream_init(&s->stream, &l->uv, own_fd, &l->turn.chunks, &ops) != 0) {
         close(own_fd);
         free(s);
         atomic_fetch_sub(&l->clients, 1);
-        return;
+        return NULL;
     }
     s->loop = l;
-    s->id = atomic_fetch_add(&next_id, 1);
     s->tail = &s->head;
     s->resp = RESP2;
     s->last_command = "NULL";
@@ -331,6 +370,19 @@ void session_new(struct loop *l, int own_fd)
     address_of_self(own_fd, s->laddr, sizeof s->laddr);
     link_session(s);
     counter_add(&l->stats->clients_accepted, 1);
+    return s;
+}
+
+void session_new(struct loop *l, int own_fd)
+{
+    int one = 1;
+
+    setsockopt(own_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(own_fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    struct session *s = attach(l, own_fd);
+    if (s == NULL)
+        return;
+    s->id = atomic_fetch_add(&next_id, 1);
     stream_set_reading(&s->stream, true);
 }
 
@@ -344,6 +396,15 @@ void session_end(struct session *s)
     close_when_done(s);
 }
 
+/* Out of all lists of the loop; what is left is the socket and what the session owns. */
+static void detach(struct session *s)
+{
+    stop_waiting(s);
+    stop_resuming(s);
+    unlink_session(s);
+    counter_add(&s->loop->stats->clients_closed, 1);
+}
+
 void session_close(struct session *s, const char *reason)
 {
     struct loop *l = s->loop;
@@ -352,13 +413,86 @@ void session_close(struct session *s, const char *reason)
         return;
     if (reason != NULL)
         log_event(LOG_DEBUG, "client_closed", LOG_STR("client", s->addr), LOG_STR("reason", reason));
-    stop_waiting(s);
-    stop_resuming(s);
+    detach(s);
     transaction_drop(s);
     slot_abandon_all(s);
     drop_input(s);
-    unlink_session(s);
     atomic_fetch_sub(&l->clients, 1);
-    counter_add(&l->stats->clients_closed, 1);
     stream_close(&s->stream);
+}
+
+/* ---- from process to process ---- */
+
+bool session_is_idle(const struct session *s)
+{
+    return s->head == NULL && s->stream.out.len == 0 && s->txn == NULL && s->pinned == NULL && !s->ending &&
+           !s->stream.closing;
+}
+
+static void move_text(struct parcel *to, enum parcel_part part, char **from)
+{
+    to->parts[part] = *from;
+    to->lens[part] = *from != NULL ? strlen(*from) : 0;
+    *from = NULL;
+}
+
+struct parcel *session_leave(struct session *s)
+{
+    struct parcel *p = parcel_new();
+    int64_t now = s->loop->turn.now_us;
+
+    detach(s);
+    p->fd = stream_release(&s->stream);
+    p->id = s->id;
+    p->age_us = now - s->born_us;
+    p->idle_us = now - s->last_us;
+    p->db = s->db;
+    p->resp = s->resp;
+    p->no_evict = s->no_evict;
+    p->no_touch = s->no_touch;
+    move_text(p, PARCEL_NAME, &s->name);
+    move_text(p, PARCEL_LIB_NAME, &s->lib_name);
+    move_text(p, PARCEL_LIB_VER, &s->lib_ver);
+    pack_input(s);
+    p->parts[PARCEL_INPUT] = s->in;
+    p->lens[PARCEL_INPUT] = s->in_len;
+    forget_input(s);
+    return p;
+}
+
+static void unpack(struct session *s, struct parcel *p)
+{
+    s->id = p->id;
+    s->born_us -= p->age_us;
+    s->last_us -= p->idle_us;
+    s->db = p->db;
+    s->resp = p->resp;
+    s->no_evict = p->no_evict;
+    s->no_touch = p->no_touch;
+    s->name = parcel_take(p, PARCEL_NAME);
+    s->lib_name = parcel_take(p, PARCEL_LIB_NAME);
+    s->lib_ver = parcel_take(p, PARCEL_LIB_VER);
+    s->in_len = s->in_cap = p->lens[PARCEL_INPUT];
+    s->in = parcel_take(p, PARCEL_INPUT);
+    s->loop->in_bytes += s->in_cap;
+}
+
+void session_arrive(struct loop *l, void *own_parcel)
+{
+    struct parcel *p = own_parcel;
+
+    if (l->closed) {
+        atomic_fetch_sub(&l->clients, 1);
+        parcel_free(p);
+        return;
+    }
+    struct session *s = attach(l, p->fd);
+    p->fd = -1;
+    if (s != NULL) {
+        unpack(s, p);
+        if (s->in_len > 0)
+            take_kept(s);
+        update_reading(s);
+    }
+    parcel_free(p);
 }

@@ -14,39 +14,43 @@
 #include "resp/build.h"
 #include "resp/request.h"
 
+struct parcel;
 struct slot;
 struct transaction;
 
 /* Why no further request is taken; any bit pauses. */
 enum pause {
     PAUSE_OUTPUT = 1 << 0,   /* the client does not read its replies */
-    PAUSE_PIPELINE = 1 << 1, /* too many requests in flight */
+    PAUSE_PIPELINE = 1 << 1, /* it is owed too many replies, or too large ones */
     PAUSE_ORDER = 1 << 2,    /* the next request needs another upstream: after those in flight */
     PAUSE_UPSTREAM = 1 << 3, /* the upstream's output is full */
+    PAUSE_LEAVING = 1 << 4,  /* it goes to another process as soon as it is owed nothing */
 };
 
 struct session {
     struct stream stream; /* first: callbacks get it */
     struct loop *loop;
     struct session *next, **back;           /* loop->sessions */
-    struct session *resume_next;            /* loop->resumable; see resuming */
+    struct session *resume_next, **resume_back; /* loop->resumable */
     struct session *wait_next, **wait_back; /* loop->waiting */
     uint64_t id;
     int64_t born_us, last_us, soft_since_us; /* mono; soft: since when above output_soft, 0 = not */
     struct slot *head, **tail; /* owed replies, oldest first */
+    size_t owed;               /* how many */
+    size_t kept;               /* bytes of those that the proxy made and that wait for others before them */
     size_t in_flight;          /* slots that wait for an upstream */
     struct upstream *current;  /* the upstream they are on */
-    char *in;                  /* a request that is not whole, or may not go on yet */
-    size_t in_len, in_cap;
+    char *in;                  /* a request that is not whole, or may not go on yet: */
+    size_t in_at, in_len, in_cap; /* in_len bytes from in_at on */
     struct request_progress progress;
     unsigned pauses;
-    bool resuming;  /* in loop->resumable */
     bool ending;    /* no more requests; closes when everything owed is written */
     enum resp resp;
     int db;
     struct transaction *txn;  /* MULTI is open, or keys are watched */
     struct upstream *pinned;  /* lent for WATCH */
     uint64_t pinned_generation;
+    bool watch_refused; /* so that EXEC must not run, although the loan is over */
     char *name, *lib_name, *lib_ver;
     const char *last_command;
     bool no_evict, no_touch;
@@ -59,6 +63,8 @@ void session_new(struct loop *l, int own_fd);
 void session_close(struct session *s, const char *reason);
 /* No more requests; closes once all replies are written. */
 void session_end(struct session *s);
+/* Takes no further requests until session_resume. */
+void session_pause(struct session *s, enum pause pause);
 /* Clears pauses and lets the session look at its input again before the turn ends. */
 void session_resume(struct session *s, unsigned pauses);
 /* Called before the turn's output is flushed; true: some session went on. */
@@ -68,6 +74,22 @@ void session_wait_upstream(struct session *s);
 void session_wake_waiting(struct loop *l);
 /* Something was added to the output: flush it in this turn, and look at the limits. */
 void session_touch(struct session *s);
+/* When raw, a large request, is all the input that is kept: appends it to a chain by giving the buffer away. False: it
+ * must be copied. */
+bool session_give_input(struct session *s, struct slice raw, struct chain *to);
+/* Between two requests: nothing is owed, nothing is to be written, no MULTI is open, no key is watched. */
+bool session_is_idle(const struct session *s);
+/* An idle session ends here without its client noticing: the parcel has all that another process needs to go
+ * on. */
+MUST_USE struct parcel *session_leave(struct session *s);
+/* Goes on with a client of another process, or of this one (post it; arg is a parcel, which the loop takes).
+ * The client was counted for l before. */
+void session_arrive(struct loop *l, void *own_parcel);
+/* Ids that clients of this process never get, however long it goes on accepting: for its successor to start
+ * with. */
+uint64_t session_ids_beyond(void);
+/* Clients get ids from first on; before any was accepted. */
+void session_ids_start(uint64_t first);
 /* Once a second: limits of output and idle time. */
 void session_second(struct session *s, int64_t now_us);
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HALF_PIPELINE(l) ((size_t)(l)->settings->max_pipeline / 2)
+#define FREE_SLOTS_KEEP 4096 /* a burst's memory is given back */
 
 /* ---- memory ---- */
 
@@ -17,6 +17,7 @@ static struct slot *slot_take(struct loop *l)
     struct slot *slot = l->free_slots;
     if (slot != NULL) {
         l->free_slots = slot->next;
+        l->nfree_slots--;
     } else {
         slot = malloc(sizeof *slot);
         if (slot == NULL)
@@ -33,8 +34,13 @@ static void slot_give(struct slot *slot)
     struct loop *l = slot->loop;
     chain_clear(&slot->reply);
     block_free(slot->block);
+    if (l->nfree_slots >= FREE_SLOTS_KEEP) {
+        free(slot);
+        return;
+    }
     slot->next = l->free_slots;
     l->free_slots = slot;
+    l->nfree_slots++;
 }
 
 void slot_free_pool(struct loop *l)
@@ -54,6 +60,7 @@ static void enqueue(struct session *s, struct slot *slot)
     slot->next = NULL;
     *s->tail = slot;
     s->tail = &slot->next;
+    s->owed++;
 }
 
 static struct slot *dequeue(struct session *s)
@@ -62,7 +69,20 @@ static struct slot *dequeue(struct session *s)
     s->head = slot->next;
     if (s->head == NULL)
         s->tail = &s->head;
+    s->owed--;
+    if (slot->local)
+        s->kept -= slot->reply.len;
     return slot;
+}
+
+bool slot_must_wait(const struct session *s)
+{
+    return s->owed >= (size_t)s->loop->settings->max_pipeline || s->kept > LIMIT_CLIENT_HIGH;
+}
+
+static bool may_go_on(const struct session *s)
+{
+    return s->owed <= (size_t)s->loop->settings->max_pipeline / 2 && s->kept <= LIMIT_CLIENT_LOW;
 }
 
 /* Lets everything leave that may: the done slots at the head, then what is there of a raw reply behind them. */
@@ -77,6 +97,8 @@ static void advance(struct session *s)
         s->head->partial = true;
         chain_move(&s->stream.out, &s->head->reply);
     }
+    if (may_go_on(s))
+        session_resume(s, PAUSE_PIPELINE);
     session_touch(s);
 }
 
@@ -90,9 +112,19 @@ struct chain *slot_answer(struct session *s)
     return &slot->reply;
 }
 
+/* The slot that slot_answer has put at the end of the queue; what it holds may have to wait for long. */
+static void keep_answer(struct session *s)
+{
+    struct slot *slot = (struct slot *)((char *)s->tail - offsetof(struct slot, next));
+    chain_shrink(&slot->reply);
+    s->kept += slot->reply.len;
+}
+
 void slot_answered(struct session *s)
 {
     counter_add(&s->loop->stats->replies, 1);
+    if (s->head != NULL)
+        keep_answer(s);
     session_touch(s);
 }
 
@@ -110,8 +142,8 @@ static void keep_preview(struct slot *slot, const struct slice *argv, size_t arg
     slot->preview_len = (uint16_t)at;
 }
 
-struct slot *slot_new(struct session *s, enum slot_kind kind, const struct command *cmd, const struct slice *argv,
-                      size_t argc)
+struct slot *slot_new(struct session *s, enum slot_kind kind, const struct command *cmd,
+                      const struct slice *argv, size_t argc)
 {
     struct slot *slot = slot_take(s->loop);
     slot->kind = (uint8_t)kind;
@@ -143,9 +175,11 @@ void slot_abandon_all(struct session *s)
     while (s->head != NULL) {
         struct slot *slot = dequeue(s);
         slot->session = NULL;
-        chain_clear(&slot->reply);
         if (slot->local || slot->done)
             slot_give(slot);
+        else if (slot->kind ==
+                 SLOT_RAW) /* finish wants to see the others whole: it may have to undo something */
+            chain_clear(&slot->reply);
     }
 }
 
@@ -164,9 +198,7 @@ static void over(struct slot *slot)
     slot->done = true;
     s->in_flight--;
     if (s->in_flight == 0)
-        session_resume(s, PAUSE_ORDER | PAUSE_PIPELINE);
-    else if ((s->pauses & PAUSE_PIPELINE) && s->in_flight <= HALF_PIPELINE(s->loop))
-        session_resume(s, PAUSE_PIPELINE);
+        session_resume(s, PAUSE_ORDER);
     if (slot == s->head)
         advance(s);
 }
@@ -260,16 +292,10 @@ static void on_failed(struct upstream_request *r, enum err e, const char *detail
     slot->failed = true;
     chain_clear(&slot->reply);
     outcome_failed(slot, e);
-    if (s != NULL && slot->partial) {
-        /* Half a reply has left; nothing that follows could be told from its rest. */
-        slot->session = NULL;
-        s->in_flight--;
-        dequeue(s);
-        session_close(s, "the reply was cut off");
-        slot_give(slot);
-        return;
-    }
-    if (s != NULL)
+    if (s != NULL && slot->partial)
+        session_close(s,
+                      "the reply was cut off"); /* nothing that follows could be told from the rest of it */
+    else if (s != NULL)
         build_err(&slot->reply, e, detail);
     over(slot);
 }

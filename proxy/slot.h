@@ -54,6 +54,9 @@ struct slot {
 struct chain *slot_answer(struct session *s);
 void slot_answered(struct session *s);
 
+/* The client is owed so much already that its next request must wait (PAUSE_PIPELINE). */
+bool slot_must_wait(const struct session *s);
+
 /* A new slot at the end of the client's queue; the caller appends the request's bytes to upstream_out(u) and calls
  * slot_send. */
 struct slot *slot_new(struct session *s, enum slot_kind kind, const struct command *cmd, const struct slice *argv,

@@ -8,7 +8,7 @@
 
 struct transaction {
     bool spoiled;
-    bool slow;           /* a queued command belongs on the slow deadline */
+    bool slow; /* a queued command belongs on the slow deadline */
     size_t count;
     struct chain queued; /* the requests, as RESP */
 };
@@ -43,7 +43,8 @@ static void unpin(struct session *s, bool send_unwatch)
     struct loop *l = s->loop;
     if (s->pinned == NULL)
         return;
-    if (send_unwatch && upstream_state(s->pinned) == UP_READY) {
+    /* A WATCH that still waits for its connection is not taken back: UNWATCH goes behind it. */
+    if (send_unwatch && (upstream_state(s->pinned) == UP_READY || upstream_in_flight(s->pinned) > 0)) {
         build_command(upstream_out(s->pinned), "UNWATCH", NULL);
         slot_send_unheard(l, s->pinned);
     }
@@ -73,6 +74,15 @@ static void watch_finish(struct slot *slot)
         s->pinned_generation = upstream_generation(s->pinned);
 }
 
+struct upstream *transaction_upstream(struct session *s)
+{
+    if (s->pinned != NULL && s->pinned_generation == 0 && s->in_flight == 0) {
+        s->watch_refused = true;
+        unpin(s, false);
+    }
+    return s->pinned;
+}
+
 /* ---- the five commands ---- */
 
 static void drop_queue(struct session *s)
@@ -88,6 +98,7 @@ void transaction_drop(struct session *s)
 {
     drop_queue(s);
     unpin(s, true);
+    s->watch_refused = false;
 }
 
 static bool do_multi(struct session *s, const struct job *job)
@@ -128,10 +139,11 @@ static bool do_watch(struct session *s, const struct job *job)
     }
     if (fresh && !pin(s))
         return true;
-    if (!dispatch_may_send(s, s->pinned, job)) {
+    enum admission a = dispatch_admit(s, s->pinned, job);
+    if (a != ADMIT_NOW) {
         if (fresh)
             unpin(s, false);
-        return s->pauses == 0;
+        return a == ADMIT_NEVER;
     }
     struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
     slot->finish = watch_finish;
@@ -147,6 +159,7 @@ static bool do_unwatch(struct session *s, const struct job *job)
         return true;
     }
     unpin(s, true);
+    s->watch_refused = false;
     answer_ok(s);
     return true;
 }
@@ -158,28 +171,28 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
     struct transaction *txn = s->txn;
     struct slice all = chain_flat(&txn->queued);
     struct slot *slot = slot_new(s, SLOT_BLOCK, exec->cmd, exec->argv, exec->argc);
-    struct block *b = block_new(u, loop_redis_now_ms(l));
+    struct block *b = block_new(u, loop_block_now_ms(l));
     struct chain *out = upstream_out(u);
+    struct request r;
     size_t at = 0;
 
     slot->block = b;
     slot->finish = block_finish_all;
-    build_command(out, "MULTI", NULL);
+    block_open(out);
+    request_init(&r);
     while (at < all.len) {
         struct request_progress progress = {0};
-        struct request r;
-        request_init(&r);
         if (request_parse(&r, &progress, all.p + at, all.len - at, SIZE_MAX / 2) != REQUEST_DONE)
             abort(); /* it was parsed before it was queued */
         struct job job = {.argv = r.argv, .argc = r.argc, .raw = {all.p + at, r.used}};
-        job.cmd = dispatch_row(&job);
+        job.cmd = dispatch_row(l, &job);
         const struct plan *plan = managed_plan(l, &job, s->resp, true);
         managed_count_json(l, plan);
         block_add(b, l, plan, job.raw, out);
         at += r.used;
-        request_done(&r);
     }
-    build_command(out, "EXEC", NULL);
+    request_done(&r);
+    block_close(out);
     slot_send(slot, u, (uint32_t)block_commands(b) + 2, txn->slow);
 }
 
@@ -195,7 +208,7 @@ static bool exec_here(struct session *s)
         answer_error(s, "EXECABORT Transaction discarded because of previous errors.");
         return true;
     }
-    if (s->pinned != NULL && s->in_flight == 0 && pinned_lost(s)) {
+    if (s->watch_refused || (s->pinned != NULL && s->in_flight == 0 && pinned_lost(s))) {
         transaction_drop(s);
         build_null_array(slot_answer(s), s->resp);
         slot_answered(s);
@@ -221,11 +234,14 @@ static bool do_exec(struct session *s, const struct job *job)
     struct upstream *u = s->pinned;
     if (u == NULL)
         u = pool_shared(&s->loop->pool, s->txn->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp);
-    if (!dispatch_may_send(s, u, job)) {
-        if (s->pauses != 0)
-            return false;
+    switch (dispatch_admit(s, u, job)) {
+    case ADMIT_LATER:
+        return false;
+    case ADMIT_NEVER:
         transaction_drop(s);
         return true;
+    case ADMIT_NOW:
+        break;
     }
     send_all(s, u, job);
     drop_queue(s);
@@ -268,13 +284,27 @@ static const struct {
     const char *name;
     bool (*fn)(struct session *s, const struct job *job);
 } handlers[] = {
-    {"multi", do_multi}, {"exec", do_exec}, {"discard", do_discard}, {"watch", do_watch}, {"unwatch", do_unwatch},
+    {"multi", do_multi}, {"exec", do_exec},       {"discard", do_discard},
+    {"watch", do_watch}, {"unwatch", do_unwatch},
 };
+
+#define HANDLERS (sizeof handlers / sizeof handlers[0])
+
+static size_t find(const struct command *cmd)
+{
+    size_t i = 0;
+    while (i < HANDLERS && strcmp(handlers[i].name, cmd->name) != 0)
+        i++;
+    return i;
+}
+
+bool transaction_handles(const struct command *cmd)
+{
+    return find(cmd) < HANDLERS;
+}
 
 bool transaction_command(struct session *s, const struct job *job)
 {
-    size_t i = 0;
-    while (strcmp(handlers[i].name, job->cmd->name) != 0)
-        i++; /* a test checks that every row of route MULTI has a handler */
-    return handlers[i].fn(s, job);
+    return handlers[find(job->cmd)].fn(
+        s, job); /* every row of route MULTI has one: tests/unit/proxy/test_tables.c */
 }

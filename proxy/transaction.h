@@ -12,6 +12,10 @@
 
 /* MULTI, EXEC, DISCARD, WATCH or UNWATCH. False: it must wait; the session is paused. */
 bool transaction_command(struct session *s, const struct job *job);
+/* The connection that WATCH needs, or NULL. A refused WATCH needs none. */
+struct upstream *transaction_upstream(struct session *s);
+/* There is a handler for this row; a test asks for every row of route MULTI. */
+bool transaction_handles(const struct command *cmd);
 /* MULTI is open: job waits for EXEC. */
 bool transaction_is_open(const struct session *s);
 void transaction_queue(struct session *s, const struct job *job);

@@ -77,6 +77,13 @@ void build_bulk(struct chain *c, const void *p, size_t n)
     chain_put(c, "\r\n", 2);
 }
 
+void build_number(struct chain *c, int64_t value)
+{
+    char buf[24];
+    size_t n = header(buf, ':', value);
+    build_bulk(c, buf + 1, n - 3); /* the digits alone: without type byte and CR LF */
+}
+
 void build_text(struct chain *c, const char *text)
 {
     build_bulk(c, text, strlen(text));

@@ -18,6 +18,7 @@ void build_error(struct chain *c, const char *line);  /* -line; line starts with
 void build_err(struct chain *c, enum err e, const char *detail);
 void build_int(struct chain *c, int64_t value);
 void build_bulk(struct chain *c, const void *p, size_t n);
+void build_number(struct chain *c, int64_t value);                 /* a bulk of its decimal */
 void build_text(struct chain *c, const char *text);            /* a bulk of a C string */
 void build_null(struct chain *c, enum resp resp);              /* $-1 or _ */
 void build_null_array(struct chain *c, enum resp resp);        /* *-1 or _ */

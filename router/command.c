@@ -221,7 +221,7 @@ const char *command_route_name(enum cmd_route route)
 const char *command_ttl_name(enum cmd_ttl ttl)
 {
     static const char *const names[] = {"none", "slide", "cond",    "shrink", "own",
-                                        "set",  "getex", "persist", "restore"};
+                                        "set",  "getex", "persist", "restore", "script"};
     return NAME_OF(names, ttl);
 }
 

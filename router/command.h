@@ -77,7 +77,7 @@ enum cmd_route {
 /* What a write to a managed key adds for the TTL, for each key that keys_each reports as written (so SORT
  * without STORE adds nothing). The policy's TTL is meant wherever "the TTL" stands. */
 enum cmd_ttl {
-    TTL_NONE, /* reads, scripts, no keys, writes that leave no key (DEL, GETDEL, MOVE, MIGRATE …), and writes
+    TTL_NONE, /* reads, no keys, writes that leave no key (DEL, GETDEL, MOVE, MIGRATE …), and writes
                  to a consumer group only (XACK, XCLAIM, XREADGROUP …) */
     TTL_SLIDE, /* an unconditional write: the TTL starts again (RPUSH, HSET, INCR …) */
     TTL_COND, /* like SLIDE, but a reply of 0, -1 or nil means nothing was written (HSETNX, RPUSHX, COPY …) */
@@ -88,6 +88,7 @@ enum cmd_ttl {
     TTL_GETEX,   /* GETEX: the options decide */
     TTL_PERSIST, /* PERSIST: gives the policy's TTL instead */
     TTL_RESTORE, /* RESTORE: 0 means the policy's TTL */
+    TTL_SCRIPT,  /* may write any of its keys, or none: one that is left without a TTL gets the policy's */
 };
 
 /* Which end is trimmed when the policy has max_messages = N. */

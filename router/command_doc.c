@@ -34,6 +34,7 @@ static const char *const ttl_words[] = {
     [TTL_GETEX] = "TTL by the options",
     [TTL_PERSIST] = "the policy's TTL instead of none",
     [TTL_RESTORE] = "a TTL of 0 becomes the policy's",
+    [TTL_SCRIPT] = "the policy's TTL where the script leaves none",
 };
 
 static const char *const trim_words[] = {

@@ -62,6 +62,11 @@ void plan_done(struct plan *p)
     plan_init(p, pool);
 }
 
+void plan_clear(struct plan *p)
+{
+    rewrite_start(&p->rewrite, NULL, 0);
+}
+
 static void start(struct plan *p, const struct command *cmd, const struct slice *argv, size_t argc)
 {
     p->kind = PLAN_RAW;
@@ -317,10 +322,47 @@ static bool decide_write(struct plan *p, const struct ask *ask)
     return fits_script(p, ask) ? as_script(p, ask->resp) : as_block(p);
 }
 
+/* True when the script's first line, "#!lua flags=a,b", has the flag. */
+static bool has_script_flag(struct slice script, const char *flag)
+{
+    size_t n = strlen(flag);
+
+    if (script.len < 2 || memcmp(script.p, "#!", 2) != 0)
+        return false;
+    const char *newline = memchr(script.p, '\n', script.len);
+    const char *end = newline != NULL ? newline : script.p + script.len;
+    for (const char *p = script.p; p < end; p++) {
+        size_t word = 0;
+        while (p + word < end && strchr(" ,=\r", p[word]) == NULL)
+            word++;
+        if (word == n && memcmp(p, flag, n) == 0)
+            return true;
+        p += word;
+    }
+    return false;
+}
+
+/* EVAL script numkeys key …: what it writes is not known, so the TTL is only given to keys that have none. */
+static bool decide_script(struct plan *p, const struct ask *ask)
+{
+    if (has_script_flag(p->argv[1], "no-writes"))
+        p->nkeys = 0;
+    if (has_script_flag(p->argv[1], "allow-oom"))
+        return as_one(p);
+    if (!add_step(p, STEP_CLIENT, 0) || !add_expiries(p, STEP_EXPIRE))
+        return false;
+    if (p->nsteps > 1)
+        p->kind = PLAN_BLOCK;
+    for (size_t i = 1; i < p->nsteps; i++)
+        p->steps[i].nx = true;
+    return true;
+}
+
 static bool (*const deciders[])(struct plan *p, const struct ask *ask) = {
     [TTL_NONE] = decide_none,    [TTL_SLIDE] = decide_write,   [TTL_COND] = decide_write,
     [TTL_SHRINK] = decide_write, [TTL_OWN] = decide_own,       [TTL_SET] = decide_set,
     [TTL_GETEX] = decide_getex,  [TTL_PERSIST] = decide_write, [TTL_RESTORE] = decide_restore,
+    [TTL_SCRIPT] = decide_script,
 };
 
 /* ---- the whole ---- */
@@ -371,13 +413,6 @@ int64_t plan_expiry(const struct policy_conf *policy, int64_t redis_now_ms)
 
 /* ---- emitting ---- */
 
-static void put_number(struct chain *out, int64_t value)
-{
-    char text[24];
-    int n = snprintf(text, sizeof text, "%lld", (long long)value);
-    build_bulk(out, text, (size_t)n);
-}
-
 static void put_slice(struct chain *out, struct slice s)
 {
     build_bulk(out, s.p, s.len);
@@ -396,23 +431,23 @@ static void put_trim(struct chain *out, enum cmd_trim trim, struct slice key, in
     switch (trim) {
     case TRIM_HEAD:
         put_start(out, 4, "LTRIM", key);
-        put_number(out, -keep);
+        build_number(out, -keep);
         build_text(out, "-1");
         return;
     case TRIM_TAIL:
         put_start(out, 4, "LTRIM", key);
         build_text(out, "0");
-        put_number(out, keep - 1);
+        build_number(out, keep - 1);
         return;
     case TRIM_STREAM:
         put_start(out, 4, "XTRIM", key);
         build_text(out, "MAXLEN");
-        put_number(out, keep);
+        build_number(out, keep);
         return;
     case TRIM_ZSET:
         put_start(out, 4, "ZREMRANGEBYRANK", key);
         build_text(out, "0");
-        put_number(out, -keep - 1);
+        build_number(out, -keep - 1);
         return;
     case TRIM_NONE:
     case TRIM_JSON:
@@ -423,7 +458,7 @@ static void put_trim(struct chain *out, enum cmd_trim trim, struct slice key, in
 static void put_expire(struct chain *out, struct slice key, int64_t at_ms, bool nx)
 {
     put_start(out, nx ? 4 : 3, "PEXPIREAT", key);
-    put_number(out, at_ms);
+    build_number(out, at_ms);
     if (nx)
         build_text(out, "NX");
 }
@@ -437,14 +472,14 @@ static void put_script(const struct plan *p, struct chain *out, int64_t redis_no
     build_array(out, 3 + 2 * n + p->rewrite.argc);
     build_text(out, "EVAL");
     build_text(out, p->script);
-    put_number(out, (int64_t)n);
+    build_number(out, (int64_t)n);
     for (size_t i = 0; i < p->nkeys; i++) {
         if (p->keys[i].policy->ttl > 0)
             put_slice(out, p->keys[i].key);
     }
     for (size_t i = 0; i < p->nkeys; i++) {
         if (p->keys[i].policy->ttl > 0)
-            put_number(out, plan_expiry(p->keys[i].policy, redis_now_ms));
+            build_number(out, plan_expiry(p->keys[i].policy, redis_now_ms));
     }
     for (size_t i = 0; i < p->rewrite.argc; i++)
         put_slice(out, p->rewrite.argv[i]);
@@ -497,6 +532,6 @@ void plan_undo(struct chain *out, struct slice key, int64_t set_ms, int64_t old_
     build_bulk(out, undo_script, sizeof undo_script - 1);
     build_text(out, "1");
     put_slice(out, key);
-    put_number(out, set_ms);
-    put_number(out, old_ms);
+    build_number(out, set_ms);
+    build_number(out, old_ms);
 }

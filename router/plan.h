@@ -3,6 +3,7 @@
  *   RPUSH k a    MULTI | PEXPIRETIME k | RPUSH k a | LTRIM k -N -1 | PEXPIREAT k t | EXEC
  *   SET k a      SET k a PX ttl
  *   LPOP k       EVAL "... pcall, PEXPIREAT ..." 1 k t LPOP k
+ *   EVAL s 1 k   MULTI | EVAL s 1 k | PEXPIREAT k t NX | EXEC
  *
  * Rules (design §3; H18 and H22 of the protocol):
  *  - one atomic step: the write, the trim and the TTL;
@@ -54,7 +55,7 @@ struct plan_key {
 
 struct plan_step {
     uint8_t role; /* enum step_role */
-    bool nx;      /* STEP_EXPIRE: only when the key has no expiry (SET … KEEPTTL) */
+    bool nx;      /* STEP_EXPIRE: only when the key has no expiry (SET … KEEPTTL, scripts) */
     uint32_t key; /* index into keys, for all but STEP_CLIENT */
 };
 
@@ -78,6 +79,8 @@ struct plan {
 
 void plan_init(struct plan *p, struct chunk_pool *pool);
 void plan_done(struct plan *p);
+/* Gives the bytes of rewritten arguments back: the plan has been emitted. */
+void plan_clear(struct plan *p);
 
 /* Decides. cmd is NULL for a command that is not in the table: raw. argv must stay until the plan was
  * emitted. in_multi: the client's own transaction, where a script would gain nothing, and where blocking

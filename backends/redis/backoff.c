@@ -25,27 +25,26 @@ int64_t backoff_pause_us(const struct backoff *b, int64_t min_ms, int64_t max_ms
     return pause * 3 / 4 + pause / 2 * (next_random() % 1024) / 1024;
 }
 
+#define BUCKET_US 1000000 /* the bucket holds a second's worth */
+
+/* Kept as time, of which an attempt costs 1/rate: so nothing is lost between calls, however close they are. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int64_t tokens_milli = -1; /* thousandths of an attempt */
+static int64_t saved_us = BUCKET_US;
 static int64_t filled_us;
 
 bool connect_budget_take(int64_t now_us, int64_t rate)
 {
+    int64_t cost = BUCKET_US / rate;
     bool ok = false;
 
     pthread_mutex_lock(&lock);
-    if (tokens_milli < 0) {
-        tokens_milli = rate * 1000;
-        filled_us = now_us;
-    }
     if (now_us > filled_us) {
-        tokens_milli += (now_us - filled_us) * rate / 1000;
+        int64_t gone = now_us - filled_us;
+        saved_us = gone < BUCKET_US - saved_us ? saved_us + gone : BUCKET_US;
         filled_us = now_us;
-        if (tokens_milli > rate * 1000)
-            tokens_milli = rate * 1000;
     }
-    if (tokens_milli >= 1000) {
-        tokens_milli -= 1000;
+    if (saved_us >= cost) {
+        saved_us -= cost;
         ok = true;
     }
     pthread_mutex_unlock(&lock);

@@ -39,18 +39,19 @@ static void on_tick(uv_timer_t *timer)
         uv_timer_stop(&p->tick);
 }
 
-/* Whoever gets an upstream is about to make it busy. */
-static struct upstream *wake(struct pool *p, struct upstream *u)
+static void on_wake(struct upstream_env *env)
 {
+    struct pool *p = (struct pool *)env; /* env is the first member */
     if (!uv_is_active((uv_handle_t *)&p->tick))
         uv_timer_start(&p->tick, on_tick, TICK_MS, TICK_MS);
-    return u;
 }
 
-void pool_init(struct pool *p, struct turn *turn, const struct settings *settings, const struct upstream_ops *ops,
-               void (*count)(void *ctx, enum upstream_count what, int by), void *ctx)
+void pool_init(struct pool *p, struct turn *turn, const struct settings *settings,
+               const struct upstream_ops *ops, void (*count)(void *ctx, enum upstream_count what, int by),
+               void *ctx)
 {
-    *p = (struct pool){.env = {.turn = turn, .settings = settings, .ops = ops, .count = count, .ctx = ctx}};
+    *p = (struct pool){
+        .env = {.turn = turn, .settings = settings, .ops = ops, .count = count, .ctx = ctx, .wake = on_wake}};
     uv_timer_init(turn->loop, &p->tick);
     p->tick.data = p;
 }
@@ -78,29 +79,42 @@ static struct upstream *find_other(struct pool *p, enum lane lane, int db, enum 
 struct upstream *pool_shared(struct pool *p, enum lane lane, int db, enum resp resp)
 {
     if (db >= POOL_DIRECT_DBS)
-        return wake(p, find_other(p, lane, db, resp));
+        return find_other(p, lane, db, resp);
     struct upstream **place = &p->direct[lane][resp - RESP2][db];
     if (*place == NULL)
         *place = upstream_new(&p->env, lane, db, resp);
-    return wake(p, *place);
+    return *place;
+}
+
+/* The best of those that nobody has: one that is not busy with its last borrower's commands. Returns npinned
+ * when there is none. */
+static size_t find_pinned(const struct pool *p, int db, enum resp resp)
+{
+    size_t best = p->npinned;
+    for (size_t i = 0; i < p->npinned; i++) {
+        const struct upstream *u = p->pinned[i];
+        if (p->lent[i] || upstream_db(u) != db || upstream_resp(u) != resp)
+            continue;
+        best = i;
+        if (upstream_in_flight(u) == 0)
+            break;
+    }
+    return best;
 }
 
 struct upstream *pool_borrow(struct pool *p, int db, enum resp resp)
 {
-    for (size_t i = 0; i < p->npinned; i++) {
-        struct upstream *u = p->pinned[i];
-        if (!p->lent[i] && upstream_db(u) == db && upstream_resp(u) == resp) {
-            p->lent[i] = true;
-            return wake(p, u);
-        }
+    size_t i = find_pinned(p, db, resp);
+
+    if (i == p->npinned) {
+        if (pool_lent(p) >= (size_t)p->env.settings->redis_pinned_max)
+            return NULL;
+        p->pinned = grow(p->pinned, p->npinned, sizeof(struct upstream *));
+        p->lent = grow(p->lent, p->npinned, sizeof(bool));
+        p->pinned[p->npinned++] = upstream_new(&p->env, LANE_PINNED, db, resp);
     }
-    if (pool_lent(p) >= (size_t)p->env.settings->redis_pinned_max)
-        return NULL;
-    p->pinned = grow(p->pinned, p->npinned, sizeof(struct upstream *));
-    p->lent = grow(p->lent, p->npinned, sizeof(bool));
-    p->pinned[p->npinned] = upstream_new(&p->env, LANE_PINNED, db, resp);
-    p->lent[p->npinned] = true;
-    return wake(p, p->pinned[p->npinned++]);
+    p->lent[i] = true;
+    return p->pinned[i];
 }
 
 void pool_return(struct pool *p, struct upstream *own_u)
@@ -131,17 +145,15 @@ static bool differ(const char *a, const char *b)
 void pool_settings(struct pool *p, const struct settings *settings)
 {
     const struct settings *old = p->env.settings;
-    bool moved = differ(old->redis_url, settings->redis_url) || differ(old->redis_password, settings->redis_password);
+    bool moved =
+        differ(old->redis_url, settings->redis_url) || differ(old->redis_password, settings->redis_password);
     p->env.settings = settings;
-    if (moved) {
+    if (moved)
         each(p, retire_one, NULL);
-        wake(p, NULL);
-    }
 }
 
 static void end_one(struct upstream *u, void *arg)
 {
-    upstream_break(u, ERR_CANCELLED, "shutting down");
     upstream_free(u);
 }
 

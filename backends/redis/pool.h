@@ -10,7 +10,7 @@
 #define POOL_DIRECT_DBS 16 /* databases below are found by index, others by search */
 
 struct pool {
-    struct upstream_env env;
+    struct upstream_env env; /* first: upstreams give it back */
     struct upstream *direct[2][2][POOL_DIRECT_DBS]; /* [lane][resp - 2][db] */
     struct upstream **others;                       /* shared, higher databases */
     size_t nothers;

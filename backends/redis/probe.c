@@ -34,6 +34,8 @@ enum ask {
     ASK_TIME,
     ASK_INFO,
     ASK_CLUSTER,
+    ASK_COUNT,
+    ASK_COMMANDS,
     ASK_KINDS
 };
 
@@ -56,11 +58,14 @@ struct probe {
     uint64_t round;
     char trouble[128];  /* what this round found wrong */
     bool retry_at_once; /* the settings changed: no back-off */
+    long long commands; /* that Redis has, by COMMAND COUNT on this connection; 0: not asked yet */
     struct backoff backoff;
     struct health health;
 
     void (*on_change)(void *ctx, bool up);
     void *ctx;
+    void (*on_commands)(void *ctx, const redisReply *commands);
+    void *commands_ctx;
 };
 
 static void on_timer(uv_timer_t *timer);
@@ -224,6 +229,8 @@ static void ask_more(struct probe *p)
     p->asked_us = clock_mono_us();
     ASK(p, ASK_TIME, "TIME");
     ASK(p, ASK_INFO, "INFO");
+    if (p->on_commands != NULL)
+        ASK(p, ASK_COUNT, "COMMAND", "COUNT");
     stream_flush(&p->stream);
 }
 
@@ -290,14 +297,29 @@ static void take_cluster(struct probe *p, const redisReply *r)
         note_trouble(p, "CLUSTERDOWN the cluster's state is not ok");
 }
 
+static void take_count(struct probe *p, const redisReply *r)
+{
+    if (r->type != REDIS_REPLY_INTEGER || r->integer == p->commands)
+        return;
+    p->commands = r->integer;
+    ASK(p, ASK_COMMANDS, "COMMAND");
+    stream_flush(&p->stream);
+}
+
+static void take_commands(struct probe *p, const redisReply *r)
+{
+    p->on_commands(p->commands_ctx, r);
+}
+
 static const struct {
     void (*take)(struct probe *p, const redisReply *r); /* NULL: any answer but an error will do */
     enum { ERROR_IGNORED, ERROR_UNWELL, ERROR_FATAL } error;
 } answers[ASK_KINDS] = {
-    [ASK_AUTH] = {NULL, ERROR_FATAL},        [ASK_SELECT] = {NULL, ERROR_FATAL},
-    [ASK_SETNAME] = {NULL, ERROR_IGNORED},   [ASK_DATABASES] = {take_databases, ERROR_IGNORED},
-    [ASK_PING] = {take_pong, ERROR_UNWELL},  [ASK_TIME] = {take_time, ERROR_IGNORED},
-    [ASK_INFO] = {take_info, ERROR_IGNORED}, [ASK_CLUSTER] = {take_cluster, ERROR_IGNORED},
+    [ASK_AUTH] = {NULL, ERROR_FATAL},          [ASK_SELECT] = {NULL, ERROR_FATAL},
+    [ASK_SETNAME] = {NULL, ERROR_IGNORED},     [ASK_DATABASES] = {take_databases, ERROR_IGNORED},
+    [ASK_PING] = {take_pong, ERROR_UNWELL},    [ASK_TIME] = {take_time, ERROR_IGNORED},
+    [ASK_INFO] = {take_info, ERROR_IGNORED},   [ASK_CLUSTER] = {take_cluster, ERROR_IGNORED},
+    [ASK_COUNT] = {take_count, ERROR_IGNORED}, [ASK_COMMANDS] = {take_commands, ERROR_IGNORED},
 };
 
 /* LOADING, MISCONF, MASTERDOWN and whatever else PING is answered with mean that data commands would fare no
@@ -381,6 +403,7 @@ static void open_connection(struct probe *p, const struct redis_url *url, int fd
     if (p->reader == NULL)
         abort();
     p->round = 0;
+    p->commands = 0;
     const struct settings *s = config_current(p->config);
     arm(p, PROBE_GREETING, s->redis_connect_timeout);
     settings_unref(s);
@@ -481,6 +504,12 @@ void probe_on_change(struct probe *p, void (*fn)(void *ctx, bool up), void *ctx)
 {
     p->on_change = fn;
     p->ctx = ctx;
+}
+
+void probe_on_commands(struct probe *p, void (*fn)(void *ctx, const struct redisReply *commands), void *ctx)
+{
+    p->on_commands = fn;
+    p->commands_ctx = ctx;
 }
 
 static void on_timer_closed(uv_handle_t *handle)

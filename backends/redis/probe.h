@@ -15,6 +15,7 @@
 #include <uv.h>
 
 struct probe;
+struct redisReply;
 
 /* A copy of what is known; strings are cut to fit. */
 struct probe_report {
@@ -45,6 +46,10 @@ struct probe *probe_start(uv_loop_t *main_loop, struct config *config);
 void probe_report(struct probe *p, struct probe_report *report);
 /* Called on the main loop whenever up changes, and when the first probe has ended. */
 void probe_on_change(struct probe *p, void (*fn)(void *ctx, bool up), void *ctx);
+/* Called on the main loop with the reply of COMMAND, which is valid for the call: once per connection, and
+ * again when COMMAND COUNT, asked with every INFO, has changed (a module was loaded). Not called where Redis
+ * refuses to tell. */
+void probe_on_commands(struct probe *p, void (*fn)(void *ctx, const struct redisReply *commands), void *ctx);
 void probe_stop(struct probe *own_p); /* frees once its handles are closed */
 
 #endif

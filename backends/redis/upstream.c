@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define IDLE_END_US (60 * 1000000ll) /* a connection that nobody wanted for this long is given up */
+#define IDLE_END_US  (60 * 1000000ll) /* a connection that nobody wanted for this long is given up */
+#define NO_BUDGET_US 20000            /* the process connects too often: ask again after this */
 
 struct request_queue {
     struct upstream_request *head, **tail;
@@ -26,20 +28,22 @@ struct upstream {
     enum lane lane;
     int db;
     enum resp resp;
-    bool has_stream;   /* stream is open or closing */
-    bool down;         /* the last attempt failed and none has succeeded since: requests are refused at once */
-    bool full;         /* on_change is owed when the output has drained */
+    bool has_stream; /* stream is open or closing */
+    bool down;       /* the last attempt failed and none has succeeded since: requests are refused at once */
+    bool full;       /* on_change is owed when the output has drained */
     bool freeing;
     struct dial *dial;
     struct greeting greeting;
     struct request_queue sent, held;
     struct chain held_out;
     struct frame frame;
-    bool in_reply;     /* inside a frame */
-    bool in_push;      /* that frame is a push: nobody asked */
-    char *rest;        /* start of a line that was cut by the end of a read */
+    bool in_reply; /* inside a frame */
+    bool in_push;  /* that frame is a push: nobody asked */
+    char *rest;    /* start of a line that was cut by the end of a read */
     size_t rest_len, rest_cap;
     struct backoff backoff;
+    unsigned flaps; /* connections in a row that were greeted, took requests and answered none */
+    bool answered;  /* this connection has answered a request */
     int64_t retry_us, started_us, wanted_us;
     uint64_t generation;
     char why[128];
@@ -93,16 +97,19 @@ static void fail_all(struct upstream *u, struct request_queue *q, enum err e, co
 
 /* ---- state ---- */
 
+static bool is_open(enum upstream_state state)
+{
+    return state == UP_READY || state == UP_DRAINING;
+}
+
 static void set_state(struct upstream *u, enum upstream_event event)
 {
-    enum upstream_state was = u->state;
-    u->state = upstream_next(was, event);
-    if (was == u->state)
-        return;
-    if (u->state == UP_READY)
-        u->env->count(u->env->ctx, COUNT_OPEN, 1);
-    if (was == UP_READY || (was == UP_DRAINING && u->state != UP_READY))
-        u->env->count(u->env->ctx, COUNT_OPEN, u->state == UP_DRAINING ? 0 : -1);
+    bool was_open = is_open(u->state);
+    u->state = upstream_next(u->state, event);
+    if (is_open(u->state) != was_open)
+        u->env->count(u->env->ctx, COUNT_OPEN, was_open ? -1 : 1);
+    if (upstream_busy(u))
+        u->env->wake(u->env);
 }
 
 static void set_why(struct upstream *u, const char *why)
@@ -110,50 +117,84 @@ static void set_why(struct upstream *u, const char *why)
     snprintf(u->why, sizeof u->why, "%s", why);
 }
 
-static void start_attempt(struct upstream *u);
-
-/* After an end: what was sent is in doubt, what was held never left. */
-static void attempt_failed(struct upstream *u, const char *why)
+/* The next attempt may be made at once after a connection that worked, and later after each that did not. */
+static void set_pause(struct upstream *u)
 {
-    set_why(u, why);
-    if (!u->down)
-        log_event(LOG_WARN, "redis_error", LOG_STR("reason", u->why), LOG_INT("db", u->db),
-                  LOG_INT("resp", (int)u->resp));
-    u->down = true;
-    u->backoff.failures++;
-    u->retry_us = turn_now(u->env->turn) + backoff_pause_us(&u->backoff, u->env->settings->redis_backoff_min,
-                                                            u->env->settings->redis_backoff_max);
-    u->env->count(u->env->ctx, COUNT_CONNECT_FAILURES, 1);
+    const struct settings *s = u->env->settings;
+    u->retry_us =
+        turn_now(u->env->turn) + backoff_pause_us(&u->backoff, s->redis_backoff_min, s->redis_backoff_max);
+}
+
+/* What was held never left: its end is not in doubt. */
+static void fail_held(struct upstream *u, const char *why)
+{
     chain_clear(&u->held_out);
-    fail_all(u, &u->held, ERR_REDISDOWN, u->why);
+    fail_all(u, &u->held, ERR_REDISDOWN, why);
     u->env->ops->on_change(u);
 }
 
-void upstream_break(struct upstream *u, enum err e, const char *detail)
+/* There may be hundreds of connections; those that nobody needed at the moment are no news, since the probe tells that
+ * Redis is away. */
+static enum log_level level(const struct request_queue *failing)
 {
-    bool was_up = u->state == UP_READY || u->state == UP_DRAINING;
+    return failing->count > 0 ? LOG_WARN : LOG_DEBUG;
+}
 
-    if (u->state == UP_DIALING) {
-        dial_cancel(u->dial);
-        u->dial = NULL;
-    }
-    if (u->state != UP_DIALING && u->state != UP_GREETING && !was_up)
-        return;
+static void attempt_failed(struct upstream *u, const char *why)
+{
     set_state(u, UEV_BROKEN);
-    u->retry_us = 0;
-    if (u->has_stream)
-        stream_close(&u->stream);
-    if (!was_up) {
-        attempt_failed(u, detail);
+    set_why(u, why);
+    if (!u->down)
+        log_event(level(&u->held), "redis_error", LOG_STR("reason", u->why),
+                  LOG_INT("held", (int64_t)u->held.count), LOG_INT("db", u->db),
+                  LOG_INT("resp", (int)u->resp));
+    u->down = true;
+    u->backoff.failures++;
+    set_pause(u);
+    u->env->count(u->env->ctx, COUNT_CONNECT_FAILURES, 1);
+    fail_held(u, u->why);
+}
+
+static void greeting_failed(struct upstream *u, const char *why)
+{
+    stream_close(&u->stream);
+    attempt_failed(u, why);
+}
+
+/* An open connection ends, and the next may be made at once unless it flaps; what was sent is in doubt, what is held waits for the next one. */
+static void close_open(struct upstream *u)
+{
+    set_state(u, UEV_BROKEN);
+    set_pause(u);
+    stream_close(&u->stream);
+}
+
+static void lose(struct upstream *u, enum err e, const char *detail)
+{
+    u->flaps = u->sent.count > 0 && !u->answered ? u->flaps + 1 : 0;
+    u->backoff.failures = u->flaps;
+    close_open(u);
+    set_why(u, detail);
+    u->env->count(u->env->ctx, e == ERR_TIMEOUT ? COUNT_TIMEOUTS : COUNT_LOST, 1);
+    log_event(level(&u->sent), "redis_error", LOG_STR("reason", u->why), LOG_STR("error", err_name(e)),
+              LOG_INT("in_flight", (int64_t)u->sent.count), LOG_INT("db", u->db));
+    fail_all(u, &u->sent, e, u->why);
+    u->env->ops->on_change(u);
+}
+
+static void broken(struct upstream *u, enum err e, const char *detail)
+{
+    if (is_open(u->state))
+        lose(u, e, detail);
+    else
+        greeting_failed(u, detail);
+}
+
+static void close_when_drained(struct upstream *u)
+{
+    if (u->state != UP_DRAINING || u->sent.count > 0)
         return;
-    }
-    if (e != ERR_NONE) {
-        set_why(u, detail);
-        u->env->count(u->env->ctx, e == ERR_TIMEOUT ? COUNT_TIMEOUTS : COUNT_LOST, 1);
-        log_event(LOG_WARN, "redis_error", LOG_STR("reason", u->why), LOG_STR("error", err_name(e)),
-                  LOG_INT("in_flight", (int64_t)u->sent.count), LOG_INT("db", u->db));
-        fail_all(u, &u->sent, e, u->why);
-    }
+    close_open(u);
     u->env->ops->on_change(u);
 }
 
@@ -173,13 +214,15 @@ static bool deliver(struct upstream *u, const char *p, size_t n, bool end)
     struct upstream_request *r = u->sent.head;
     if (r == NULL)
         return false;
-    if (end && --r->replies == 0)
+    if (end && --r->replies == 0) {
         queue_pop(&u->sent);
+        u->answered = true;
+    }
     u->env->ops->on_reply(r, p, n, end);
     return true;
 }
 
-/* Passes whole and partial frames on. Returns the bytes that are settled, or -1 after breaking the connection. */
+/* Passes whole and partial frames on. Returns the bytes that are settled, -1 when the connection was closed. */
 static ssize_t take_replies(struct upstream *u, const char *p, size_t n)
 {
     size_t at = 0;
@@ -187,11 +230,11 @@ static ssize_t take_replies(struct upstream *u, const char *p, size_t n)
         size_t used;
         enum frame_status status = frame_scan(&u->frame, p + at, n - at, &used);
         if (status == FRAME_BAD) {
-            upstream_break(u, ERR_UPSTREAM_PROTOCOL, "malformed reply");
+            lose(u, ERR_UPSTREAM_PROTOCOL, "malformed reply");
             return -1;
         }
         if (used > 0 && !deliver(u, p + at, used, status == FRAME_DONE)) {
-            upstream_break(u, ERR_UPSTREAM_PROTOCOL, "unexpected reply");
+            lose(u, ERR_UPSTREAM_PROTOCOL, "unexpected reply");
             return -1;
         }
         at += used;
@@ -224,7 +267,7 @@ static void greeted(struct upstream *u)
 {
     set_state(u, UEV_GREETED);
     u->down = false;
-    u->backoff.failures = 0;
+    u->answered = false;
     u->generation++;
     u->env->count(u->env->ctx, COUNT_CONNECTS, 1);
     queue_append(&u->sent, &u->held);
@@ -244,14 +287,14 @@ static ssize_t take_greeting(struct upstream *u, const char *p, size_t n)
         greeted(u);
         break;
     case GREETING_REFUSED:
-        upstream_break(u, ERR_REDISDOWN, why);
+        greeting_failed(u, why);
         return -1;
     }
     return (ssize_t)used;
 }
 
-/* All bytes that are there now: what a cut line left, then what was read. A line longer than the read buffer grows in
- * rest until it is whole; frame_scan ends that at LIMIT_REPLY_LINE. */
+/* All bytes that are there now: what a cut line left, then what was read. A line longer than the read buffer
+ * grows in rest until it is whole; frame_scan ends that at LIMIT_REPLY_LINE. */
 static void take_input(struct upstream *u, const char *p, size_t n)
 {
     if (u->rest_len > 0) {
@@ -277,12 +320,11 @@ static void on_readable(struct stream *s)
     if (n == -EAGAIN)
         return;
     if (n <= 0) {
-        upstream_break(u, ERR_REDISLOST, n == 0 ? "Redis closed the connection" : strerror((int)-n));
+        broken(u, ERR_REDISLOST, n == 0 ? "Redis closed the connection" : strerror((int)-n));
         return;
     }
     take_input(u, t->buf, (size_t)n);
-    if (u->state == UP_DRAINING && u->sent.count == 0)
-        upstream_break(u, ERR_NONE, "retired");
+    close_when_drained(u);
 }
 
 /* ---- the socket ---- */
@@ -298,7 +340,7 @@ static void on_written(struct stream *s, size_t n)
 
 static void on_broken(struct stream *s, int neg_errno)
 {
-    upstream_break((struct upstream *)s, ERR_REDISLOST, strerror(-neg_errno));
+    broken((struct upstream *)s, ERR_REDISLOST, strerror(-neg_errno));
 }
 
 static void free_now(struct upstream *u)
@@ -308,18 +350,22 @@ static void free_now(struct upstream *u)
     free(u);
 }
 
+static void attempt_when_due(struct upstream *u, int64_t now_us);
+
 static void on_closed(struct stream *s)
 {
     struct upstream *u = (struct upstream *)s;
     u->has_stream = false;
-    set_state(u, UEV_CLOSED);
+    if (u->freeing) {
+        free_now(u);
+        return;
+    }
     u->in_reply = u->in_push = u->full = false;
     u->rest_len = 0;
     u->frame = (struct frame){0};
-    if (u->freeing)
-        free_now(u);
-    else if (u->held.count > 0 && u->retry_us == 0)
-        start_attempt(u);
+    set_state(u, UEV_CLOSED);
+    if (u->held.count > 0)
+        attempt_when_due(u, turn_now(u->env->turn));
 }
 
 static const struct stream_ops stream_ops = {on_readable, on_written, on_broken, on_closed};
@@ -330,9 +376,11 @@ static void on_dialed(void *ctx, int result)
     struct turn *t = u->env->turn;
 
     u->dial = NULL;
-    if (result < 0 || stream_init(&u->stream, t->loop, result, &t->chunks, &stream_ops) != 0) {
-        set_state(u, UEV_BROKEN);
-        attempt_failed(u, result < 0 ? uv_strerror(result) : "no memory");
+    int rc = result < 0 ? result : stream_init(&u->stream, t->loop, result, &t->chunks, &stream_ops);
+    if (rc < 0) {
+        if (result >= 0)
+            close(result);
+        attempt_failed(u, uv_strerror(rc));
         return;
     }
     u->has_stream = true;
@@ -342,27 +390,31 @@ static void on_dialed(void *ctx, int result)
     turn_touch(t, &u->stream);
 }
 
-static void start_attempt(struct upstream *u)
+static void attempt(struct upstream *u)
 {
     const struct settings *s = u->env->settings;
-    struct turn *t = u->env->turn;
-    int64_t now = turn_now(t);
     struct redis_url url;
     struct reason why;
 
-    if (!connect_budget_take(now, s->redis_connect_rate)) {
-        u->retry_us = now + 20000;
-        return;
-    }
-    set_state(u, u->state == UP_IDLE ? UEV_WANTED : UEV_RETRY);
-    u->started_us = now;
+    set_state(u, UEV_RETRY);
+    u->started_us = u->env->turn->now_us;
     if (!redis_url_parse(s->redis_url, &url, &why)) {
-        set_state(u, UEV_BROKEN);
         attempt_failed(u, why.text);
         return;
     }
-    u->dial = dial_start(t->loop, &url, u->backoff.failures, s->redis_connect_timeout, on_dialed, u);
+    u->dial =
+        dial_start(u->env->turn->loop, &url, u->backoff.failures, s->redis_connect_timeout, on_dialed, u);
     redis_url_done(&url);
+}
+
+static void attempt_when_due(struct upstream *u, int64_t now_us)
+{
+    if (u->state != UP_WAITING || now_us < u->retry_us)
+        return;
+    if (connect_budget_take(now_us, u->env->settings->redis_connect_rate))
+        attempt(u);
+    else
+        u->retry_us = now_us + NO_BUDGET_US;
 }
 
 /* ---- the interface ---- */
@@ -384,21 +436,24 @@ struct upstream *upstream_new(struct upstream_env *env, enum lane lane, int db, 
 
 void upstream_free(struct upstream *own_u)
 {
-    own_u->freeing = true;
-    fail_all(own_u, &own_u->sent, ERR_CANCELLED, "shutting down");
-    fail_all(own_u, &own_u->held, ERR_CANCELLED, "shutting down");
-    if (own_u->dial != NULL)
-        dial_cancel(own_u->dial);
-    if (own_u->state == UP_READY || own_u->state == UP_DRAINING)
-        own_u->env->count(own_u->env->ctx, COUNT_OPEN, -1);
-    if (!own_u->has_stream)
-        free_now(own_u);
+    struct upstream *u = own_u;
+
+    u->freeing = true;
+    if (is_open(u->state))
+        u->env->count(u->env->ctx, COUNT_OPEN, -1);
+    fail_all(u, &u->sent, ERR_CANCELLED, "shutting down");
+    fail_all(u, &u->held, ERR_CANCELLED, "shutting down");
+    if (u->dial != NULL)
+        dial_cancel(u->dial);
+    if (u->has_stream)
+        stream_close(&u->stream);
     else
-        stream_close(&own_u->stream);
+        free_now(u);
 }
 
 enum err upstream_ready(struct upstream *u, const char **detail)
 {
+    u->wanted_us = u->env->turn->now_us;
     *detail = u->why;
     return u->down ? ERR_REDISDOWN : ERR_NONE;
 }
@@ -418,20 +473,18 @@ void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t rep
     if (u->state == UP_READY) {
         queue_push(&u->sent, r);
         turn_touch(u->env->turn, &u->stream);
+        u->env->wake(u->env);
         return;
     }
     queue_push(&u->held, r);
-    if (u->state == UP_IDLE || (u->state == UP_WAITING && u->retry_us == 0))
-        start_attempt(u);
+    set_state(u, UEV_WANTED);
+    attempt_when_due(u, r->queued_us);
 }
 
-bool upstream_full(const struct upstream *u)
+bool upstream_full(struct upstream *u)
 {
-    const struct chain *out = u->state == UP_READY ? &u->stream.out : &u->held_out;
-    if (out->len <= LIMIT_UPSTREAM_HIGH)
-        return false;
-    ((struct upstream *)u)->full = true;
-    return true;
+    u->full |= upstream_out(u)->len > LIMIT_UPSTREAM_HIGH;
+    return upstream_out(u)->len > LIMIT_UPSTREAM_HIGH;
 }
 
 size_t upstream_in_flight(const struct upstream *u)
@@ -471,40 +524,50 @@ uint64_t upstream_generation(const struct upstream *u)
 
 bool upstream_busy(const struct upstream *u)
 {
-    return u->sent.count > 0 || u->held.count > 0 || u->state == UP_GREETING || u->state == UP_WAITING;
+    return upstream_in_flight(u) > 0 || (u->state != UP_IDLE && u->state != UP_READY);
 }
 
-static void check_deadline(struct upstream *u, int64_t now_us)
+static bool is_late(const struct request_queue *q, int64_t now_us)
+{
+    return q->head != NULL && now_us >= q->head->deadline_us;
+}
+
+static void check_deadlines(struct upstream *u, int64_t now_us)
 {
     char text[24];
 
-    if (u->sent.head == NULL || now_us < u->sent.head->deadline_us)
+    if (is_late(&u->held, now_us))
+        fail_held(u, "no connection in time");
+    if (!is_late(&u->sent, now_us))
         return;
     snprintf(text, sizeof text, "%lld", (long long)(now_us - u->sent.head->queued_us) / 1000);
-    upstream_break(u, ERR_TIMEOUT, text);
+    lose(u, ERR_TIMEOUT, text);
 }
 
 void upstream_tick(struct upstream *u, int64_t now_us)
 {
-    if (u->state == UP_READY || u->state == UP_DRAINING)
-        check_deadline(u, now_us);
+    check_deadlines(u, now_us);
     if (u->state == UP_GREETING && now_us - u->started_us > u->env->settings->redis_connect_timeout * 1000)
-        upstream_break(u, ERR_REDISDOWN, "the greeting timed out");
-    if (u->state == UP_WAITING && now_us >= u->retry_us) {
-        if (upstream_in_flight(u) == 0 && now_us - u->wanted_us > IDLE_END_US)
-            set_state(u, UEV_UNUSED);
-        else
-            start_attempt(u);
+        greeting_failed(u, "the greeting timed out");
+    if (u->state == UP_WAITING && upstream_in_flight(u) == 0 && now_us - u->wanted_us > IDLE_END_US) {
+        u->down = false; /* that was long ago: the next request finds out */
+        set_state(u, UEV_UNUSED);
     }
+    attempt_when_due(u, now_us);
 }
 
 void upstream_retire(struct upstream *u)
 {
-    if (u->state == UP_READY && u->sent.count > 0) {
-        set_state(u, UEV_RETIRED);
-        return;
-    }
+    enum upstream_state was = u->state;
+
+    set_state(u, UEV_RETIRED);
+    u->backoff.failures = u->flaps = 0;
     u->retry_us = 0;
-    u->backoff.failures = 0;
-    upstream_break(u, u->state == UP_READY ? ERR_NONE : ERR_REDISDOWN, "the settings have changed");
+    if (was == UP_DIALING) {
+        dial_cancel(u->dial);
+        u->dial = NULL;
+    }
+    if (was == UP_GREETING)
+        stream_close(&u->stream);
+    close_when_drained(u);
 }

@@ -6,7 +6,7 @@
  * Invariants: a reply belongs to a request by its place in the queue, never by anything else (pitfall 1). A malformed
  *             or unexpected reply or a passed deadline closes the connection; it is never used again. Each request ends
  *             exactly once: by its last reply or by on_failed; nobody takes one out of the queue.
- *             A deadline counts from when its request was queued (pitfall 2).
+ *             A deadline counts from when its request was queued (pitfall 2), whether it was sent or is held.
  * Threads:    [loop] only.          Used by: backends/redis/pool, proxy. */
 #ifndef BACKENDS_REDIS_UPSTREAM_H
 #define BACKENDS_REDIS_UPSTREAM_H
@@ -49,14 +49,16 @@ struct upstream_env {
     const struct upstream_ops *ops;
     void (*count)(void *ctx, enum upstream_count what, int by);
     void *ctx;
+    /* An upstream has become busy: tick it. Called often, also when it is ticked already. */
+    void (*wake)(struct upstream_env *env);
 };
 
-/* name: what CLIENT LIST on Redis shows. */
 struct upstream *upstream_new(struct upstream_env *env, enum lane lane, int db, enum resp resp);
 /* What is in flight fails with ERR_CANCELLED. Frees later, when the handles are closed. */
 void upstream_free(struct upstream *own_u);
 
-/* ERR_NONE when requests are taken; otherwise why not, and *detail says more (valid until the next call). */
+/* ERR_NONE when requests are taken; otherwise why not, and *detail says more (valid until the next call). Who asks
+ * wants the connection: attempts go on as long as somebody does. */
 enum err upstream_ready(struct upstream *u, const char **detail);
 /* Where the bytes of the next request go: append them, then call upstream_queue. */
 struct chain *upstream_out(struct upstream *u);
@@ -64,8 +66,8 @@ struct chain *upstream_out(struct upstream *u);
  * redis.timeout. Connects when there is no connection. */
 void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t replies, bool slow);
 
-bool upstream_full(const struct upstream *u);         /* too much is unsent: hold back */
-size_t upstream_in_flight(const struct upstream *u);  /* requests not over yet */
+bool upstream_full(struct upstream *u);              /* too much is unsent: hold back until on_change */
+size_t upstream_in_flight(const struct upstream *u); /* requests not over yet */
 enum upstream_state upstream_state(const struct upstream *u);
 enum lane upstream_lane(const struct upstream *u);
 int upstream_db(const struct upstream *u);
@@ -76,9 +78,7 @@ uint64_t upstream_generation(const struct upstream *u); /* grows with every conn
 /* Deadlines, attempts, idle ends: called by the pool every few ms while upstream_busy. */
 void upstream_tick(struct upstream *u, int64_t now_us);
 bool upstream_busy(const struct upstream *u);
-/* Connect anew (new settings) as soon as nothing is in flight. */
+/* Connect anew (new settings) as soon as what was sent is answered; what is held waits for the new connection. */
 void upstream_retire(struct upstream *u);
-/* Ends the connection now; all requests fail with e. */
-void upstream_break(struct upstream *u, enum err e, const char *detail);
 
 #endif

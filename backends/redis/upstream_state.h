@@ -10,7 +10,7 @@ enum upstream_state {
     UP_READY,
     UP_DRAINING, /* retired (the settings changed): what was sent is waited for, what is new waits */
     UP_CLOSING,  /* the socket's handle is going away */
-    UP_WAITING,  /* for the time of the next attempt */
+    UP_WAITING,  /* for the time of the next attempt, which may be now */
     UP_STATES
 };
 
@@ -18,7 +18,7 @@ enum upstream_event {
     UEV_WANTED,  /* a request came */
     UEV_DIALED,  /* a socket is connected */
     UEV_GREETED, /* Redis has accepted the greeting */
-    UEV_RETIRED, /* connect anew as soon as nothing is in flight */
+    UEV_RETIRED, /* the settings changed: connect anew */
     UEV_BROKEN,  /* refused, lost, timed out, malformed, or drained */
     UEV_CLOSED,  /* the socket's handle is gone */
     UEV_RETRY,   /* it is time for an attempt */

@@ -46,7 +46,8 @@ class AsyncConn:
             try:
                 reply = parser.reply()
             except _NeedMore:
-                data = await asyncio.wait_for(self.reader.read(1 << 18), self.timeout)
+                async with asyncio.timeout(self.timeout):
+                    data = await self.reader.read(1 << 18)
                 if not data:
                     raise ConnectionError("the server closed the connection") from None
                 self.buffer += data
@@ -56,6 +57,8 @@ class AsyncConn:
 
     def abort(self):
         """RST instead of FIN: what a client that crashed looks like."""
+        if self.writer.transport.is_closing():
+            return
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()

@@ -67,7 +67,7 @@ class _Parser:
 
     TYPES = {
         b"+": lambda self, rest: Status(rest.decode()),
-        b"-": lambda self, rest: RespError(rest.decode()),
+        b"-": lambda self, rest: RespError(rest.decode(errors="surrogateescape")),
         b":": lambda self, rest: int(rest),
         b"$": lambda self, rest: self.blob(int(rest)),
         b"*": lambda self, rest: self.items(int(rest)),

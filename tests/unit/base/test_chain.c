@@ -184,6 +184,26 @@ static void test_flat(void **state)
     chain_clear(&c);
 }
 
+static void test_shrink(void **state)
+{
+    struct chain c;
+
+    chain_init(&c, &pool);
+    chain_shrink(&c);
+    assert_int_equal(check(&c), 0);
+    chain_put(&c, "12345", 5);
+    chain_consume(&c, 1);
+    chain_shrink(&c);
+    assert_int_equal(check(&c), 4);
+    assert_bytes(&c, "2345", 4);
+    chain_shrink(&c); /* it is small already */
+    chain_put(&c, "6", 1);
+    chain_shrink(&c); /* two pieces: they stay */
+    assert_int_equal(check(&c), 4 + CHUNK_BYTES);
+    assert_bytes(&c, "23456", 5);
+    chain_clear(&c);
+}
+
 static void test_move(void **state)
 {
     struct chain a, b;
@@ -354,10 +374,15 @@ static void flatten(struct model *m)
     assert_memory_equal(flat.p, m->text, m->len);
 }
 
+static void shrink(struct model *m)
+{
+    chain_shrink(&m->c);
+}
+
 static void test_random_operations(void **state)
 {
     static void (*const operations[])(struct model *) = {add_copied, add_copied, add_reserved, add_own,
-                                                         add_moved,  drop,       flatten};
+                                                         add_moved,  drop,       flatten,      shrink};
     struct model m = {.text = malloc(MODEL_BYTES)};
 
     assert_non_null(m.text);
@@ -383,6 +408,7 @@ int main(void)
         TEST(test_reserve),
         TEST(test_own),
         TEST(test_flat),
+        TEST(test_shrink),
         TEST(test_move),
         TEST(test_iov_rows),
         TEST(test_pool_keeps),

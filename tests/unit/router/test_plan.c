@@ -301,6 +301,52 @@ static void in_multi_nothing_is_a_script(void **state)
           BECOMES(BLOCK, "PERSIST wide:1", "PERSIST wide:1 | PEXPIREAT wide:1 1005000"));
 }
 
+static void scripts_leave_no_key_without_a_ttl(void **state)
+{
+    CHECK(false, BECOMES(BLOCK, "EVAL s 1 wide:1 a", "EVAL s 1 wide:1 a | PEXPIREAT wide:1 1005000 NX"),
+          BECOMES(
+              BLOCK, "evalsha f00 3 conv:1 raw wide:1",
+              "evalsha f00 3 conv:1 raw wide:1 | PEXPIREAT conv:1 1060000 NX | PEXPIREAT wide:1 1005000 NX"),
+          BECOMES(BLOCK, "FCALL f 2 none:1 conv:1 wide:1",
+                  "FCALL f 2 none:1 conv:1 wide:1 | PEXPIREAT conv:1 1060000 NX"),
+          RAW("EVAL s 0 wide:1"), RAW("EVAL s 1 raw wide:1"), RAW("EVAL s 2 none:1 keep:1"),
+          RAW("EVAL s 2 wide:1"), RAW("EVAL s x wide:1"), RAW("EVAL_RO s 1 wide:1"),
+          RAW("EVALSHA_RO s 1 wide:1"), RAW("FCALL_RO f 1 wide:1"));
+    CHECK(true, BECOMES(BLOCK, "FCALL f 1 wide:1", "FCALL f 1 wide:1 | PEXPIREAT wide:1 1005000 NX"));
+}
+
+/* What the first line of a script says of itself. */
+static void scripts_that_a_block_would_hinder(void **state)
+{
+    static const struct {
+        const char *script;
+        enum plan_kind kind;
+        size_t nkeys;
+    } rows[] = {
+        {"#!lua flags=allow-oom\nreturn 1", PLAN_RAW, 1},
+        {"#!lua flags=no-writes\nreturn 1", PLAN_RAW, 0},
+        {"#!lua flags=allow-stale,no-writes,allow-oom", PLAN_RAW, 0},
+        {"#!lua flags=no-cluster,allow-oom\r\n", PLAN_RAW, 1},
+        {"#!lua\n-- flags=allow-oom", PLAN_BLOCK, 1},
+        {"#!lua flags=allow-oomph\nreturn 1", PLAN_BLOCK, 1},
+        {"-- flags=allow-oom\nreturn 1", PLAN_BLOCK, 1},
+        {"#!", PLAN_BLOCK, 1},
+        {"#", PLAN_BLOCK, 1},
+        {"", PLAN_BLOCK, 1},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        split(f, "EVAL script 1 wide:1");
+        char *exact = malloc(strlen(rows[i].script)); /* without a NUL: the sanitizer sees who looks for it */
+        f->argv[1] =
+            (struct slice){memcpy(exact, rows[i].script, strlen(rows[i].script)), strlen(rows[i].script)};
+        plan_make(&f->plan, f->policies, command_find(f->argv[0]), f->argv, f->argc, RESP2, false, NOW);
+        assert_int_equal(f->plan.kind, rows[i].kind);
+        assert_int_equal(f->plan.nkeys, rows[i].nkeys);
+        free(exact);
+    }
+}
+
 static void json_histories_are_trimmed(void **state)
 {
     struct fixture *f = *state;
@@ -415,6 +461,8 @@ int main(void)
         TEST(writes_slide),
         TEST(what_frees_memory_goes_as_a_script),
         TEST(in_multi_nothing_is_a_script),
+        TEST(scripts_leave_no_key_without_a_ttl),
+        TEST(scripts_that_a_block_would_hinder),
         TEST(json_histories_are_trimmed),
         TEST(long_histories_are_trimmed),
         TEST(too_large_is_refused),

@@ -1,0 +1,254 @@
+/* EXEC's reply, taken apart: the client gets what is its own, trimmed and translated; whatever else arrives does no harm.
+ * The upstream is never connected, so that nothing is undone here: tests/system does that. */
+#include "proxy/block.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "proxy/stats.h"
+#include "resp/request.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct {
+    struct loop loop;
+    struct upstream_env env;
+    struct upstream *u;
+    struct slot slot;
+    struct chain sent; /* what would go to Redis */
+} w;
+
+static const struct settings *make_settings(void)
+{
+    static const char *const sets[] = {"conv.max_messages=3", "conv.ttl=60"};
+    struct config_start start = {.sets = sets, .set_count = 2};
+    struct config_error error;
+    struct config *config = config_new();
+
+    if (config_load(config, &start, &error) != ERR_NONE)
+        fail_msg("%s", error.text);
+    const struct settings *s = config_current(config);
+    config_free(config);
+    return s;
+}
+
+static void no_wake(struct upstream_env *env)
+{
+}
+
+static int set_up(void **state)
+{
+    memset(&w, 0, sizeof w);
+    chunk_pool_init(&w.loop.turn.chunks);
+    w.loop.settings = make_settings();
+    w.loop.policies = policy_set_new(w.loop.settings);
+    w.loop.stats = calloc(1, sizeof *w.loop.stats);
+    w.env = (struct upstream_env){.turn = &w.loop.turn, .settings = w.loop.settings, .wake = no_wake};
+    w.u = upstream_new(&w.env, LANE_FAST, 0, RESP2);
+    plan_init(&w.loop.plan, &w.loop.turn.chunks);
+    chain_init(&w.sent, &w.loop.turn.chunks);
+    chain_init(&w.slot.reply, &w.loop.turn.chunks);
+    w.slot.loop = &w.loop;
+    w.slot.kind = SLOT_BLOCK;
+    w.slot.block = block_new(w.u, 1000000);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    block_free(w.slot.block);
+    chain_clear(&w.slot.reply);
+    chain_clear(&w.sent);
+    plan_done(&w.loop.plan);
+    upstream_free(w.u);
+    assert_int_equal(w.loop.turn.chunks.bytes, 0);
+    chunk_pool_done(&w.loop.turn.chunks);
+    free(w.loop.stats);
+    policy_set_free(w.loop.policies);
+    settings_unref(w.loop.settings);
+    return 0;
+}
+
+/* Plans an inline command and adds it to the block, as managed_send and transaction do. */
+static void add(const char *line, bool in_multi)
+{
+    struct request r;
+    struct request_progress progress = {0};
+    size_t n = strlen(line);
+
+    request_init(&r);
+    assert_int_equal(request_parse(&r, &progress, line, n, n), REQUEST_DONE);
+    plan_make(&w.loop.plan, w.loop.policies, command_find(r.argv[0]), r.argv, r.argc, RESP2, in_multi,
+              1000000);
+    block_add(w.slot.block, &w.loop, &w.loop.plan, (struct slice){line, n}, &w.sent);
+    request_done(&r);
+}
+
+static void finish_with(const char *reply, size_t n, void (*finish)(struct slot *slot))
+{
+    chain_clear(&w.slot.reply);
+    chain_append(&w.slot.reply, reply, n);
+    finish(&w.slot);
+}
+
+static void assert_reply(const char *text)
+{
+    struct slice all = chain_flat(&w.slot.reply);
+    if (all.len != strlen(text) || memcmp(all.p, text, all.len) != 0)
+        fail_msg("got %.*s, expected %s", (int)all.len, all.p, text);
+}
+
+static void assert_one(const char *exec, const char *client)
+{
+    finish_with(exec, strlen(exec), block_finish_one);
+    assert_reply(client);
+}
+
+static void assert_all(const char *exec, const char *client)
+{
+    finish_with(exec, strlen(exec), block_finish_all);
+    assert_reply(client);
+}
+
+/* PEXPIRETIME | RPUSH | LTRIM | PEXPIREAT */
+static void test_push_tells_the_trimmed_length(void **state)
+{
+    add("RPUSH conv:1 a b\r\n", false);
+    assert_int_equal(block_commands(w.slot.block), 4);
+    assert_one("*4\r\n:-2\r\n:2\r\n+OK\r\n:1\r\n", ":2\r\n");
+    assert_one("*4\r\n:99\r\n:3\r\n+OK\r\n:1\r\n", ":3\r\n");
+    assert_one("*4\r\n:99\r\n:5\r\n+OK\r\n:1\r\n", ":3\r\n");
+}
+
+static void test_each_push_counts_its_conversation(void **state)
+{
+    add("RPUSH conv:1 a b\r\n", false);
+    assert_one("*4\r\n:-2\r\n:2\r\n+OK\r\n:1\r\n", ":2\r\n");
+    struct policy_stats *stats =
+        &w.loop.stats->policies[loop_policy_id(&w.loop, &w.loop.settings->policies[0])];
+    assert_int_equal(counter_get(&stats->msg_count), 1);
+    assert_int_equal(counter_get(&stats->msg_buckets[0]), 1); /* none were there before */
+    assert_int_equal(counter_get(&stats->writes), 1);
+}
+
+static void test_refused_write_is_told_as_redis_said_it(void **state)
+{
+    add("RPUSH conv:1 a\r\n", false);
+    assert_one("*4\r\n:5000\r\n-WRONGTYPE Operation\r\n-WRONGTYPE x\r\n:1\r\n", "-WRONGTYPE Operation\r\n");
+}
+
+static void test_errors_instead_of_an_array(void **state)
+{
+    add("RPUSH conv:1 a\r\n", false);
+    assert_one("-OOM command not allowed\r\n", "-OOM command not allowed\r\n");
+    assert_true(w.slot.failed);
+    struct policy_stats *stats =
+        &w.loop.stats->policies[loop_policy_id(&w.loop, &w.loop.settings->policies[0])];
+    assert_int_equal(counter_get(&stats->persist_errors[PERSIST_OOM]), 1);
+}
+
+/* Not what was asked for: it is passed on as it is, whatever its form. */
+static void test_arrays_of_another_size(void **state)
+{
+    static const char *const others[] = {"*3\r\n:1\r\n:2\r\n:3\r\n",
+                                         "*5\r\n:1\r\n:2\r\n:3\r\n:4\r\n:5\r\n",
+                                         "*-1\r\n",
+                                         "*0\r\n",
+                                         "+OK\r\n",
+                                         "$3\r\nabc\r\n",
+                                         "_\r\n"};
+
+    add("RPUSH conv:1 a\r\n", false);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_one(others[i], others[i]);
+}
+
+/* A reply that was cut anywhere is never read beyond its end (the sanitizers look), and nothing is made of it. */
+static void test_cut_anywhere(void **state)
+{
+    static const char whole[] = "*4\r\n:5000\r\n:2\r\n+OK\r\n:1\r\n";
+
+    add("RPUSH conv:1 a b\r\n", false);
+    for (size_t n = 1; n < sizeof whole - 1; n++) {
+        char *part = malloc(n);
+        memcpy(part, whole, n);
+        chain_clear(&w.slot.reply);
+        chain_append_own(&w.slot.reply, part, 0, n);
+        block_finish_one(&w.slot);
+        struct slice all = chain_flat(&w.slot.reply);
+        assert_int_equal(all.len, n);
+        assert_memory_equal(all.p, whole, n);
+    }
+}
+
+static void test_transaction_keeps_the_clients_replies(void **state)
+{
+    add("GET raw\r\n", true);
+    add("RPUSH conv:1 a\r\n", true);
+    add("LRANGE conv:1 0 -1\r\n", true);
+    assert_int_equal(block_commands(w.slot.block), 6);
+    assert_all("*6\r\n$1\r\nx\r\n:-2\r\n:7\r\n+OK\r\n:1\r\n*2\r\n$1\r\na\r\n*0\r\n",
+               "*3\r\n$1\r\nx\r\n:3\r\n*2\r\n$1\r\na\r\n*0\r\n");
+    assert_all("*-1\r\n", "*-1\r\n"); /* a watched key was touched */
+    assert_all("_\r\n", "_\r\n");
+}
+
+/* More entries and keys than the block has room for by itself. */
+static void test_many_commands(void **state)
+{
+    char line[64], *exec = malloc(65536), *client = malloc(65536);
+    size_t e = 0, c = 0;
+
+    e += (size_t)sprintf(exec + e, "*400\r\n");
+    c += (size_t)sprintf(client + c, "*100\r\n");
+    for (int i = 0; i < 100; i++) {
+        snprintf(line, sizeof line, "RPUSH conv:a-rather-long-name:%d a\r\n", i);
+        add(line, true);
+        e += (size_t)sprintf(exec + e, ":-2\r\n:%d\r\n+OK\r\n:1\r\n", i % 5 + 1);
+        c += (size_t)sprintf(client + c, ":%d\r\n", i % 5 + 1 < 3 ? i % 5 + 1 : 3);
+    }
+    assert_int_equal(block_commands(w.slot.block), 400);
+    assert_all(exec, client);
+    free(exec);
+    free(client);
+}
+
+static void test_single_rewritten_command(void **state)
+{
+    w.slot.kind = SLOT_COLLECT;
+    add("SETNX conv:s v\r\n", false);
+    assert_int_equal(block_commands(w.slot.block), 1);
+    finish_with("+OK\r\n", 5, block_finish_single);
+    assert_reply(":1\r\n");
+    finish_with("$-1\r\n", 5, block_finish_single);
+    assert_reply(":0\r\n");
+    finish_with("-OOM no\r\n", 9, block_finish_single);
+    assert_reply("-OOM no\r\n");
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_push_tells_the_trimmed_length),
+        TEST(test_each_push_counts_its_conversation),
+        TEST(test_refused_write_is_told_as_redis_said_it),
+        TEST(test_errors_instead_of_an_array),
+        TEST(test_arrays_of_another_size),
+        TEST(test_cut_anywhere),
+        TEST(test_transaction_keeps_the_clients_replies),
+        TEST(test_many_commands),
+        TEST(test_single_rewritten_command),
+    };
+    log_setup(LOG_ERROR + 1, LOG_LOGFMT, STDERR_FILENO); /* persist_error is expected */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
