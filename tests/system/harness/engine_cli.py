@@ -183,22 +183,38 @@ def without_cache(raw):
     return raw if at < 0 else raw[: at + 8] + raw[at + 16 :]
 
 
+def with_big_zsets(raw):
+    """listpack and skiplist as one."""
+    return raw.replace(b"listpack", b"skiplist")
+
+
 class Pair:
-    """The engine and redis-server, given the same commands."""
+    """The engine and redis-server, given the same commands.
+
+    Redis turns a sorted set that SORT has read into a skiplist, also when SORT fails. The engine does not write because
+    something was read, so after a SORT the two encodings of sorted sets count as the same."""
 
     def __init__(self, engine, redis):
         self.engine, self.redis = engine, redis
+        self.sorted = False
 
     def begin(self, resp):
         """An empty keyspace, replies in this version of RESP."""
+        self.sorted = False
         for side in (self.engine, self.redis):
             side.ask("HELLO", resp)
             side.ask("FLUSHALL")
 
     def differs(self, command):
         """None, or the two replies in words."""
+        self.sorted |= str(command[0]).lower() in ("sort", "sort_ro")
         ours, theirs = self.engine.ask(*command), self.redis.ask(*command)
-        return None if same(command, ours, theirs) else self._words(command, ours, theirs)
+        return None if self._same(command, ours, theirs) else self._words(command, ours, theirs)
+
+    def _same(self, command, ours, theirs):
+        if self.sorted and str(command[0]).lower() == "object":
+            ours, theirs = with_big_zsets(ours), with_big_zsets(theirs)
+        return same(command, ours, theirs)
 
     @staticmethod
     def _words(command, ours, theirs):
@@ -212,7 +228,7 @@ class Pair:
         for key in sorted(theirs):
             for command in self._views(key):
                 ours, theirs = self.engine.ask(*command), self.redis.ask(*command)
-                if not same(command, without_cache(ours), without_cache(theirs)):
+                if not self._same(command, without_cache(ours), without_cache(theirs)):
                     return "final state: " + self._words(command, ours, theirs)
         return None
 
