@@ -182,6 +182,9 @@ class Client(threading.Thread):
     def key(self):
         return key(f"counter:{self.number}")
 
+    def progress(self):
+        return self.replies
+
     def turn(self):
         """One request with all its replies."""
         depth = 1 + self.number % 16
@@ -229,6 +232,9 @@ class Connector(threading.Thread):
         self.ids = []
         self.problem = None
 
+    def progress(self):
+        return len(self.ids)
+
     def run(self):
         try:
             while not self.stopping.is_set():
@@ -244,9 +250,17 @@ class Connector(threading.Thread):
         assert len(set(self.ids)) == len(self.ids), "an id was given twice"
 
 
-def moved(clients, connector):
-    """How far everyone has come, to see that everyone goes on."""
-    return [c.replies for c in clients] + [len(connector.ids)]
+def await_progress(everyone):
+    """Until everyone has got replies from now on; whoever has a problem ends the test with it."""
+    before = [one.progress() for one in everyone]
+
+    def all_moved():
+        for one in everyone:
+            if one.problem is not None:
+                raise RuntimeError(f"{one.name}, after {one.progress()}: {one.problem!r}")
+        return all(one.progress() > then for one, then in zip(everyone, before))
+
+    eventually(all_moved, 30)
 
 
 @pytest.mark.sanitize
@@ -260,15 +274,9 @@ def test_five_takeovers_under_load(old, fresh_redis):
         one.start()
     try:
         for _ in range(5):
-            before = moved(clients, connector)
-            eventually(lambda: all(now > then for now, then in zip(moved(clients, connector), before)), 30)
+            await_progress(everyone)
             take_over(old)
-        before = moved(clients, connector)
-        eventually(
-            lambda: any(c.problem for c in everyone)
-            or all(now > then for now, then in zip(moved(clients, connector), before)),
-            30,
-        )
+        await_progress(everyone)
     finally:
         for one in everyone:
             one.stopping.set()
