@@ -412,9 +412,16 @@ static void start_signals(struct server *s)
     }
 }
 
+/* One processor is left to Redis or to the clients: on two cores one loop forwards more than two do (docs/performance.md). */
+static unsigned default_threads(void)
+{
+    unsigned processors = uv_available_parallelism();
+    return processors > 1 ? processors - 1 : 1;
+}
+
 static void start_loops(struct server *s, const struct settings *now)
 {
-    s->nloops = now->threads > 0 ? (unsigned)now->threads : uv_available_parallelism();
+    s->nloops = now->threads > 0 ? (unsigned)now->threads : default_threads();
     s->loops = calloc(s->nloops, sizeof(struct loop *));
     if (s->loops == NULL)
         abort();

@@ -10,52 +10,60 @@
 #include <string.h>
 
 struct entry {
-    struct entry *next; /* older */
     int64_t id, at_s, us;
     uint32_t argc;
     uint16_t preview_len;
     char preview[SLOT_PREVIEW];
-    char addr[64];
+    char addr[sizeof ((struct session *)0)->addr];
     char name[64];
 };
 
+/* A ring, so that an overload, in which every command is slow, costs no memory management. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct entry *newest;
-static int64_t count, next_id;
+static struct entry *ring;
+static int64_t cap, count, next_id; /* entry id stands at id % cap; the newest is next_id - 1 */
 
-static void drop_beyond(int64_t keep)
+/* Makes room for keep entries; the newest stay. */
+static void resize(int64_t keep)
 {
-    struct entry **p = &newest;
-    for (int64_t i = 0; i < keep && *p != NULL; i++)
-        p = &(*p)->next;
-    while (*p != NULL) {
-        struct entry *e = *p;
-        *p = e->next;
-        free(e);
-        count--;
-    }
+    struct entry *fresh = keep > 0 ? calloc((size_t)keep, sizeof *fresh) : NULL;
+
+    if (count > keep || fresh == NULL)
+        count = fresh == NULL ? 0 : keep;
+    for (int64_t id = next_id - count; id < next_id; id++)
+        fresh[id % keep] = ring[id % cap];
+    free(ring);
+    ring = fresh;
+    cap = fresh == NULL ? 0 : keep;
 }
 
-void slowlog_add(const struct slot *slot, int64_t us)
+static void fill(struct entry *e, const struct slot *slot, int64_t us)
 {
-    int64_t keep = slot->loop->settings->slowlog_len;
-    struct entry *e = keep > 0 ? calloc(1, sizeof *e) : NULL;
-
-    if (e == NULL)
-        return;
+    const struct session *s = slot->session;
+    e->id = next_id;
     e->at_s = clock_wall_us() / 1000000;
     e->us = us;
     e->argc = slot->argc;
     e->preview_len = slot->preview_len;
     memcpy(e->preview, slot->preview, slot->preview_len);
-    snprintf(e->addr, sizeof e->addr, "%s", slot->session->addr);
-    snprintf(e->name, sizeof e->name, "%s", slot->session->name != NULL ? slot->session->name : "");
+    memcpy(e->addr, s->addr, sizeof e->addr);
+    e->name[0] = '\0';
+    if (s->name != NULL)
+        strncat(e->name, s->name, sizeof e->name - 1);
+}
+
+void slowlog_add(const struct slot *slot, int64_t us)
+{
+    int64_t keep = slot->loop->settings->slowlog_len;
+
     pthread_mutex_lock(&lock);
-    e->id = next_id++;
-    e->next = newest;
-    newest = e;
-    count++;
-    drop_beyond(keep);
+    if (keep != cap)
+        resize(keep);
+    if (cap > 0) {
+        fill(&ring[next_id % cap], slot, us);
+        next_id++;
+        count += count < cap;
+    }
     pthread_mutex_unlock(&lock);
 }
 
@@ -80,9 +88,9 @@ void slowlog_get(struct chain *out, int64_t want)
 {
     pthread_mutex_lock(&lock);
     int64_t n = want < 0 || want > count ? count : want;
-    const struct entry *e = newest;
     build_array(out, (size_t)n);
-    for (int64_t i = 0; i < n; i++, e = e->next) {
+    for (int64_t i = 0; i < n; i++) {
+        const struct entry *e = &ring[(next_id - 1 - i) % cap];
         build_array(out, 6);
         build_int(out, e->id);
         build_int(out, e->at_s);
@@ -105,6 +113,6 @@ int64_t slowlog_len(void)
 void slowlog_reset(void)
 {
     pthread_mutex_lock(&lock);
-    drop_beyond(0);
+    count = 0;
     pthread_mutex_unlock(&lock);
 }

@@ -76,8 +76,8 @@ class ServerProcess:
         """SIGTERM; returns the exit code. A server that does not end in time is killed, and that is an error."""
         if self.process is None:
             return 0
+        self.resume()  # before SIGTERM: later it could end the SIGSTOP by which LeakSanitizer holds the exiting threads
         self.signal(signal.SIGTERM)
-        self.resume()
         try:
             return self._reaped(timeout)
         except subprocess.TimeoutExpired:
