@@ -56,7 +56,7 @@ backend redis
 """
 CONVPROXY_CONF = """\
 listen: ["127.0.0.1:{port}"]
-proxy: {{ threads: {threads} }}
+proxy: {{ threads: 0 }}
 admin: {{ listen: "127.0.0.1:{admin}" }}
 redis: {{ url: "redis://127.0.0.1:{redis}/0" }}
 log: {{ level: warn }}
