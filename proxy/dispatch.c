@@ -125,7 +125,7 @@ enum admission dispatch_admit(struct session *s, struct upstream *u, const struc
 
 static struct upstream *shared_upstream(struct session *s, const struct job *job)
 {
-    return pool_shared(&s->loop->pool, job->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp);
+    return pool_shared(&s->loop->pool, job->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp, s->id);
 }
 
 static struct upstream *pick_upstream(struct session *s, const struct job *job)
@@ -187,7 +187,7 @@ bool dispatch_forward_collect(struct session *s, const struct job *job, void (*f
 bool dispatch_redis_up(struct session *s)
 {
     const char *detail;
-    return upstream_ready(pool_shared(&s->loop->pool, LANE_FAST, s->db, s->resp), &detail) == ERR_NONE;
+    return upstream_ready(pool_shared(&s->loop->pool, LANE_FAST, s->db, s->resp, s->id), &detail) == ERR_NONE;
 }
 
 /* ---- by route ---- */

@@ -233,7 +233,7 @@ static bool do_exec(struct session *s, const struct job *job)
         return true;
     struct upstream *u = s->pinned;
     if (u == NULL)
-        u = pool_shared(&s->loop->pool, s->txn->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp);
+        u = pool_shared(&s->loop->pool, s->txn->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp, s->id);
     switch (dispatch_admit(s, u, job)) {
     case ADMIT_LATER:
         return false;

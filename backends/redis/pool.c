@@ -8,7 +8,7 @@
 /* Calls fn for every upstream of the pool. */
 static void each(struct pool *p, void (*fn)(struct upstream *u, void *arg), void *arg)
 {
-    struct upstream **direct = &p->direct[0][0][0];
+    struct upstream **direct = &p->direct[0][0][0][0];
     for (size_t i = 0; i < sizeof p->direct / sizeof *direct; i++)
         if (direct[i] != NULL)
             fn(direct[i], arg);
@@ -76,11 +76,12 @@ static struct upstream *find_other(struct pool *p, enum lane lane, int db, enum 
     return p->others[p->nothers++];
 }
 
-struct upstream *pool_shared(struct pool *p, enum lane lane, int db, enum resp resp)
+struct upstream *pool_shared(struct pool *p, enum lane lane, int db, enum resp resp, uint64_t client)
 {
     if (db >= POOL_DIRECT_DBS)
         return find_other(p, lane, db, resp);
-    struct upstream **place = &p->direct[lane][resp - RESP2][db];
+    uint64_t share = client % (uint64_t)p->env.settings->redis_connections;
+    struct upstream **place = &p->direct[lane][resp - RESP2][db][share];
     if (*place == NULL)
         *place = upstream_new(&p->env, lane, db, resp);
     return *place;

@@ -1,17 +1,20 @@
 /* backends/redis/pool — a loop's connections to Redis.
- * Owns:       the upstreams: one for each (lane, database, protocol version) that was ever wanted, and pinned ones,
- *             which serve one client at a time and are lent again afterwards (pitfalls 4 and 6).
+ * Owns:       the upstreams: redis.connections for each (lane, database, protocol version) that was ever wanted, and
+ *             pinned ones, which serve one client at a time and are lent again afterwards (pitfalls 4 and 6).
+ * Why more than one: Redis writes 64 KB to a connection and then turns to the next, and reads one at a time; with two, the
+ *             loop works on one while Redis works on the other. More gain nothing: each one splits the pipeline.
  * Threads:    [loop] only.          Used by: proxy/session. */
 #ifndef BACKENDS_REDIS_POOL_H
 #define BACKENDS_REDIS_POOL_H
 
 #include "backends/redis/upstream.h"
 
-#define POOL_DIRECT_DBS 16 /* databases below are found by index, others by search */
+#define POOL_DIRECT_DBS      16 /* databases below are found by index, others by search and have one connection */
+#define POOL_CONNECTIONS_MAX 8  /* most that redis.connections may say */
 
 struct pool {
     struct upstream_env env; /* first: upstreams give it back */
-    struct upstream *direct[2][2][POOL_DIRECT_DBS]; /* [lane][resp - 2][db] */
+    struct upstream *direct[2][2][POOL_DIRECT_DBS][POOL_CONNECTIONS_MAX]; /* [lane][resp - 2][db][share] */
     struct upstream **others;                       /* shared, higher databases */
     size_t nothers;
     struct upstream **pinned; /* all pinned ones */
@@ -22,8 +25,9 @@ struct pool {
 
 void pool_init(struct pool *p, struct turn *turn, const struct settings *settings, const struct upstream_ops *ops,
                void (*count)(void *ctx, enum upstream_count what, int by), void *ctx);
-/* The shared connection; made when it is wanted for the first time. */
-struct upstream *pool_shared(struct pool *p, enum lane lane, int db, enum resp resp);
+/* A shared connection, made when it is wanted for the first time. The same client (its id) gets the same one as long as
+ * redis.connections stays. */
+struct upstream *pool_shared(struct pool *p, enum lane lane, int db, enum resp resp, uint64_t client);
 /* A connection for one client, or NULL when redis.pinned_max are lent. */
 struct upstream *pool_borrow(struct pool *p, int db, enum resp resp);
 /* The caller has queued what resets the connection (UNWATCH); the next borrower's commands come behind it. */
