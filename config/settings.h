@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum store_name { STORE_REDIS, STORE_MONGO }; /* mongo = the archive, whichever it is */
+enum store_name { STORE_REDIS, STORE_MONGO, STORE_ARCHIVE }; /* mongo = the archive, whichever it is */
 enum ack_class { ACK_BOTH, ACK_PRIMARY };
 
 /* Text lists (listen addresses). */

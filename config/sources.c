@@ -341,7 +341,7 @@ static bool check_admin(struct snapshot *snap, struct config_error *err)
 static bool check_archive(struct snapshot *snap, struct config_error *err)
 {
     for (size_t i = 0; i < snap->s.policy_count; i++)
-        if (snap->s.policies[i].primary == STORE_MONGO) {
+        if (snap->s.policies[i].primary != STORE_REDIS) {
             char *name = must_print("%s.primary", snap->s.policies[i].name);
             blame(snap, err, name, "mongo: no archive is configured");
             free(name);
