@@ -1,0 +1,18 @@
+/* executor/blocking — commands that wait: until when, what they answer when nothing came, and what they must remember.
+ * Source:  redis.io/commands/blpop and its kin; redis-server 7.0.15.
+ * Threads: any. */
+#ifndef EXECUTOR_BLOCKING_H
+#define EXECUTOR_BLOCKING_H
+
+#include "executor/op.h"
+
+/* When the op's only command gives up waiting (mono µs): 0 it does not wait at all, INT64_MAX: never. */
+int64_t blocking_until(const struct op *op);
+/* The reply says that there was nothing to take. again: the op was parked before, so a key of another type means that too. */
+bool blocking_found_nothing(const char *reply, size_t n, bool again);
+/* The op is about to be parked: "$" of XREAD becomes the last id of its stream as it is now. objects: as for the op's keys. */
+void blocking_pin(struct op *op, const struct object *objects);
+/* What it answers when its time is over. */
+void blocking_time_over(struct op *op);
+
+#endif

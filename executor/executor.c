@@ -1,0 +1,526 @@
+#include "executor/executor.h"
+
+#include "base/clock.h"
+#include "executor/blocking.h"
+#include "executor/lanes.h"
+#include "executor/run.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH_WRITES 512  /* ops of one commit where an archive has one writer */
+#define BATCH_READS  128
+#define BATCH_REMOTE 64   /* ops on one key, where others go side by side */
+#define READERS      2    /* beside the one writer */
+#define LOST_MAX     5    /* answers that did not come, in a row, before the archive counts as down */
+#define POLL_US      250000 /* another process may have written what a parked op waits for */
+#define TICK_US      10000
+#define PING_US      500000
+#define SWEEP_LIMIT  500
+
+struct worker {
+    struct executor *executor;
+    pthread_t thread;
+    bool reads, writes; /* what it takes */
+    struct run *run;
+};
+
+struct executor {
+    struct archive *archive;
+    struct executor_ops ops;
+    pthread_mutex_t lock;
+    pthread_cond_t work_reads, work_writes, work_house; /* any, for workers that take both: work_writes */
+    struct lanes lanes;
+    struct worker *workers;
+    size_t nworkers;
+    pthread_t house;
+    struct archive_handle *house_handle;
+    const struct settings *settings;
+    size_t running, idle_readers, idle_writers;
+    bool closing;
+    unsigned lost; /* answers that did not come, in a row */
+    _Atomic bool up;
+    char why[160];
+    struct run_counts counts;
+    _Atomic uint64_t refused, late, failed, sweeps, swept;
+    struct hist latency; /* under the lock */
+    int64_t polled_us, pinged_us, swept_us;
+};
+
+static size_t in_hand(const struct executor *e)
+{
+    const struct lanes *l = &e->lanes;
+    return l->waiting + l->reads.count + l->writes.count + e->running;
+}
+
+/* ---- ends ---- */
+
+/* A list of ops that are over, to be told when the lock is free. */
+struct ends {
+    struct op *head, **tail;
+};
+
+static void ends_init(struct ends *ends)
+{
+    ends->head = NULL;
+    ends->tail = &ends->head;
+}
+
+static void end(struct executor *e, struct ends *ends, struct op *op, int64_t now_us)
+{
+    hist_record(&e->latency, now_us - op->queued_us);
+    op->state = OP_DONE;
+    op->next = NULL;
+    *ends->tail = op;
+    ends->tail = &op->next;
+}
+
+static void tell(struct executor *e, struct ends *ends)
+{
+    if (ends->head != NULL)
+        e->ops.done(e->ops.ctx, ends->head);
+}
+
+/* ---- health ---- */
+
+static void set_up(struct executor *e, bool up, const char *why)
+{
+    pthread_mutex_lock(&e->lock);
+    bool was = atomic_load(&e->up);
+    snprintf(e->why, sizeof e->why, "%s", up ? "" : why);
+    e->lost = 0;
+    atomic_store(&e->up, up);
+    if (was && !up)
+        pthread_cond_signal(&e->work_house);
+    pthread_mutex_unlock(&e->lock);
+    if (was != up)
+        e->ops.health(e->ops.ctx, up, why);
+}
+
+static void judge(struct executor *e, enum err result, const char *why)
+{
+    if (result == ERR_NONE) {
+        if (e->lost > 0)
+            e->lost = 0;
+    } else if (result == ERR_ARCHIVEDOWN) {
+        set_up(e, false, why);
+    } else if (result == ERR_ARCHIVELOST && ++e->lost >= LOST_MAX) {
+        set_up(e, false, why);
+    }
+}
+
+/* ---- workers ---- */
+
+static bool has_work(const struct worker *w)
+{
+    const struct lanes *l = &w->executor->lanes;
+    return (w->reads && l->reads.head != NULL) || (w->writes && l->writes.head != NULL);
+}
+
+static size_t batch_max(const struct worker *w)
+{
+    if (w->reads && w->writes)
+        return BATCH_REMOTE;
+    return w->writes ? BATCH_WRITES : BATCH_READS;
+}
+
+/* Where there is one writer, many keys share its commit; otherwise other workers take the other keys. */
+static void take(struct worker *w, struct op_list *batch)
+{
+    struct executor *e = w->executor;
+    size_t max = batch_max(w);
+
+    op_list_init(batch);
+    do
+        lanes_take(&e->lanes, !w->writes, max, batch);
+    while (!(w->reads && w->writes) && batch->count < max && has_work(w));
+    e->running += batch->count;
+}
+
+/* What waited too long, or can't be served now, ends without being run. */
+static void sort_out(struct executor *e, struct op_list *batch, struct op_list *refused)
+{
+    int64_t now = clock_mono_us();
+    bool up = atomic_load(&e->up);
+    struct op *next;
+
+    op_list_init(refused);
+    for (struct op *op = batch->head; op != NULL; op = next) {
+        next = op->next;
+        bool late = now > op->deadline_us;
+        if (up && !late && !op->cancelled)
+            continue;
+        e->late += late;
+        op->changed = op->parks = false;
+        op_fail(op, op->cancelled ? ERR_CANCELLED : ERR_ARCHIVEDOWN, up ? "it waited too long for its turn" : e->why);
+        op_list_remove(batch, op);
+        op_list_push(refused, op);
+    }
+}
+
+/* The lock is held. */
+static void settle(struct executor *e, struct op_list *batch, struct ends *ends)
+{
+    int64_t now = clock_mono_us();
+    struct op *op;
+
+    while ((op = op_list_pop(batch)) != NULL) {
+        e->running--;
+        e->failed += op->error != ERR_NONE;
+        if (op->parks && op->error == ERR_NONE && !op->cancelled && !op->timed_out && !e->closing) {
+            op->deadline_us = INT64_MAX;
+            lanes_park(&e->lanes, op);
+            if (e->lanes.parked.count == 1)
+                pthread_cond_signal(&e->work_house);
+            continue;
+        }
+        if (op->parks && op->error == ERR_NONE)
+            blocking_time_over(op);
+        lanes_leave(&e->lanes, op);
+        end(e, ends, op, now);
+    }
+}
+
+/* The lock is held. One idle worker for each kind of work is enough: a batch takes all there is. */
+static void call_workers(struct executor *e)
+{
+    const struct lanes *l = &e->lanes;
+    bool both = archive_writers(e->archive) > 1;
+    size_t ready = l->reads.count + l->writes.count;
+
+    if (both) {
+        for (size_t i = 0; i < ready && i < e->idle_writers; i++)
+            pthread_cond_signal(&e->work_writes);
+        return;
+    }
+    if (l->reads.count > 0 && e->idle_readers > 0)
+        pthread_cond_signal(&e->work_reads);
+    if (l->writes.count > 0 && e->idle_writers > 0)
+        pthread_cond_signal(&e->work_writes);
+}
+
+static void run_and_settle(struct worker *w, struct op_list *batch, struct ends *ends)
+{
+    struct executor *e = w->executor;
+    struct op_list refused;
+    enum err result = ERR_NONE;
+
+    sort_out(e, batch, &refused);
+    if (batch->count > 0) {
+        result = run_batch(w->run, batch);
+        judge(e, result, archive_why(run_handle(w->run)));
+    }
+    pthread_mutex_lock(&e->lock);
+    settle(e, &refused, ends);
+    settle(e, batch, ends);
+    call_workers(e);
+    pthread_mutex_unlock(&e->lock);
+}
+
+static void wait_for_work(struct worker *w)
+{
+    struct executor *e = w->executor;
+    size_t *idle = w->writes ? &e->idle_writers : &e->idle_readers;
+
+    ++*idle;
+    pthread_cond_wait(w->writes ? &e->work_writes : &e->work_reads, &e->lock);
+    --*idle;
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct executor *e = w->executor;
+    struct op_list batch;
+    struct ends ends;
+
+    pthread_mutex_lock(&e->lock);
+    for (;;) {
+        while (!has_work(w) && !e->closing)
+            wait_for_work(w);
+        if (!has_work(w))
+            break;
+        take(w, &batch);
+        pthread_mutex_unlock(&e->lock);
+        ends_init(&ends);
+        run_and_settle(w, &batch, &ends);
+        tell(e, &ends);
+        pthread_mutex_lock(&e->lock);
+    }
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+/* ---- the housekeeper ---- */
+
+static void wake_all(struct executor *e)
+{
+    for (size_t n = e->lanes.parked.count; n > 0; n--)
+        lanes_wake(&e->lanes, e->lanes.parked.head);
+    call_workers(e);
+}
+
+static void end_parked(struct executor *e, struct op *op, struct ends *ends, int64_t now_us)
+{
+    lanes_withdraw(&e->lanes, op);
+    blocking_time_over(op);
+    end(e, ends, op, now_us);
+}
+
+/* The lock is held. */
+static void look_after_parked(struct executor *e, struct ends *ends, int64_t now_us)
+{
+    for (struct op *op = e->lanes.parked.head, *next; op != NULL; op = next) {
+        next = op->next;
+        if (now_us >= op->block_until_us)
+            end_parked(e, op, ends, now_us);
+    }
+    if (now_us - e->polled_us >= POLL_US) {
+        e->polled_us = now_us;
+        wake_all(e);
+    }
+}
+
+static void ping(struct executor *e, int64_t now_us)
+{
+    if (now_us - e->pinged_us < PING_US)
+        return;
+    e->pinged_us = now_us;
+    enum err result = archive_ping(e->house_handle);
+    if (result == ERR_NONE)
+        set_up(e, true, "");
+    else
+        set_up(e, false, archive_why(e->house_handle));
+}
+
+static void sweep(struct executor *e, int64_t now_us)
+{
+    size_t n = 0;
+
+    if (now_us - e->swept_us < e->settings->archive_sweep_interval * 1000 || !atomic_load(&e->up))
+        return;
+    enum err result = archive_sweep(e->house_handle, clock_wall_us() / 1000, SWEEP_LIMIT, &n);
+    e->sweeps++;
+    e->swept += n;
+    if (n < SWEEP_LIMIT || result != ERR_NONE)
+        e->swept_us = now_us; /* else there is more: go on at once */
+}
+
+/* The lock is held: until something may be due. */
+static void sleep_house(struct executor *e, int64_t now_us)
+{
+    int64_t pause = e->lanes.parked.count > 0 ? TICK_US : PING_US;
+    int64_t due = e->swept_us + e->settings->archive_sweep_interval * 1000 - now_us;
+    struct timespec until;
+
+    if (due < pause)
+        pause = due > 1000 ? due : 1000;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + pause * 1000;
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    pthread_cond_timedwait(&e->work_house, &e->lock, &until);
+}
+
+static void *keep_house(void *arg)
+{
+    struct executor *e = arg;
+    struct ends ends;
+
+    ping(e, clock_mono_us());
+    pthread_mutex_lock(&e->lock);
+    while (!e->closing) {
+        int64_t now = clock_mono_us();
+        ends_init(&ends);
+        look_after_parked(e, &ends, now);
+        pthread_mutex_unlock(&e->lock);
+        tell(e, &ends);
+        ping(e, now);
+        sweep(e, now);
+        pthread_mutex_lock(&e->lock);
+        if (!e->closing)
+            sleep_house(e, now);
+    }
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+/* ---- the interface ---- */
+
+static void init_conds(struct executor *e)
+{
+    pthread_condattr_t attr;
+
+    pthread_mutex_init(&e->lock, NULL);
+    pthread_cond_init(&e->work_reads, NULL);
+    pthread_cond_init(&e->work_writes, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&e->work_house, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+static void start_worker(struct executor *e, bool reads, bool writes)
+{
+    struct worker *w = &e->workers[e->nworkers++];
+
+    *w = (struct worker){.executor = e, .reads = reads, .writes = writes};
+    w->run = run_new(archive_attach(e->archive), &e->counts);
+    if (pthread_create(&w->thread, NULL, work, w) != 0)
+        abort();
+}
+
+struct executor *executor_new(struct archive *own_a, const struct settings *settings, const struct executor_ops *ops)
+{
+    struct executor *e = calloc(1, sizeof *e);
+    size_t n = archive_writers(own_a) > 1 ? (size_t)settings->archive_workers : 1 + READERS;
+
+    if (e == NULL)
+        abort();
+    e->archive = own_a;
+    e->ops = *ops;
+    e->settings = settings_ref(settings);
+    atomic_store(&e->up, true); /* until something shows the contrary: the first command is not refused on suspicion */
+    init_conds(e);
+    lanes_init(&e->lanes);
+    e->workers = calloc(n, sizeof *e->workers);
+    if (e->workers == NULL)
+        abort();
+    for (size_t i = 0; i < n; i++)
+        start_worker(e, archive_writers(own_a) > 1 || i > 0, archive_writers(own_a) > 1 || i == 0);
+    e->house_handle = archive_attach(e->archive);
+    e->pinged_us = -PING_US;
+    if (pthread_create(&e->house, NULL, keep_house, e) != 0)
+        abort();
+    return e;
+}
+
+static void cancel_parked(struct executor *e)
+{
+    struct ends ends;
+
+    ends_init(&ends);
+    while (e->lanes.parked.head != NULL) {
+        struct op *op = e->lanes.parked.head;
+        lanes_withdraw(&e->lanes, op);
+        op_fail(op, ERR_CANCELLED, "shutting down");
+        end(e, &ends, op, clock_mono_us());
+    }
+    tell(e, &ends);
+}
+
+void executor_free(struct executor *own_e)
+{
+    struct executor *e = own_e;
+
+    pthread_mutex_lock(&e->lock);
+    e->closing = true;
+    pthread_cond_broadcast(&e->work_reads);
+    pthread_cond_broadcast(&e->work_writes);
+    pthread_cond_broadcast(&e->work_house);
+    pthread_mutex_unlock(&e->lock);
+    pthread_join(e->house, NULL);
+    for (size_t i = 0; i < e->nworkers; i++) {
+        pthread_join(e->workers[i].thread, NULL);
+        run_free(e->workers[i].run);
+    }
+    cancel_parked(e);
+    archive_detach(e->house_handle);
+    archive_close(e->archive);
+    lanes_done(&e->lanes);
+    settings_unref(e->settings);
+    free(e->workers);
+    free(e);
+}
+
+void executor_settings(struct executor *e, const struct settings *settings)
+{
+    pthread_mutex_lock(&e->lock);
+    const struct settings *old = e->settings;
+    e->settings = settings_ref(settings);
+    pthread_mutex_unlock(&e->lock);
+    settings_unref(old);
+}
+
+void executor_submit(struct executor *e, struct op *own_list)
+{
+    struct ends ends;
+    int64_t now = clock_mono_us();
+
+    ends_init(&ends);
+    pthread_mutex_lock(&e->lock);
+    for (struct op *op = own_list, *next; op != NULL; op = next) {
+        next = op->next;
+        op->queued_us = now;
+        op->deadline_us = now + e->settings->archive_timeout * 1000;
+        if (in_hand(e) >= (size_t)e->settings->archive_queue || e->closing) {
+            e->refused++;
+            op_fail(op, ERR_ARCHIVEBUSY, "");
+            op->deadline_us = 0;
+        }
+        lanes_enter(&e->lanes, op);
+    }
+    call_workers(e);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void executor_cancel(struct executor *e, struct op *op, bool client_gone)
+{
+    struct ends ends;
+
+    ends_init(&ends);
+    pthread_mutex_lock(&e->lock);
+    if (client_gone)
+        op->cancelled = true;
+    else
+        op->timed_out = true;
+    if (op->state == OP_PARKED) {
+        lanes_withdraw(&e->lanes, op);
+        if (client_gone)
+            op_fail(op, ERR_CANCELLED, "the client is gone");
+        else
+            blocking_time_over(op);
+        end(e, &ends, op, clock_mono_us());
+    }
+    pthread_mutex_unlock(&e->lock);
+    tell(e, &ends);
+}
+
+bool executor_up(const struct executor *e)
+{
+    return atomic_load_explicit(&e->up, memory_order_relaxed);
+}
+
+struct archive *executor_archive(const struct executor *e)
+{
+    return e->archive;
+}
+
+void executor_report(struct executor *e, struct executor_report *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    ret->kind = archive_kind(e->archive);
+    ret->up = atomic_load(&e->up);
+    ret->ops = e->counts.ops;
+    ret->batches = e->counts.batches;
+    ret->commits = e->counts.commits;
+    ret->documents = e->counts.documents;
+    ret->races = e->counts.races;
+    ret->alone = e->counts.alone;
+    ret->too_large = e->counts.too_large;
+    ret->refused = e->refused;
+    ret->late = e->late;
+    ret->failed = e->failed;
+    ret->sweeps = e->sweeps;
+    ret->swept = e->swept;
+    pthread_mutex_lock(&e->lock);
+    memcpy(ret->why, e->why, sizeof ret->why);
+    ret->waiting = e->lanes.waiting;
+    ret->ready = e->lanes.reads.count + e->lanes.writes.count;
+    ret->running = e->running;
+    ret->parked = e->lanes.parked.count;
+    hist_add_to(&e->latency, &ret->latency);
+    pthread_mutex_unlock(&e->lock);
+}

@@ -1,0 +1,177 @@
+#include "executor/op.h"
+
+#include "backends/archive/archive.h"
+#include "executor/blocking.h"
+#include "resp/request.h"
+#include "router/keys.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Room for one more item; few is the array inside the op. */
+static void *more(void *p, size_t *cap, size_t need, size_t size, const void *few)
+{
+    if (need <= *cap)
+        return p;
+    size_t had = *cap;
+    while (*cap < need)
+        *cap *= 2;
+    void *grown = realloc(p == few ? NULL : p, *cap * size);
+    if (grown == NULL)
+        abort();
+    if (p == few)
+        memcpy(grown, few, had * size);
+    return grown;
+}
+
+size_t op_find_key(const struct op *op, struct slice key)
+{
+    size_t i = 0;
+    while (i < op->nkeys && !slice_equal(op->keys[i].key, key))
+        i++;
+    return i;
+}
+
+static void add_key(struct op *op, struct slice key, int64_t watched)
+{
+    size_t i = op_find_key(op, key);
+
+    if (i == op->nkeys) {
+        op->keys = more(op->keys, &op->keys_cap, op->nkeys + 1, sizeof *op->keys, op->few_keys);
+        op->keys[op->nkeys++] = (struct op_key){.key = key, .hash = archive_hash(key), .watched = -1};
+    }
+    if (watched >= 0)
+        op->keys[i].watched = watched;
+}
+
+struct keys_of {
+    struct op *op;
+    const struct slice *argv;
+};
+
+static bool add_ref(void *ctx, struct key_ref ref)
+{
+    struct keys_of *k = ctx;
+    add_key(k->op, k->argv[ref.arg], -1);
+    return true;
+}
+
+/* Malformed arguments: the handler words the error, and may look at any of them as a key before. */
+static void add_keys(struct op *op, const struct op_step *step)
+{
+    const struct slice *argv = op->argv + step->argv;
+    struct keys_of k = {op, argv};
+
+    if (op->form != OP_WATCH && (step->cmd == NULL || step->fn == NULL))
+        return;
+    if (op->form == OP_WATCH || keys_each(step->cmd, argv, step->argc, add_ref, &k) < 0)
+        for (size_t i = 1; i < step->argc; i++)
+            add_key(op, argv[i], -1);
+}
+
+static const struct command *row_of(const struct slice *argv, size_t argc)
+{
+    const struct command *cmd = command_find(argv[0]);
+    const struct command *sub = cmd != NULL && cmd->container && argc > 1 ? command_find_sub(cmd, argv[1]) : NULL;
+    return sub != NULL ? sub : cmd;
+}
+
+static void add_step(struct op *op, const struct request *r)
+{
+    op->steps = more(op->steps, &op->steps_cap, op->nsteps + 1, sizeof *op->steps, op->few_steps);
+    op->argv = more(op->argv, &op->argv_cap, op->nargv + r->argc, sizeof *op->argv, op->few_argv);
+    struct op_step *step = &op->steps[op->nsteps++];
+    *step = (struct op_step){.argv = op->nargv, .argc = r->argc, .cmd = row_of(r->argv, r->argc)};
+    memcpy(op->argv + op->nargv, r->argv, r->argc * sizeof *r->argv);
+    op->nargv += r->argc;
+    if (step->cmd != NULL) {
+        step->fn = engine_find(step->cmd->name);
+        op->writes |= (step->cmd->flags & CMD_WRITE) != 0;
+    }
+}
+
+static void parse(struct op *op, size_t n)
+{
+    static _Thread_local struct request r; /* its vector is kept from op to op */
+    size_t at = 0;
+
+    while (at < n) {
+        struct request_progress progress = {0};
+        if (request_parse(&r, &progress, op->bytes + at, n - at, SIZE_MAX / 2) != REQUEST_DONE)
+            abort(); /* it was parsed before */
+        if (r.argc > 0)
+            add_step(op, &r);
+        at += r.used;
+    }
+}
+
+struct op *op_new(enum op_form form, enum resp resp, struct slice requests)
+{
+    struct op *op = malloc(sizeof *op + requests.len);
+
+    if (op == NULL)
+        abort();
+    memset(op, 0, offsetof(struct op, few_steps));
+    op->form = form;
+    op->resp = resp;
+    op->steps = op->few_steps;
+    op->steps_cap = OP_FEW_STEPS;
+    op->argv = op->few_argv;
+    op->argv_cap = OP_FEW_ARGS;
+    op->keys = op->few_keys;
+    op->keys_cap = OP_FEW_KEYS;
+    memcpy(op->bytes, requests.p, requests.len);
+    parse(op, requests.len);
+    for (size_t i = 0; i < op->nsteps; i++)
+        add_keys(op, &op->steps[i]);
+    op->block_until_us = form == OP_ONE ? blocking_until(op) : 0;
+    return op;
+}
+
+void op_watch(struct op *op, struct slice key, int64_t version)
+{
+    add_key(op, key, version);
+}
+
+void op_free(struct op *own_op)
+{
+    struct op *op = own_op;
+
+    if (op->steps != op->few_steps)
+        free(op->steps);
+    if (op->argv != op->few_argv)
+        free(op->argv);
+    if (op->keys != op->few_keys)
+        free(op->keys);
+    free(op->reply);
+    free(op->patched);
+    free(op);
+}
+
+void op_reply_add(struct op *op, const char *p, size_t n)
+{
+    if (op->reply_len + n > op->reply_cap) {
+        size_t cap = op->reply_cap == 0 ? 64 : op->reply_cap * 2;
+        op->reply_cap = cap < op->reply_len + n ? op->reply_len + n : cap;
+        op->reply = realloc(op->reply, op->reply_cap);
+        if (op->reply == NULL)
+            abort();
+    }
+    memcpy(op->reply + op->reply_len, p, n);
+    op->reply_len += n;
+}
+
+void op_reply_clear(struct op *op)
+{
+    op->reply_len = 0;
+    op->error = ERR_NONE;
+}
+
+void op_fail(struct op *op, enum err e, const char *detail)
+{
+    op->reply_len = 0;
+    op->error = e;
+    snprintf(op->detail, sizeof op->detail, "%s", detail);
+}

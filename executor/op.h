@@ -1,0 +1,98 @@
+/* executor/op — one request to the archive: commands that run together on the keys they name.
+ * Owns:       a copy of the request's bytes, its parsed commands, the distinct keys, and in the end the reply.
+ * Invariants: commands and keys are fixed by op_new; the reply grows while the op runs and is the owner's when it is done.
+ * Threads:    one at a time: its maker's, then the executor's, then again its maker's. */
+#ifndef EXECUTOR_OP_H
+#define EXECUTOR_OP_H
+
+#include "engine/call.h"
+#include "router/command.h"
+
+#define OP_FEW_ARGS  16
+#define OP_FEW_STEPS 4
+#define OP_FEW_KEYS  2
+
+enum op_form {
+    OP_ONE,   /* one command: the reply is its reply */
+    OP_EXEC,  /* the reply is EXEC's: an array of all replies, or nil when a watched key has changed */
+    OP_WATCH, /* no command runs; the keys' versions are told */
+};
+
+enum op_state {
+    OP_NEW,
+    OP_WAITING, /* in its keys' lanes, behind others */
+    OP_READY,   /* first in all its lanes */
+    OP_RUNNING,
+    OP_PARKED,  /* a blocking command that found nothing: in no queue until a key of it changes */
+    OP_DONE
+};
+
+struct op_step {
+    const struct command *cmd; /* NULL: not in the table */
+    call_fn fn;                /* NULL: the archive does not have it */
+    size_t argv, argc;         /* into op->argv */
+    bool conditional;          /* a reply of 0, -1 or nil means that nothing was written */
+    bool if_written;           /* runs only when the last step without this has written something; answers 0 otherwise */
+};
+
+struct lane;
+
+/* One of the op's keys, and its place in that key's lane. */
+struct op_key {
+    struct slice key;
+    int64_t hash; /* archive_hash */
+    struct op *op;
+    struct lane *lane;
+    struct op_key *next, **back;
+    int64_t watched; /* the version that it must have; -1: any. OP_WATCH: the version it has */
+};
+
+struct op {
+    struct op *next; /* in the list that its state asks for, or its owner's */
+    struct op **back;
+    enum op_state state;
+    enum op_form form;
+    enum resp resp;
+    bool writes;      /* some step may write */
+    bool cancelled;   /* its client is gone: it must not run any more */
+    bool timed_out;   /* its time to block is over: nil instead of parking */
+    bool woken;       /* was parked before */
+    bool changed;     /* it has changed a key: whoever is parked there is woken */
+    bool parks;       /* it found nothing and is to wait */
+    uint64_t seq;     /* order of arrival */
+    unsigned blocked; /* lanes in which it is not first */
+    int64_t queued_us, deadline_us; /* mono; past the deadline it is not begun any more */
+    int64_t block_until_us;         /* mono; 0: it does not block, INT64_MAX: for ever */
+    struct op_step *steps;
+    size_t nsteps, steps_cap;
+    struct slice *argv;
+    size_t nargv, argv_cap;
+    struct op_key *keys;
+    size_t nkeys, keys_cap;
+    char *reply; /* RESP */
+    size_t reply_len, reply_cap;
+    enum err error; /* instead of a reply */
+    char detail[160];
+    void *owner;        /* the maker's own */
+    unsigned home;      /* the maker's own: where it wants to hear of the end */
+    char *patched;      /* an argument that parking has put in place of "$" */
+    struct op_step few_steps[OP_FEW_STEPS];
+    struct slice few_argv[OP_FEW_ARGS];
+    struct op_key few_keys[OP_FEW_KEYS];
+    char bytes[]; /* the requests */
+};
+
+/* requests: one or more requests as RESP, each parsed before and so known to be whole. OP_WATCH: one, of which all arguments are
+ * keys. Steps may be changed until the op is submitted. */
+struct op *op_new(enum op_form form, enum resp resp, struct slice requests);
+void op_free(struct op *own_op);
+/* EXEC must find this version of key. */
+void op_watch(struct op *op, struct slice key, int64_t version);
+/* The key's place in op->keys, op->nkeys when it isn't one. */
+size_t op_find_key(const struct op *op, struct slice key);
+
+void op_reply_add(struct op *op, const char *p, size_t n);
+void op_reply_clear(struct op *op);
+void op_fail(struct op *op, enum err e, const char *detail);
+
+#endif

@@ -1,0 +1,419 @@
+#include "executor/run.h"
+
+#include "base/clock.h"
+#include "engine/document.h"
+#include "executor/blocking.h"
+#include "executor/whole.h"
+#include "router/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RACES_MAX 16 /* lost in a row before an op gives up */
+
+/* A key while the batch runs. */
+struct cell {
+    struct slice key;
+    int64_t hash;
+    int64_t stored;  /* the version in the archive; 0: none */
+    int64_t version; /* as of the last op that changed it */
+    struct object object;
+    const char *damaged; /* why its document can't be read */
+};
+
+struct run {
+    struct archive_handle *handle;
+    struct run_counts *counts;
+    struct arena arena;
+    struct chunk_pool pool;
+    struct chain out; /* of the command that runs */
+    struct cell *cells;
+    size_t ncells;
+    uint32_t *index; /* open addressing: cell number + 1 by hash */
+    size_t mask;
+    int64_t now_us; /* wall */
+    uint64_t random;
+    enum err error; /* of the archive's last call */
+};
+
+struct run *run_new(struct archive_handle *own_h, struct run_counts *counts)
+{
+    struct run *r = calloc(1, sizeof *r);
+
+    if (r == NULL)
+        abort();
+    r->handle = own_h;
+    r->counts = counts;
+    r->random = (uint64_t)clock_wall_us() * 2654435769u ^ (uint64_t)(uintptr_t)r;
+    arena_init(&r->arena);
+    chunk_pool_init(&r->pool);
+    chain_init(&r->out, &r->pool);
+    return r;
+}
+
+void run_free(struct run *own_r)
+{
+    archive_detach(own_r->handle);
+    chain_clear(&own_r->out);
+    chunk_pool_done(&own_r->pool);
+    arena_done(&own_r->arena);
+    free(own_r);
+}
+
+struct archive_handle *run_handle(struct run *r)
+{
+    return r->handle;
+}
+
+static uint64_t draw(void *ctx)
+{
+    struct run *r = ctx;
+    r->random ^= r->random << 13;
+    r->random ^= r->random >> 7;
+    r->random ^= r->random << 17;
+    return r->random;
+}
+
+/* ---- cells: what the batch's keys are now ---- */
+
+static struct cell *cell_of(struct run *r, struct slice key, int64_t hash)
+{
+    size_t at = (size_t)hash & r->mask;
+
+    for (; r->index[at] != 0; at = (at + 1) & r->mask) {
+        struct cell *cell = &r->cells[r->index[at] - 1];
+        if (cell->hash == hash && slice_equal(cell->key, key))
+            return cell;
+    }
+    r->cells[r->ncells] = (struct cell){.key = key, .hash = hash};
+    r->index[at] = (uint32_t)++r->ncells;
+    return &r->cells[r->ncells - 1];
+}
+
+static void make_cells(struct run *r, struct op *const *ops, size_t n)
+{
+    size_t keys = 0, size = 8;
+
+    for (size_t i = 0; i < n; i++)
+        keys += ops[i]->nkeys;
+    while (size < 2 * keys)
+        size *= 2;
+    r->cells = arena_get(&r->arena, (keys + 1) * sizeof *r->cells);
+    r->index = arena_get(&r->arena, size * sizeof *r->index);
+    r->mask = size - 1;
+    r->ncells = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < ops[i]->nkeys; k++)
+            cell_of(r, ops[i]->keys[k].key, ops[i]->keys[k].hash);
+}
+
+static void decode(struct run *r, struct cell *cell, const struct archive_found *found)
+{
+    bson_t doc;
+
+    cell->stored = cell->version = found->version;
+    cell->object = (struct object){.key = cell->key, .expire_ms = -1};
+    if (found->version == 0)
+        return;
+    const char *why = "not BSON";
+    if (!bson_init_static(&doc, (const uint8_t *)found->doc.p, found->doc.len) ||
+        document_decode(&doc, &r->arena, &cell->object, &why) != ERR_NONE)
+        cell->damaged = why;
+    cell->object.key = cell->key;
+    cell->object.changed = false;
+}
+
+static enum err load(struct run *r)
+{
+    if (r->ncells == 0)
+        return ERR_NONE;
+    struct slice *keys = arena_get(&r->arena, r->ncells * sizeof *keys);
+    struct archive_found *found = arena_get(&r->arena, r->ncells * sizeof *found);
+
+    for (size_t i = 0; i < r->ncells; i++)
+        keys[i] = r->cells[i].key;
+    enum err e = archive_load(r->handle, keys, r->ncells, &r->arena, found);
+    for (size_t i = 0; e == ERR_NONE && i < r->ncells; i++)
+        decode(r, &r->cells[i], &found[i]);
+    return e;
+}
+
+/* What WATCH compares: an expired key is none. */
+static int64_t seen_version(const struct run *r, const struct cell *cell)
+{
+    const struct object *o = &cell->object;
+    bool there = o->type != OBJECT_NONE && (o->expire_ms < 0 || r->now_us / 1000 <= o->expire_ms);
+    return there ? cell->version : 0;
+}
+
+/* ---- one op ---- */
+
+struct applying {
+    struct run *run;
+    struct op *op;
+    struct cell **cells; /* by op key */
+    struct keyspace keys;
+    bool written;        /* the last step that is not if_written has written something */
+};
+
+static void run_engine(struct applying *a, const struct op_step *step, call_fn fn)
+{
+    struct run *r = a->run;
+    struct call c = {.argv = a->op->argv + step->argv, .argc = step->argc, .resp = a->op->resp, .now_ms = r->now_us / 1000,
+                     .out = &r->out, .arena = &r->arena, .keys = &a->keys, .random = draw, .random_ctx = r};
+    struct whole_call w = {.call = &c, .handle = r->handle};
+    whole_fn whole = fn == NULL ? whole_find(step->cmd) : NULL;
+
+    if (fn != NULL)
+        fn(&c);
+    else if (whole != NULL)
+        whole(&w);
+    else
+        build_err(&r->out, ERR_UNSUPPORTED, step->cmd != NULL ? step->cmd->name : "an unknown command on archived keys");
+    if (w.error != ERR_NONE)
+        op_fail(a->op, w.error, archive_why(r->handle));
+}
+
+/* Adds its reply to the op's. False: the op has failed. */
+static bool run_step(struct applying *a, const struct op_step *step)
+{
+    struct run *r = a->run;
+    struct op *op = a->op;
+
+    if (step->if_written && !a->written) {
+        op_reply_add(op, ":0\r\n", 4);
+        return true;
+    }
+    run_engine(a, step, step->fn);
+    struct slice reply = chain_flat(&r->out);
+    if (!step->if_written && reply.len > 0)
+        a->written = !plan_nothing_written(step->conditional, reply.p, reply.len);
+    if (op->error == ERR_NONE)
+        op_reply_add(op, reply.p, reply.len);
+    chain_clear(&r->out);
+    return op->error == ERR_NONE;
+}
+
+static void run_steps(struct applying *a)
+{
+    struct op *op = a->op;
+    char header[32];
+
+    if (op->form == OP_EXEC)
+        op_reply_add(op, header, (size_t)snprintf(header, sizeof header, "*%zu\r\n", op->nsteps));
+    for (size_t i = 0; i < op->nsteps && run_step(a, &op->steps[i]); i++)
+        ;
+}
+
+/* What the op has done to its keys is what the next one finds. */
+static void keep_changes(struct applying *a)
+{
+    struct op *op = a->op;
+
+    for (size_t i = 0; i < op->nkeys; i++) {
+        struct cell *cell = a->cells[i];
+        bool had_changed = cell->object.changed;
+        cell->object = a->keys.objects[i];
+        if (cell->object.changed) {
+            op->changed = true;
+            cell->version = cell->version >= a->run->now_us ? cell->version + 1 : a->run->now_us;
+        }
+        cell->object.changed |= had_changed;
+    }
+}
+
+static bool watches_hold(const struct applying *a)
+{
+    for (size_t i = 0; i < a->op->nkeys; i++)
+        if (a->op->keys[i].watched >= 0 && a->op->keys[i].watched != seen_version(a->run, a->cells[i]))
+            return false;
+    return true;
+}
+
+static void answer_watch(struct applying *a)
+{
+    for (size_t i = 0; i < a->op->nkeys; i++)
+        a->op->keys[i].watched = seen_version(a->run, a->cells[i]);
+    op_reply_add(a->op, "+OK\r\n", 5);
+}
+
+static bool find_cells(struct applying *a)
+{
+    struct op *op = a->op;
+
+    a->cells = arena_get(&a->run->arena, op->nkeys * sizeof *a->cells);
+    a->keys.objects = arena_get(&a->run->arena, op->nkeys * sizeof *a->keys.objects);
+    a->keys.count = op->nkeys;
+    for (size_t i = 0; i < op->nkeys; i++) {
+        a->cells[i] = cell_of(a->run, op->keys[i].key, op->keys[i].hash);
+        a->keys.objects[i] = a->cells[i]->object;
+        a->keys.objects[i].changed = false;
+        if (a->cells[i]->damaged != NULL) {
+            op_fail(op, ERR_ARCHIVEBAD, a->cells[i]->damaged);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Nothing to take: it waits. What it has changed meanwhile (a consumer was seen) wakes nobody, and is kept only once. */
+static void park(struct applying *a)
+{
+    struct op *op = a->op;
+
+    blocking_pin(op, a->keys.objects);
+    op_reply_clear(op);
+    op->parks = true;
+    for (size_t i = 0; op->woken && i < op->nkeys; i++)
+        a->keys.objects[i].changed = false;
+}
+
+static void apply(struct run *r, struct op *op)
+{
+    struct applying a = {.run = r, .op = op};
+
+    op_reply_clear(op);
+    op->changed = op->parks = false;
+    if (op->cancelled || !find_cells(&a))
+        return;
+    if (op->form == OP_WATCH) {
+        answer_watch(&a);
+        return;
+    }
+    if (!watches_hold(&a)) {
+        blocking_time_over(op); /* EXEC's nil is the same */
+        return;
+    }
+    run_steps(&a);
+    if (op->error == ERR_NONE && op->block_until_us != 0 && blocking_found_nothing(op->reply, op->reply_len, op->woken))
+        park(&a);
+    keep_changes(&a);
+    op->changed &= !op->parks;
+}
+
+/* ---- commit ---- */
+
+static bool append_meta(bson_t *doc, const struct archive_entry *e, int64_t now_ms)
+{
+    return BSON_APPEND_INT64(doc, "ver", e->version) && BSON_APPEND_INT64(doc, "h", e->hash) &&
+           BSON_APPEND_DATE_TIME(doc, "at", now_ms);
+}
+
+/* ERR_TOO_LARGE: the value does not fit a document. */
+static enum err encode(struct run *r, const struct cell *cell, struct archive_write *w)
+{
+    const struct object *o = &cell->object;
+
+    *w = (struct archive_write){.expected = cell->stored};
+    w->entry = (struct archive_entry){.key = cell->key, .hash = cell->hash, .version = cell->version,
+                                      .expire_ms = o->expire_ms, .type = o->type};
+    if (o->type == OBJECT_NONE)
+        return ERR_NONE;
+    bson_t *doc = bson_new();
+    w->doc = doc;
+    enum err e = document_encode(o, doc);
+    if (e == ERR_NONE && !append_meta(doc, &w->entry, r->now_us / 1000))
+        e = ERR_TOO_LARGE;
+    return e;
+}
+
+static enum err commit(struct run *r)
+{
+    struct archive_write *writes = arena_get(&r->arena, r->ncells * sizeof *writes);
+    size_t n = 0;
+    enum err e = ERR_NONE;
+
+    for (size_t i = 0; i < r->ncells && e == ERR_NONE; i++) {
+        const struct cell *cell = &r->cells[i];
+        if (cell->object.changed && (cell->object.type != OBJECT_NONE || cell->stored != 0))
+            e = encode(r, cell, &writes[n++]);
+    }
+    if (e == ERR_NONE && n > 0)
+        e = archive_commit(r->handle, writes, n);
+    for (size_t i = 0; i < n; i++)
+        bson_destroy((bson_t *)writes[i].doc);
+    if (e == ERR_NONE && n > 0) {
+        r->counts->commits++;
+        r->counts->documents += n;
+    }
+    return e;
+}
+
+/* ---- batches ---- */
+
+static void fail_all(struct run *r, struct op *const *ops, size_t n, enum err e, const char *why)
+{
+    for (size_t i = 0; i < n; i++) {
+        ops[i]->parks = ops[i]->changed = false;
+        op_fail(ops[i], e, why);
+    }
+}
+
+static enum err run_once(struct run *r, struct op *const *ops, size_t n)
+{
+    arena_reset(&r->arena);
+    r->now_us = clock_wall_us();
+    make_cells(r, ops, n);
+    enum err e = load(r);
+    if (e != ERR_NONE)
+        return e;
+    for (size_t i = 0; i < n; i++)
+        apply(r, ops[i]);
+    return commit(r);
+}
+
+static void run_alone(struct run *r, struct op *op)
+{
+    enum err e = ERR_RACE;
+
+    for (int i = 0; i < RACES_MAX && e == ERR_RACE; i++) {
+        e = run_once(r, &op, 1);
+        r->counts->races += e == ERR_RACE;
+    }
+    if (e == ERR_TOO_LARGE) {
+        r->counts->too_large++;
+        fail_all(r, &op, 1, e, op->steps[0].cmd->name);
+    } else if (e != ERR_NONE) {
+        r->error = e == ERR_RACE ? r->error : e;
+        fail_all(r, &op, 1, e, archive_why(r->handle));
+    }
+}
+
+static void run_together(struct run *r, struct op *const *ops, size_t n)
+{
+    enum err e = run_once(r, ops, n);
+
+    if (e == ERR_NONE)
+        return;
+    if (e != ERR_RACE && e != ERR_TOO_LARGE && e != ERR_ARCHIVEBAD) {
+        r->error = e;
+        fail_all(r, ops, n, e, archive_why(r->handle));
+        return;
+    }
+    r->counts->races += e == ERR_RACE;
+    for (size_t i = 0; i < n; i++) {
+        r->counts->alone++;
+        run_alone(r, ops[i]);
+    }
+}
+
+enum err run_batch(struct run *r, const struct op_list *batch)
+{
+    struct op **ops = malloc(batch->count * sizeof(struct op *));
+    size_t n = 0;
+
+    if (ops == NULL)
+        abort();
+    for (struct op *op = batch->head; op != NULL; op = op->next)
+        ops[n++] = op;
+    r->error = ERR_NONE;
+    r->counts->batches++;
+    r->counts->ops += n;
+    if (n == 1)
+        run_alone(r, ops[0]);
+    else
+        run_together(r, ops, n);
+    free(ops);
+    return r->error;
+}

@@ -1,0 +1,22 @@
+/* executor/whole — commands about all keys: SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHDB, FLUSHALL, and those that need no key
+ * (PING, ECHO, TIME) inside a transaction.
+ * Source:  redis.io/commands/scan and its kin.
+ * Threads: [worker]. */
+#ifndef EXECUTOR_WHOLE_H
+#define EXECUTOR_WHOLE_H
+
+#include "backends/archive/archive.h"
+#include "engine/call.h"
+#include "router/command.h"
+
+struct whole_call {
+    struct call *call;
+    struct archive_handle *handle;
+    enum err error; /* the archive's, when it failed: nothing was answered then */
+};
+typedef void (*whole_fn)(struct whole_call *w);
+
+/* NULL: not one of them. */
+whole_fn whole_find(const struct command *cmd);
+
+#endif
