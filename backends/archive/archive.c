@@ -1,5 +1,7 @@
 #include "backends/archive/archive.h"
 
+#include "backends/sqlite/sqlite.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +11,7 @@ static const struct {
     struct archive *(*open)(const struct archive_options *options, char *why, size_t why_cap);
     bool (*url_ok)(const char *url, char *why, size_t why_cap);
 } kinds[] = {
-    {"", NULL, NULL},
+    {SQLITE_ARCHIVE_SCHEME, sqlite_archive_open, sqlite_archive_url_ok},
 };
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
