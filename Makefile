@@ -57,9 +57,9 @@ clean: ## remove what was built
 	@rm -rf build build-asan build-tsan build-fuzz
 
 # What the system tests need beside the proxy. Each stamp is newer than the list it was made from.
-test-tools: deps-test .venv/stamp tests/clients/node_modules/stamp build/clients/goredis
+test-tools: deps-test .venv/stamp tests/clients/node_modules/stamp build/clients/goredis test-servers
 
-.PHONY: deps-test
+.PHONY: deps-test test-servers
 deps-test:
 	@scripts/install-deps build test
 
@@ -80,3 +80,7 @@ build/clients/goredis: tests/clients/goredis.go tests/clients/go.mod tests/clien
 	@if printf 'go1.21\n%s\n' "$$(go env GOVERSION)" | sort -CV; then \
 	    echo "go: building the go-redis client"; cd tests/clients && go build -o ../../$@ .; \
 	else echo "go: go-redis needs Go 1.21, this is $$(go env GOVERSION); its tests are skipped"; fi
+
+# What stands in for MongoDB; silent when nothing changed.
+test-servers: | deps-test
+	@scripts/test-servers
