@@ -5,13 +5,12 @@ tuple of str (sent as UTF-8), bytes, or numbers. Replies are compared byte for b
 is not fixed is wrapped:
 
     Unordered("SMEMBERS", "s")      arrays, sets and maps are equal whatever the order of their elements (at every depth)
-    Shape("XINFO", "STREAM", "x")   the types and lengths are compared, and everything but numbers; numbers may differ
+    Shape("OBJECT", "IDLETIME", "x") the types and lengths are compared, and everything but numbers; numbers may differ
     Sizes("SRANDMEMBER", "s", "2")  the number of elements and their kinds
-    Near("PTTL", "s")               integers within two seconds; negative ones exactly
     Any("RANDOMKEY")                only that both answer, and whether it is an error
 
-DEBUG-CLOCK is not in samples: Redis has no clock to set. Relative expiries of at least some seconds are fine: the final TTLs are
-compared with tolerance."""
+Both sides see one clock, which stands still: TTLs and the times in XINFO are compared exactly. Later(ms) in place of a command
+moves it."""
 
 
 class Command(tuple):
@@ -29,7 +28,7 @@ class Unordered(Command):
 
 
 class Shape(Command):
-    """Holds numbers that depend on time."""
+    """Holds numbers that are the store's own affair."""
 
 
 class Any(Command):
@@ -40,5 +39,5 @@ class Sizes(Command):
     """Which elements come is random: only their number and kinds are compared."""
 
 
-class Near(Command):
-    """A time: integers may differ by a second or two, unless one is negative."""
+class Later(Command):
+    """Not a command: Later(ms) moves the clock of both sides."""

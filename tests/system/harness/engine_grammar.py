@@ -8,7 +8,7 @@ One value in thirty is replaced by one that is wrong, and some commands get a wo
 grammar (Unordered …) says how replies are compared."""
 import re
 
-from engine_samples import Any, Command, Near, Shape, Sizes, Unordered
+from engine_samples import Any, Command, Later, Shape, Sizes, Unordered
 
 KEYS = {
     "string": ["s1", "s2", "s3"],
@@ -17,6 +17,7 @@ KEYS = {
     "hash": ["h1", "h2"],
     "set": ["e1", "e2", "e3"],
     "zset": ["z1", "z2", "z3"],
+    "byname": ["n1", "n2"],
     "geo": ["g1", "g2"],
     "stream": ["x1", "x2"],
     "hll": ["p1", "p2"],
@@ -76,10 +77,11 @@ VALUES = {
     "span": lambda rng, _: rng.choice(["-", "+", *IDS, "(1-1", "(5-1", "(0-0"]),
     "group": lambda rng, _: rng.choice(["g", "g", "g", "G2", "nogroup"]),
     "consumer": lambda rng, _: rng.choice(["alice", "bob", "carol", ""]),
-    "sec": lambda rng, _: rng.choice(["100", "1000", "86400"]),
-    "msec": lambda rng, _: rng.choice(["100000", "1000000"]),
-    "at": lambda rng, _: rng.choice(["9999999999", "4102444800", "1"]),
-    "msat": lambda rng, _: rng.choice(["9999999999999", "4102444800000", "1"]),
+    "sec": lambda rng, _: rng.choice(["1", "2", "100", "1000", "86400"]),
+    "msec": lambda rng, _: rng.choice(["1", "50", "2000", "100000", "1000000"]),
+    "at": lambda rng, _: rng.choice(["9999999999", "4102444800", "1800000002", "1"]),
+    "msat": lambda rng, _: rng.choice(["9999999999999", "4102444800000", "1800000000100", "1"]),
+    "idle": lambda rng, _: rng.choice(["0", "0", "1", "100", "3000"]),
     "bit": lambda rng, _: rng.choice(["0", "1", "1", "1", "2"]),
     "offset": lambda rng, _: rng.choice(["0", "1", "5", "7", "8", "20", "100", "-1", "4294967296"]),
     "type": lambda rng, _: rng.choice(["u8", "i8", "u1", "i64", "u63", "i5", "u64", "i65", "u0", "x"]),
@@ -103,7 +105,7 @@ EXPIRY = "[ ( NX | XX | GT | LT ) ]"
 LIMIT = "[ LIMIT <i> <i> ]"
 ZSTORE = "[ WEIGHTS <weight> <weight> ] [ AGGREGATE ( SUM | MIN | MAX ) ]"
 GEO = "[ WITHCOORD ] [ WITHDIST ] [ WITHHASH ]"
-CLAIM = "[ IDLE 0 ] [ RETRYCOUNT <n> ] [ FORCE ] [ JUSTID ]"
+CLAIM = "[ ( IDLE <idle> | TIME <msat> ) ] [ RETRYCOUNT <n> ] [ FORCE ] [ JUSTID ]"
 TRIM = "( MAXLEN | MINID ) [ = ] <id>"
 
 GRAMMAR = {
@@ -137,28 +139,28 @@ GRAMMAR = {
     "sismember": "<k:set> <m>", "smembers": (Unordered, "<k:set>"), "smismember": "<k:set> { <m> }", "smove": "<k:set> <k:set> <m>",
     "spop": (Sizes, "<k:set> [ <n> ]"), "srandmember": (Sizes, "<k:set> [ <n> ]"), "srem": "<k:set> { <m> }",
     "sscan": (Unordered, "<k:set> 0 [ MATCH <glob> ] COUNT 1000"), "sunion": (Unordered, "{ <k:set> }"), "sunionstore": "<k:set> { <k:set> }",
-    "zadd": "<k:zset> [ ( NX | XX ) ] [ ( GT | LT ) ] [ CH ] { <f> <m> }", "zcard": "<k:zset>", "zcount": "<k:zset> <edge> <edge>",
+    "zadd": "( <k:zset> [ ( NX | XX ) ] [ ( GT | LT ) ] [ CH ] { <f> <m> } | <k:byname> { 0 <m> } )", "zcard": "<k:zset>", "zcount": "<k:zset> <edge> <edge>",
     "zdiff": "<keys:zset> [ WITHSCORES ]", "zdiffstore": "<k:zset> <keys:zset>", "zincrby": "<k:zset> <f> <m>",
     "zinter": f"<keys:zset> {ZSTORE} [ WITHSCORES ]", "zintercard": "<keys:zset> [ LIMIT <n> ]", "zinterstore": f"<k:zset> <keys:zset> {ZSTORE}",
-    "zlexcount": "<k:zset> <lex> <lex>", "zmpop": "<keys:zset> ( MIN | MAX ) [ COUNT <n> ]", "zmscore": "<k:zset> { <m> }",
+    "zlexcount": "( <k:zset> | <k:byname> ) <lex> <lex>", "zmpop": "<keys:zset> ( MIN | MAX ) [ COUNT <n> ]", "zmscore": "<k:zset> { <m> }",
     "zpopmax": "<k:zset> [ <n> ]", "zpopmin": "<k:zset> [ <n> ]", "zrandmember": (Sizes, "<k:zset> [ <n> [ WITHSCORES ] ]"),
-    "zrange": f"<k:zset> ( <i> <i> | <edge> <edge> BYSCORE {LIMIT} | <lex> <lex> BYLEX {LIMIT} ) [ REV ] [ WITHSCORES ]",
-    "zrangebylex": f"<k:zset> <lex> <lex> {LIMIT}", "zrangebyscore": f"<k:zset> <edge> <edge> [ WITHSCORES ] {LIMIT}",
-    "zrangestore": f"<k:zset> <k:zset> ( <i> <i> | <edge> <edge> BYSCORE {LIMIT} | <lex> <lex> BYLEX {LIMIT} ) [ REV ]",
-    "zrank": "<k:zset> <m>", "zrem": "<k:zset> { <m> }", "zremrangebylex": "<k:zset> <lex> <lex>", "zremrangebyrank": "<k:zset> <i> <i>",
-    "zremrangebyscore": "<k:zset> <edge> <edge>", "zrevrange": "<k:zset> <i> <i> [ WITHSCORES ]", "zrevrangebylex": f"<k:zset> <lex> <lex> {LIMIT}",
+    "zrange": f"( <k:zset> | <k:byname> ) ( <i> <i> | <edge> <edge> BYSCORE {LIMIT} | <lex> <lex> BYLEX {LIMIT} ) [ REV ] [ WITHSCORES ]",
+    "zrangebylex": f"( <k:zset> | <k:byname> ) <lex> <lex> {LIMIT}", "zrangebyscore": f"<k:zset> <edge> <edge> [ WITHSCORES ] {LIMIT}",
+    "zrangestore": f"<k:zset> ( <k:zset> | <k:byname> ) ( <i> <i> | <edge> <edge> BYSCORE {LIMIT} | <lex> <lex> BYLEX {LIMIT} ) [ REV ]",
+    "zrank": "<k:zset> <m>", "zrem": "<k:zset> { <m> }", "zremrangebylex": "( <k:zset> | <k:byname> ) <lex> <lex>", "zremrangebyrank": "<k:zset> <i> <i>",
+    "zremrangebyscore": "<k:zset> <edge> <edge>", "zrevrange": "<k:zset> <i> <i> [ WITHSCORES ]", "zrevrangebylex": f"( <k:zset> | <k:byname> ) <lex> <lex> {LIMIT}",
     "zrevrangebyscore": f"<k:zset> <edge> <edge> [ WITHSCORES ] {LIMIT}", "zrevrank": "<k:zset> <m>",
     "zscan": (Unordered, "<k:zset> 0 [ MATCH <glob> ] COUNT 1000"), "zscore": "<k:zset> <m>", "zunion": f"<keys:zset> {ZSTORE} [ WITHSCORES ]",
     "zunionstore": f"<k:zset> <keys:zset> {ZSTORE}", "bzmpop": "<f> <keys:zset> ( MIN | MAX ) [ COUNT <n> ]",
     "bzpopmax": "{ <k:zset> } <f>", "bzpopmin": "{ <k:zset> } <f>",
     "xack": "<k:stream> <group> { <id> }", "xadd": f"<k:stream> [ NOMKSTREAM ] [ {TRIM} ] <newid> {{ <field> <v> }}",
-    "xautoclaim": "<k:stream> <group> <consumer> 0 <id> [ COUNT <n> ] [ JUSTID ]", "xclaim": f"<k:stream> <group> <consumer> 0 {{ <id> }} {CLAIM}",
+    "xautoclaim": "<k:stream> <group> <consumer> <idle> <id> [ COUNT <n> ] [ JUSTID ]", "xclaim": f"<k:stream> <group> <consumer> <idle> {{ <id> }} {CLAIM}",
     "xdel": "<k:stream> { <id> }", "xgroup|create": "<k:stream> <group> ( $ | <id> ) [ MKSTREAM ] [ ENTRIESREAD <n> ]",
     "xgroup|createconsumer": "<k:stream> <group> <consumer>", "xgroup|delconsumer": "<k:stream> <group> <consumer>",
     "xgroup|destroy": "<k:stream> <group>", "xgroup|help": "", "xgroup|setid": "<k:stream> <group> ( $ | <id> ) [ ENTRIESREAD <n> ]",
-    "xinfo|consumers": (Shape, "<k:stream> <group>"), "xinfo|groups": "<k:stream>", "xinfo|help": "",
-    "xinfo|stream": (Shape, "<k:stream> [ FULL [ COUNT <n> ] ]"), "xlen": "<k:stream>",
-    "xpending": (Shape, "<k:stream> <group> [ [ IDLE 0 ] <span> <span> <n> [ <consumer> ] ]"), "xrange": "<k:stream> <span> <span> [ COUNT <n> ]",
+    "xinfo|consumers": "<k:stream> <group>", "xinfo|groups": "<k:stream>", "xinfo|help": "",
+    "xinfo|stream": "<k:stream> [ FULL [ COUNT <n> ] ]", "xlen": "<k:stream>",
+    "xpending": "<k:stream> <group> [ [ IDLE <idle> ] <span> <span> <n> [ <consumer> ] ]", "xrange": "<k:stream> <span> <span> [ COUNT <n> ]",
     "xread": "[ COUNT <n> ] [ BLOCK <n> ] STREAMS <after>", "xreadgroup": "GROUP <group> <consumer> [ COUNT <n> ] [ BLOCK <n> ] [ NOACK ] STREAMS <news>",
     "xrevrange": "<k:stream> <span> <span> [ COUNT <n> ]", "xsetid": "<k:stream> <id> [ ENTRIESADDED <n> ] [ MAXDELETEDID <id> ]",
     "xtrim": f"<k:stream> {TRIM}",
@@ -172,12 +174,12 @@ GRAMMAR = {
     "geosearch": (Unordered, f"<k:geo> ( FROMMEMBER <city> | FROMLONLAT <lon> <lat> ) ( BYRADIUS <km> <unit> | BYBOX <km> <km> <unit> ) {GEO} [ COUNT <n> ] [ ( ASC | DESC ) ]"),
     "geosearchstore": "<k:geo> <k:geo> ( FROMMEMBER <city> | FROMLONLAT <lon> <lat> ) ( BYRADIUS <km> <unit> | BYBOX <km> <km> <unit> ) [ COUNT <n> ASC ] [ STOREDIST ]",
     "copy": "<k> <k> [ REPLACE ]", "del": "{ <k> }", "dump": (Any, "<k>"), "exists": "{ <k> }", "expire": f"<k> <sec> {EXPIRY}",
-    "expireat": f"<k> <at> {EXPIRY}", "expiretime": (Near, "<k>"), "object|encoding": "<k>", "object|freq": "<k>", "object|help": "",
+    "expireat": f"<k> <at> {EXPIRY}", "expiretime": "<k>", "object|encoding": "<k>", "object|freq": "<k>", "object|help": "",
     "object|idletime": (Shape, "<k>"), "object|refcount": "<k>", "persist": "<k>", "pexpire": f"<k> <msec> {EXPIRY}",
-    "pexpireat": f"<k> <msat> {EXPIRY}", "pexpiretime": (Near, "<k>"), "pttl": (Near, "<k>"), "rename": "<k> <k>", "renamenx": "<k> <k>",
+    "pexpireat": f"<k> <msat> {EXPIRY}", "pexpiretime": "<k>", "pttl": "<k>", "rename": "<k> <k>", "renamenx": "<k> <k>",
     "restore": "<k> <n> <v> [ REPLACE ] [ ABSTTL ] [ IDLETIME <n> ] [ FREQ <n> ]",
     "sort": "<k:list> [ LIMIT <i> <i> ] [ ( ASC | DESC ) ] [ ALPHA ] [ STORE <k:list> ]", "sort_ro": "<k:set> [ LIMIT <i> <i> ] [ ( ASC | DESC ) ] [ ALPHA ]",
-    "touch": "{ <k> }", "ttl": (Near, "<k>"), "type": "<k>", "unlink": "{ <k> }",
+    "touch": "{ <k> }", "ttl": "<k>", "type": "<k>", "unlink": "{ <k> }",
 }  # fmt: skip
 # What fills the keyspace comes more often than what empties or reads it.
 OFTEN = {"set", "setbit", "rpush", "lpush", "hset", "sadd", "zadd", "geoadd", "xadd", "xgroup|create", "xreadgroup", "pfadd"}
@@ -246,6 +248,11 @@ def follow_up(row, command):
     return [("DEL", command[1])] if row == "spop" and len(command) > 1 else []
 
 
+def pause(rng):
+    """Time passes between two commands, but not between the two sides."""
+    return [Later(rng.choice([1, 10, 49, 1000, 2001, 60000]))] if rng.random() < 0.1 else []
+
+
 def opening(rng, rows):
     """Groups, without which most stream commands say the same."""
     names = KEYS["stream"] if "xgroup|create" in rows and rng.random() < 0.7 else []
@@ -260,5 +267,5 @@ def script_of(rng, rows, length, hits):
         row = rng.choices(rows, weights)[0]
         command = command_of(rng, row)
         hits[row] += 1
-        script += [command, *follow_up(row, command)]
+        script += [command, *follow_up(row, command), *pause(rng)]
     return script
