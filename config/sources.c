@@ -337,13 +337,12 @@ static bool check_admin(struct snapshot *snap, struct config_error *err)
            blame(snap, err, "admin.token", "empty; expected a secret, because admin.listen is not loopback");
 }
 
-/* The one place that knows that there is no archive yet. */
 static bool check_archive(struct snapshot *snap, struct config_error *err)
 {
     for (size_t i = 0; i < snap->s.policy_count; i++)
-        if (snap->s.policies[i].primary != STORE_REDIS) {
+        if (snap->s.policies[i].primary != STORE_REDIS && snap->s.archive_url[0] == '\0') {
             char *name = must_print("%s.primary", snap->s.policies[i].name);
-            blame(snap, err, name, "mongo: no archive is configured");
+            blame(snap, err, name, "an archive is needed, but archive.url is empty");
             free(name);
             return false;
         }

@@ -5,7 +5,6 @@
 #include "engine/stream.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -45,12 +44,12 @@ static int64_t from_option(const struct slice *argv, size_t argc)
 
 int64_t blocking_until(const struct op *op)
 {
-    const struct op_step *step = op->steps;
+    const struct op_step *step = &op->steps[op->blocking];
     const struct slice *argv = op->argv + step->argv;
     long double seconds;
     size_t i = 0;
 
-    if (op->nsteps != 1 || step->fn == NULL || (step->cmd->flags & CMD_BLOCKING) == 0)
+    if (step->fn == NULL || (step->cmd->flags & CMD_BLOCKING) == 0)
         return 0;
     while (i < ROWS && strcmp(rows[i].name, step->cmd->name) != 0)
         i++;
@@ -79,24 +78,22 @@ static struct stream_id last_id(const struct object *o)
 void blocking_pin(struct op *op, const struct object *objects)
 {
     enum { ID_TEXT = 48 };
-    const struct op_step *step = op->steps;
+    const struct op_step *step = &op->steps[op->blocking];
     struct slice *argv = op->argv + step->argv;
     size_t first = 1;
 
-    if (strcmp(step->cmd->name, "xread") != 0 || op->patched != NULL)
+    if (strcmp(step->cmd->name, "xread") != 0 || op->pinned)
         return;
+    op->pinned = true;
     while (first < step->argc && !is_word(argv[first], "streams"))
         first++;
     size_t n = (step->argc - ++first) / 2;
-    op->patched = malloc(n * ID_TEXT);
-    if (op->patched == NULL)
-        abort();
     for (size_t i = 0; i < n; i++) {
         struct slice *id = &argv[first + n + i];
         if (id->len != 1 || id->p[0] != '$')
             continue;
         struct stream_id last = last_id(&objects[op_find_key(op, argv[first + i])]);
-        char *text = op->patched + i * ID_TEXT;
+        char *text = op_get(op, ID_TEXT);
         id->len = (size_t)snprintf(text, ID_TEXT, "%llu-%llu", (unsigned long long)last.ms, (unsigned long long)last.seq);
         id->p = text;
     }

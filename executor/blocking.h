@@ -6,7 +6,7 @@
 
 #include "executor/op.h"
 
-/* When the op's only command gives up waiting (mono µs): 0 it does not wait at all, INT64_MAX: never. */
+/* When op->steps[op->blocking] gives up waiting (mono µs): 0 it does not wait at all, INT64_MAX: never. */
 int64_t blocking_until(const struct op *op);
 /* The reply says that there was nothing to take. again: the op was parked before, so a key of another type means that too. */
 bool blocking_found_nothing(const char *reply, size_t n, bool again);

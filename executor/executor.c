@@ -40,7 +40,7 @@ struct executor {
     const struct settings *settings;
     size_t running, idle_readers, idle_writers;
     bool closing;
-    unsigned lost; /* answers that did not come, in a row */
+    _Atomic unsigned lost; /* answers that did not come, in a row */
     _Atomic bool up;
     char why[160];
     struct run_counts counts;
@@ -152,7 +152,7 @@ static void sort_out(struct executor *e, struct op_list *batch, struct op_list *
         bool late = now > op->deadline_us;
         if (up && !late && !op->cancelled)
             continue;
-        e->late += late;
+        e->late += up && late;
         op->changed = op->parks = false;
         op_fail(op, op->cancelled ? ERR_CANCELLED : ERR_ARCHIVEDOWN, up ? "it waited too long for its turn" : e->why);
         op_list_remove(batch, op);
@@ -295,11 +295,11 @@ static void ping(struct executor *e, int64_t now_us)
         set_up(e, false, archive_why(e->house_handle));
 }
 
-static void sweep(struct executor *e, int64_t now_us)
+static void sweep(struct executor *e, int64_t now_us, int64_t interval_us)
 {
     size_t n = 0;
 
-    if (now_us - e->swept_us < e->settings->archive_sweep_interval * 1000 || !atomic_load(&e->up))
+    if (now_us - e->swept_us < interval_us || !atomic_load(&e->up))
         return;
     enum err result = archive_sweep(e->house_handle, clock_wall_us() / 1000, SWEEP_LIMIT, &n);
     e->sweeps++;
@@ -332,13 +332,13 @@ static void *keep_house(void *arg)
     ping(e, clock_mono_us());
     pthread_mutex_lock(&e->lock);
     while (!e->closing) {
-        int64_t now = clock_mono_us();
+        int64_t now = clock_mono_us(), interval = e->settings->archive_sweep_interval * 1000;
         ends_init(&ends);
         look_after_parked(e, &ends, now);
         pthread_mutex_unlock(&e->lock);
         tell(e, &ends);
         ping(e, now);
-        sweep(e, now);
+        sweep(e, now, interval);
         pthread_mutex_lock(&e->lock);
         if (!e->closing)
             sleep_house(e, now);
@@ -455,15 +455,17 @@ void executor_submit(struct executor *e, struct op *own_list)
         next = op->next;
         op->queued_us = now;
         op->deadline_us = now + e->settings->archive_timeout * 1000;
-        if (in_hand(e) >= (size_t)e->settings->archive_queue || e->closing) {
-            e->refused++;
-            op_fail(op, ERR_ARCHIVEBUSY, "");
-            op->deadline_us = 0;
+        if (in_hand(e) < (size_t)e->settings->archive_queue && !e->closing) {
+            lanes_enter(&e->lanes, op);
+            continue;
         }
-        lanes_enter(&e->lanes, op);
+        e->refused++;
+        op_fail(op, ERR_ARCHIVEBUSY, "");
+        end(e, &ends, op, now);
     }
     call_workers(e);
     pthread_mutex_unlock(&e->lock);
+    tell(e, &ends);
 }
 
 void executor_cancel(struct executor *e, struct op *op, bool client_gone)

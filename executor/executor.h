@@ -5,8 +5,8 @@
  * Owns:       the archive, the workers, the lanes, and one housekeeper: it finds out whether the archive is well, wakes what is
  *             parked (time over; another process may have written), and sweeps what has expired.
  * Invariants: ops with a key in common run in the order in which they were submitted, others side by side. Each op submitted is
- *             given to done exactly once, never before executor_submit returns. Nothing here blocks a loop.
- * Threads:    submit, cancel, report: any. done is called on a worker or the housekeeper. */
+ *             given to done exactly once; by executor_submit itself only when it is refused. Nothing here blocks a loop.
+ * Threads:    submit, cancel, report: any. done is called on a worker, the housekeeper, or in submit and cancel. */
 #ifndef EXECUTOR_EXECUTOR_H
 #define EXECUTOR_EXECUTOR_H
 

@@ -11,8 +11,8 @@ struct key_list {
     struct op_key *head, **tail;
 };
 
-struct lane {
-    struct lane *next; /* in its bucket, or spare */
+struct key_lane {
+    struct key_lane *next; /* in its bucket, or spare */
     int64_t hash;
     struct slice key;
     struct key_list queue;
@@ -70,7 +70,7 @@ void lanes_init(struct lanes *l)
 {
     memset(l, 0, sizeof *l);
     l->nbuckets = FIRST_BUCKETS;
-    l->buckets = must(calloc(l->nbuckets, sizeof(struct lane *)));
+    l->buckets = must(calloc(l->nbuckets, sizeof(struct key_lane *)));
     op_list_init(&l->reads);
     op_list_init(&l->writes);
     op_list_init(&l->parked);
@@ -79,28 +79,28 @@ void lanes_init(struct lanes *l)
 void lanes_done(struct lanes *l)
 {
     while (l->spare != NULL) {
-        struct lane *lane = l->spare;
+        struct key_lane *lane = l->spare;
         l->spare = lane->next;
         free(lane);
     }
     free(l->buckets);
 }
 
-static struct lane **bucket_of(const struct lanes *l, int64_t hash)
+static struct key_lane **bucket_of(const struct lanes *l, int64_t hash)
 {
     return &l->buckets[(uint64_t)hash & (l->nbuckets - 1)];
 }
 
 static void grow(struct lanes *l)
 {
-    struct lane **old = l->buckets;
+    struct key_lane **old = l->buckets;
     size_t n = l->nbuckets;
 
     l->nbuckets *= 2;
-    l->buckets = must(calloc(l->nbuckets, sizeof(struct lane *)));
+    l->buckets = must(calloc(l->nbuckets, sizeof(struct key_lane *)));
     for (size_t i = 0; i < n; i++)
-        for (struct lane *lane = old[i], *next; lane != NULL; lane = next) {
-            struct lane **bucket = bucket_of(l, lane->hash);
+        for (struct key_lane *lane = old[i], *next; lane != NULL; lane = next) {
+            struct key_lane **bucket = bucket_of(l, lane->hash);
             next = lane->next;
             lane->next = *bucket;
             *bucket = lane;
@@ -108,9 +108,9 @@ static void grow(struct lanes *l)
     free(old);
 }
 
-static struct lane *lane_of(struct lanes *l, const struct op_key *k)
+static struct key_lane *lane_of(struct lanes *l, const struct op_key *k)
 {
-    struct lane *lane = *bucket_of(l, k->hash);
+    struct key_lane *lane = *bucket_of(l, k->hash);
 
     while (lane != NULL && (lane->hash != k->hash || !slice_equal(lane->key, k->key)))
         lane = lane->next;
@@ -123,8 +123,8 @@ static struct lane *lane_of(struct lanes *l, const struct op_key *k)
         l->spare = lane->next;
     else
         lane = must(malloc(sizeof *lane));
-    struct lane **bucket = bucket_of(l, k->hash);
-    *lane = (struct lane){.next = *bucket, .hash = k->hash, .key = k->key};
+    struct key_lane **bucket = bucket_of(l, k->hash);
+    *lane = (struct key_lane){.next = *bucket, .hash = k->hash, .key = k->key};
     lane->queue.tail = &lane->queue.head;
     lane->parked.tail = &lane->parked.head;
     *bucket = lane;
@@ -132,7 +132,7 @@ static struct lane *lane_of(struct lanes *l, const struct op_key *k)
     return lane;
 }
 
-static void drop_if_empty(struct lanes *l, struct lane *lane)
+static void drop_if_empty(struct lanes *l, struct key_lane *lane)
 {
     const struct op_key *left = lane->queue.head != NULL ? lane->queue.head : lane->parked.head;
 
@@ -140,7 +140,7 @@ static void drop_if_empty(struct lanes *l, struct lane *lane)
         lane->key = left->key; /* the op that lent the bytes may be gone soon */
         return;
     }
-    struct lane **at = bucket_of(l, lane->hash);
+    struct key_lane **at = bucket_of(l, lane->hash);
     while (*at != lane)
         at = &(*at)->next;
     *at = lane->next;
@@ -271,7 +271,7 @@ void lanes_take(struct lanes *l, bool only_reads, size_t max, struct op_list *ba
 }
 
 /* The first of a lane has gone. A follower that lanes_take started with it runs already. */
-static void advance(struct lanes *l, struct lane *lane)
+static void advance(struct lanes *l, struct key_lane *lane)
 {
     struct op_key *first = lane->queue.head;
 
@@ -281,7 +281,7 @@ static void advance(struct lanes *l, struct lane *lane)
     set_ready(l, first->op);
 }
 
-static void wake_parked(struct lanes *l, struct lane *lane)
+static void wake_parked(struct lanes *l, struct key_lane *lane)
 {
     while (lane->parked.head != NULL)
         lanes_wake(l, lane->parked.head->op);
@@ -293,7 +293,7 @@ static void leave_lanes(struct lanes *l, struct op *op)
     for (size_t i = 0; op->changed && i < op->nkeys; i++)
         wake_parked(l, op->keys[i].lane);
     for (size_t i = 0; i < op->nkeys; i++) {
-        struct lane *lane = op->keys[i].lane;
+        struct key_lane *lane = op->keys[i].lane;
         bool was_first = lane->queue.head == &op->keys[i];
         unlink_key(&lane->queue, &op->keys[i]);
         if (was_first)

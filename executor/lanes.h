@@ -25,9 +25,9 @@ void op_list_remove(struct op_list *list, struct op *op);
 struct op *op_list_pop(struct op_list *list); /* NULL: empty */
 
 struct lanes {
-    struct lane **buckets;
+    struct key_lane **buckets;
     size_t nbuckets, count;
-    struct lane *spare;       /* freed ones, for the next keys */
+    struct key_lane *spare;       /* freed ones, for the next keys */
     struct op_list reads, writes; /* what is ready: ops that only read, and others */
     struct op_list parked;    /* in order of arrival of their parking */
     size_t waiting;           /* ops in lanes that are not ready */

@@ -10,6 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct op_memory {
+    struct op_memory *next;
+    char bytes[];
+};
+
 /* Room for one more item; few is the array inside the op. */
 static void *more(void *p, size_t *cap, size_t need, size_t size, const void *few)
 {
@@ -126,13 +131,32 @@ struct op *op_new(enum op_form form, enum resp resp, struct slice requests)
     parse(op, requests.len);
     for (size_t i = 0; i < op->nsteps; i++)
         add_keys(op, &op->steps[i]);
-    op->block_until_us = form == OP_ONE ? blocking_until(op) : 0;
     return op;
+}
+
+char *op_get(struct op *op, size_t n)
+{
+    struct op_memory *m = malloc(sizeof *m + n);
+    if (m == NULL)
+        abort();
+    m->next = op->memory;
+    op->memory = m;
+    return m->bytes;
 }
 
 void op_watch(struct op *op, struct slice key, int64_t version)
 {
-    add_key(op, key, version);
+    char *copy = op_get(op, key.len);
+    memcpy(copy, key.p, key.len);
+    add_key(op, (struct slice){copy, key.len}, version);
+}
+
+void op_may_block(struct op *op)
+{
+    for (size_t i = 0; i < op->nsteps && op->block_until_us == 0; i++) {
+        op->blocking = i;
+        op->block_until_us = blocking_until(op);
+    }
 }
 
 void op_free(struct op *own_op)
@@ -146,7 +170,10 @@ void op_free(struct op *own_op)
     if (op->keys != op->few_keys)
         free(op->keys);
     free(op->reply);
-    free(op->patched);
+    for (struct op_memory *m = op->memory, *next; m != NULL; m = next) {
+        next = m->next;
+        free(m);
+    }
     free(op);
 }
 

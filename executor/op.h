@@ -35,14 +35,15 @@ struct op_step {
     bool if_written;           /* runs only when the last step without this has written something; answers 0 otherwise */
 };
 
-struct lane;
+struct key_lane;
+struct op_memory;
 
 /* One of the op's keys, and its place in that key's lane. */
 struct op_key {
     struct slice key;
     int64_t hash; /* archive_hash */
     struct op *op;
-    struct lane *lane;
+    struct key_lane *lane;
     struct op_key *next, **back;
     int64_t watched; /* the version that it must have; -1: any. OP_WATCH: the version it has */
 };
@@ -63,6 +64,7 @@ struct op {
     unsigned blocked; /* lanes in which it is not first */
     int64_t queued_us, deadline_us; /* mono; past the deadline it is not begun any more */
     int64_t block_until_us;         /* mono; 0: it does not block, INT64_MAX: for ever */
+    size_t blocking;                /* the step that does */
     struct op_step *steps;
     size_t nsteps, steps_cap;
     struct slice *argv;
@@ -75,7 +77,8 @@ struct op {
     char detail[160];
     void *owner;        /* the maker's own */
     unsigned home;      /* the maker's own: where it wants to hear of the end */
-    char *patched;      /* an argument that parking has put in place of "$" */
+    struct op_memory *memory; /* given out by op_get */
+    bool pinned;        /* parking has put an id in place of each "$" */
     struct op_step few_steps[OP_FEW_STEPS];
     struct slice few_argv[OP_FEW_ARGS];
     struct op_key few_keys[OP_FEW_KEYS];
@@ -86,8 +89,12 @@ struct op {
  * keys. Steps may be changed until the op is submitted. */
 struct op *op_new(enum op_form form, enum resp resp, struct slice requests);
 void op_free(struct op *own_op);
+/* The op stands for one command, which may wait when it finds nothing. */
+void op_may_block(struct op *op);
 /* EXEC must find this version of key. */
 void op_watch(struct op *op, struct slice key, int64_t version);
+/* n bytes that live as long as the op. */
+char *op_get(struct op *op, size_t n);
 /* The key's place in op->keys, op->nkeys when it isn't one. */
 size_t op_find_key(const struct op *op, struct slice key);
 

@@ -175,7 +175,19 @@ static void run_engine(struct applying *a, const struct op_step *step, call_fn f
         op_fail(a->op, w.error, archive_why(r->handle));
 }
 
-/* Adds its reply to the op's. False: the op has failed. */
+/* Nothing to take: it waits. What it has changed meanwhile (a consumer was seen) wakes nobody, and is kept only once. */
+static void park(struct applying *a)
+{
+    struct op *op = a->op;
+
+    blocking_pin(op, a->keys.objects);
+    op_reply_clear(op);
+    op->parks = true;
+    for (size_t i = 0; op->woken && i < op->nkeys; i++)
+        a->keys.objects[i].changed = false;
+}
+
+/* Adds its reply to the op's. False: the op has failed, or waits. */
 static bool run_step(struct applying *a, const struct op_step *step)
 {
     struct run *r = a->run;
@@ -189,10 +201,12 @@ static bool run_step(struct applying *a, const struct op_step *step)
     struct slice reply = chain_flat(&r->out);
     if (!step->if_written && reply.len > 0)
         a->written = !plan_nothing_written(step->conditional, reply.p, reply.len);
-    if (op->error == ERR_NONE)
+    if (op->block_until_us != 0 && step == &op->steps[op->blocking] && blocking_found_nothing(reply.p, reply.len, op->woken))
+        park(a);
+    else if (op->error == ERR_NONE)
         op_reply_add(op, reply.p, reply.len);
     chain_clear(&r->out);
-    return op->error == ERR_NONE;
+    return op->error == ERR_NONE && !op->parks;
 }
 
 static void run_steps(struct applying *a)
@@ -257,18 +271,6 @@ static bool find_cells(struct applying *a)
     return true;
 }
 
-/* Nothing to take: it waits. What it has changed meanwhile (a consumer was seen) wakes nobody, and is kept only once. */
-static void park(struct applying *a)
-{
-    struct op *op = a->op;
-
-    blocking_pin(op, a->keys.objects);
-    op_reply_clear(op);
-    op->parks = true;
-    for (size_t i = 0; op->woken && i < op->nkeys; i++)
-        a->keys.objects[i].changed = false;
-}
-
 static void apply(struct run *r, struct op *op)
 {
     struct applying a = {.run = r, .op = op};
@@ -286,8 +288,6 @@ static void apply(struct run *r, struct op *op)
         return;
     }
     run_steps(&a);
-    if (op->error == ERR_NONE && op->block_until_us != 0 && blocking_found_nothing(op->reply, op->reply_len, op->woken))
-        park(&a);
     keep_changes(&a);
     op->changed &= !op->parks;
 }

@@ -1,6 +1,8 @@
 #include "proxy/block.h"
 
 #include "base/log.h"
+#include "executor/op.h"
+#include "proxy/dispatch.h"
 #include "proxy/outcome.h"
 #include "resp/frame.h"
 
@@ -154,6 +156,36 @@ void block_add(struct block *b, struct loop *l, const struct plan *plan, struct 
     }
 }
 
+void block_mark(const struct block *b, struct op *op)
+{
+    for (size_t i = 0; i < b->n && i < op->nsteps; i++) {
+        const struct entry *e = &b->entries[i];
+        op->steps[i].conditional = e->conditional || e->reply == REPLY_SETNX;
+        op->steps[i].if_written = e->role == STEP_TRIM || e->role == STEP_EXPIRE;
+    }
+}
+
+void block_add_all(struct block *b, struct session *s, struct slice requests, struct chain *out)
+{
+    struct loop *l = s->loop;
+    struct request r;
+    size_t at = 0;
+
+    request_init(&r);
+    while (at < requests.len) {
+        struct request_progress progress = {0};
+        if (request_parse(&r, &progress, requests.p + at, requests.len - at, SIZE_MAX / 2) != REQUEST_DONE)
+            abort(); /* it was parsed before it was queued */
+        struct job job = {.argv = r.argv, .argc = r.argc, .raw = {requests.p + at, r.used}};
+        job.cmd = dispatch_row(l, &job);
+        const struct plan *plan = managed_plan(l, &job, s->resp, true);
+        managed_count_json(l, plan);
+        block_add(b, l, plan, job.raw, out);
+        at += r.used;
+    }
+    request_done(&r);
+}
+
 /* ---- replies ---- */
 
 static struct slice entry_key(const struct block *b, const struct entry *e)
@@ -178,6 +210,8 @@ static bool written_after(const struct block *b, const struct entry *refused, st
 static void undo(struct slot *slot, const struct entry *refused, const struct slice *elements)
 {
     struct block *b = slot->block;
+    if (b->upstream == NULL)
+        return; /* the archive has skipped what belongs to a refused write */
     for (size_t i = refused->first; b->entries[i].role == STEP_OLD_EXPIRY; i++) { /* ends at the client's step */
         const struct entry *e = &b->entries[i];
         struct slice key = entry_key(b, e);

@@ -10,6 +10,7 @@
 
 struct block;
 
+/* u NULL: it goes to the archive, where nothing has to be put back. */
 struct block *block_new(struct upstream *u, int64_t redis_now_ms);
 void block_free(struct block *own_b); /* NULL is fine */
 
@@ -18,6 +19,10 @@ void block_open(struct chain *out);
 void block_close(struct chain *out);
 /* Appends the steps of a plan to out, and remembers them. Raw plans are one step: the request as it came. */
 void block_add(struct block *b, struct loop *l, const struct plan *plan, struct slice raw, struct chain *out);
+/* Plans the requests of a client's transaction anew, one by one, and adds them. */
+void block_add_all(struct block *b, struct session *s, struct slice requests, struct chain *out);
+/* Tells the archive's op, made of the bytes that were added, which steps depend on others. */
+void block_mark(const struct block *b, struct op *op);
 /* Commands between MULTI and EXEC. */
 size_t block_commands(const struct block *b);
 

@@ -115,7 +115,8 @@ static void start(struct session *s, const struct job *job, struct gather *own_g
 {
     own_g->asker = s->loop;
     own_g->resp = s->resp;
-    own_g->slot = slot_defer(s, job->cmd, job->argv, job->argc);
+    own_g->slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
+    slot_defer(own_g->slot, s->current);
     pass_on(s->loop->server, own_g);
 }
 

@@ -1,6 +1,7 @@
 #include "proxy/dispatch.h"
 
 #include "base/limits.h"
+#include "proxy/archived.h"
 #include "proxy/internal.h"
 #include "proxy/local.h"
 #include "proxy/outcome.h"
@@ -148,8 +149,24 @@ static void count_not_sent(struct session *s, const struct job *job, enum err e)
     outcome_failed(&told, e);
 }
 
+/* Commands about all keys go where all keys are. */
+static enum home home_of(const struct loop *l, const struct job *job)
+{
+    enum home home = placement_home(l, job->cmd, job->argv, job->argc);
+    if (home == HOME_NONE)
+        return l->acting.whole && job->cmd != NULL ? HOME_ARCHIVE : HOME_REDIS;
+    return home;
+}
+
 bool dispatch_forward(struct session *s, const struct job *job)
 {
+    if (s->loop->acting.any) {
+        enum home home = home_of(s->loop, job);
+        if (home == HOME_ARCHIVE)
+            return archived_command(s, job);
+        if (home == HOME_BOTH)
+            return refuse(s, job, ERR_CROSSSTORE, job->cmd->name);
+    }
     struct upstream *u = pick_upstream(s, job);
 
     if (s->in_flight > 0 && s->current != u)
@@ -228,7 +245,7 @@ static bool route(struct session *s, struct job *job)
 {
     switch ((enum cmd_route)job->cmd->route) {
     case ROUTE_FORWARD:
-        return wants_block(job) ? refuse_block(s, job) : dispatch_forward(s, job);
+        return wants_block(job) && home_of(s->loop, job) != HOME_ARCHIVE ? refuse_block(s, job) : dispatch_forward(s, job);
     case ROUTE_SLOW:
         job->slow = true;
         return dispatch_forward(s, job);
@@ -237,6 +254,7 @@ static bool route(struct session *s, struct job *job)
     case ROUTE_MULTI:
         return transaction_command(s, job);
     case ROUTE_BLOCKING:
+        return home_of(s->loop, job) == HOME_ARCHIVE ? dispatch_forward(s, job) : dispatch_unsupported(s, job);
     case ROUTE_UNSUPPORTED:
         return dispatch_unsupported(s, job);
     case ROUTE_REFUSED:

@@ -155,6 +155,7 @@ static bool config_set_own(struct session *s, const struct job *job)
     }
     /* The other loops hear of it in a moment; what this client sends next must already see it. */
     loop_apply(s->loop, (void *)config_current(config));
+    placement_copy(server_placement(s->loop->server), s->loop->settings, &s->loop->acting);
     return local_ok(s);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "proxy/archived.h"
 #include "proxy/listener.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
@@ -100,6 +101,7 @@ static bool before_flush(void *ctx)
 {
     struct loop *l = ctx;
     bool more = session_resume_all(l);
+    archived_flush(l);
     plan_clear(&l->plan);
     size_t memory = atomic_load_explicit(&l->turn.chunks.bytes, memory_order_relaxed) + l->in_bytes;
     atomic_store_explicit(&l->stats->memory, memory, memory_order_relaxed);
@@ -202,6 +204,8 @@ struct loop *loop_start(struct server *server, unsigned index, const struct sett
     request_init(&l->request);
     plan_init(&l->plan, &l->turn.chunks);
     pool_init(&l->pool, &l->turn, l->settings, &slot_upstream_ops, count_upstream, l);
+    l->executor = server_executor(server);
+    l->ops_tail = &l->ops;
     l->inbox_tail = &l->inbox;
     uv_mutex_init(&l->inbox_lock);
     uv_async_init(&l->uv, &l->inbox_wake, on_inbox);
@@ -221,6 +225,7 @@ void loop_close(struct loop *l, void *unused)
     listener_close_all(l);
     while (l->sessions != NULL)
         session_close(l->sessions, "shutting down");
+    archived_flush(l);
     pool_close(&l->pool);
     uv_close((uv_handle_t *)&l->second, NULL);
     uv_close((uv_handle_t *)&l->inbox_wake, NULL);

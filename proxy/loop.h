@@ -9,6 +9,7 @@
 #include "backends/redis/pool.h"
 #include "base/turn.h"
 #include "config/settings.h"
+#include "proxy/placement.h"
 #include "proxy/stats.h"
 #include "resp/request.h"
 #include "router/learned.h"
@@ -22,6 +23,8 @@ struct server;
 struct session;
 struct slot;
 struct loop;
+struct op;
+struct executor;
 
 #define BLOCK_SPREAD_MS 100
 
@@ -44,6 +47,9 @@ struct loop {
     struct session *sessions;        /* all, doubly linked */
     struct session *resumable;       /* may go on reading: looked at once before the turn ends */
     struct session *waiting;         /* for room in an upstream's output */
+    struct executor *executor;       /* the server's; NULL: there is no archive */
+    struct acting acting;            /* which policies it serves */
+    struct op *ops, **ops_tail;      /* made in this turn: submitted at its end */
     struct slot *free_slots;
     size_t nfree_slots;
     int64_t block_ms;                /* what loop_block_now_ms told last */

@@ -12,8 +12,10 @@
 
 struct server;
 
+struct executor;
 struct handover;
 struct loop;
+struct placement;
 
 /* A socket that clients connect to; a loop accepts on it. */
 struct listen_socket {
@@ -42,6 +44,8 @@ unsigned server_clients(const struct server *s);
 void server_loop_ended(struct server *s); /* [loop]: its last act */
 int64_t server_redis_offset_us(const struct server *s); /* Redis's clock minus ours */
 struct handover *server_handover(const struct server *s);
+struct executor *server_executor(const struct server *s);   /* NULL: there is no archive */
+struct placement *server_placement(const struct server *s); /* NULL: the same */
 
 /* For proxy/handover and proxy/takeover [main]. Descriptors are good until server_draining. */
 const struct listen_socket *server_sockets(const struct server *s, size_t *ret_count);

@@ -17,6 +17,7 @@
 struct parcel;
 struct slot;
 struct transaction;
+struct watched;
 
 /* Why no further request is taken; any bit pauses. */
 enum pause {
@@ -39,7 +40,7 @@ struct session {
     size_t owed;               /* how many */
     size_t kept;               /* bytes of those that the proxy made and that wait for others before them */
     size_t in_flight;          /* slots that wait for an upstream */
-    struct upstream *current;  /* the upstream they are on */
+    const void *current;       /* the upstream they are on, or &archived_target */
     char *in;                  /* a request that is not whole, or may not go on yet: */
     size_t in_at, in_len, in_cap; /* in_len bytes from in_at on */
     struct request_progress progress;
@@ -50,6 +51,8 @@ struct session {
     struct transaction *txn;  /* MULTI is open, or keys are watched */
     struct upstream *pinned;  /* lent for WATCH */
     uint64_t pinned_generation;
+    struct watched *watched;  /* keys on the archive, with the versions that EXEC must find */
+    unsigned watching;        /* WATCHes that the archive has not answered yet */
     bool watch_refused; /* so that EXEC must not run, although the loan is over */
     char *name, *lib_name, *lib_ver;
     const char *last_command;

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "proxy/archived.h"
 #include "proxy/block.h"
 #include "proxy/outcome.h"
 
@@ -41,6 +42,12 @@ static void slot_give(struct slot *slot)
     slot->next = l->free_slots;
     l->free_slots = slot;
     l->nfree_slots++;
+}
+
+void slot_free_orphan(struct slot *own_slot)
+{
+    block_free(own_slot->block);
+    free(own_slot);
 }
 
 void slot_free_pool(struct loop *l)
@@ -180,6 +187,8 @@ void slot_abandon_all(struct session *s)
         else if (slot->kind ==
                  SLOT_RAW) /* finish wants to see the others whole: it may have to undo something */
             chain_clear(&slot->reply);
+        else
+            archived_abandon(slot);
     }
 }
 
@@ -203,12 +212,11 @@ static void over(struct slot *slot)
         advance(s);
 }
 
-struct slot *slot_defer(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc)
+void slot_defer(struct slot *slot, const void *target)
 {
-    struct slot *slot = slot_new(s, SLOT_COLLECT, cmd, argv, argc);
-    slot->up.queued_us = s->loop->turn.now_us;
-    s->in_flight++;
-    return slot;
+    slot->up.queued_us = slot->loop->turn.now_us;
+    slot->session->current = target;
+    slot->session->in_flight++;
 }
 
 void slot_complete(struct slot *own_slot)
@@ -284,9 +292,27 @@ static void on_reply(struct upstream_request *r, const char *p, size_t n, bool e
     over(slot);
 }
 
+void slot_take_reply(struct slot *own_slot, const char *p, size_t n)
+{
+    struct slot *slot = own_slot;
+
+    if (slot->kind == SLOT_BLOCK)
+        block_reply(slot, p, n, true);
+    else
+        plain_reply(slot, p, n);
+    if (slot->finish != NULL)
+        slot->finish(slot);
+    over(slot);
+}
+
 static void on_failed(struct upstream_request *r, enum err e, const char *detail)
 {
-    struct slot *slot = (struct slot *)r;
+    slot_fail((struct slot *)r, e, detail);
+}
+
+void slot_fail(struct slot *own_slot, enum err e, const char *detail)
+{
+    struct slot *slot = own_slot;
     struct session *s = slot->session;
 
     slot->failed = true;

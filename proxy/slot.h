@@ -24,6 +24,7 @@ enum slot_kind {
 };
 
 struct block;
+struct op;
 
 struct slot {
     struct upstream_request up; /* first: upstream callbacks get it */
@@ -34,6 +35,7 @@ struct slot {
     /* Replaces slot->reply, which holds the whole reply of Redis, by the client's reply. */
     void (*finish)(struct slot *slot);
     struct block *block; /* finish's own; block_free'd with the slot */
+    struct op *op;       /* what the archive's executor has of it */
     uint8_t kind;
     bool local;      /* answered by the proxy: was never in an upstream's queue */
     bool done;
@@ -65,10 +67,14 @@ void slot_send(struct slot *slot, struct upstream *u, uint32_t replies, bool slo
 /* A request of the proxy's own whose reply nobody gets (UNWATCH, undo). */
 void slot_send_unheard(struct loop *l, struct upstream *u);
 
-/* A reply that other threads will make: the slot counts as in flight until slot_complete, which the caller owes it also
- * when slot->session is gone. Fill slot->reply first. */
-struct slot *slot_defer(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc);
-void slot_complete(struct slot *own_slot);
+/* A reply that other threads will make: the slot counts as in flight on target until slot_complete, slot_take_reply or
+ * slot_fail, one of which the caller owes it also when slot->session is gone. */
+void slot_defer(struct slot *slot, const void *target);
+void slot_complete(struct slot *own_slot); /* slot->reply is filled */
+void slot_take_reply(struct slot *own_slot, const char *p, size_t n);
+void slot_fail(struct slot *own_slot, enum err e, const char *detail);
+/* A deferred slot whose loop has ended. Any thread. */
+void slot_free_orphan(struct slot *own_slot);
 
 /* The client is gone: its slots lose their session; those that are in no upstream's queue are freed. */
 void slot_abandon_all(struct session *s);

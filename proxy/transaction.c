@@ -1,6 +1,7 @@
 #include "proxy/transaction.h"
 
 #include "base/limits.h"
+#include "proxy/archived.h"
 #include "proxy/dispatch.h"
 
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 struct transaction {
     bool spoiled;
     bool slow; /* a queued command belongs on the slow deadline */
+    unsigned home; /* where the keys of the queued commands live: enum home */
     size_t count;
     struct chain queued; /* the requests, as RESP */
 };
@@ -98,6 +100,7 @@ void transaction_drop(struct session *s)
 {
     drop_queue(s);
     unpin(s, true);
+    archived_unwatch(s);
     s->watch_refused = false;
 }
 
@@ -126,12 +129,24 @@ static bool do_discard(struct session *s, const struct job *job)
     return true;
 }
 
+static bool refuse_mixed(struct session *s, const struct job *job)
+{
+    build_err(slot_answer(s), ERR_CROSSSTORE, job->cmd->name);
+    slot_answered(s);
+    return true;
+}
+
 static bool do_watch(struct session *s, const struct job *job)
 {
     if (s->txn != NULL) {
         answer_error(s, "ERR WATCH inside MULTI is not allowed");
         return true;
     }
+    enum home home = placement_home(s->loop, job->cmd, job->argv, job->argc);
+    if (home == HOME_BOTH || (home == HOME_ARCHIVE && s->pinned != NULL) || (home == HOME_REDIS && s->watched != NULL))
+        return refuse_mixed(s, job);
+    if (home == HOME_ARCHIVE)
+        return archived_watch(s, job);
     bool fresh = s->pinned == NULL;
     if (fresh && s->in_flight > 0) {
         s->pauses |= PAUSE_ORDER;
@@ -159,6 +174,7 @@ static bool do_unwatch(struct session *s, const struct job *job)
         return true;
     }
     unpin(s, true);
+    archived_unwatch(s);
     s->watch_refused = false;
     answer_ok(s);
     return true;
@@ -169,29 +185,14 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
 {
     struct loop *l = s->loop;
     struct transaction *txn = s->txn;
-    struct slice all = chain_flat(&txn->queued);
     struct slot *slot = slot_new(s, SLOT_BLOCK, exec->cmd, exec->argv, exec->argc);
     struct block *b = block_new(u, loop_block_now_ms(l));
     struct chain *out = upstream_out(u);
-    struct request r;
-    size_t at = 0;
 
     slot->block = b;
     slot->finish = block_finish_all;
     block_open(out);
-    request_init(&r);
-    while (at < all.len) {
-        struct request_progress progress = {0};
-        if (request_parse(&r, &progress, all.p + at, all.len - at, SIZE_MAX / 2) != REQUEST_DONE)
-            abort(); /* it was parsed before it was queued */
-        struct job job = {.argv = r.argv, .argc = r.argc, .raw = {all.p + at, r.used}};
-        job.cmd = dispatch_row(l, &job);
-        const struct plan *plan = managed_plan(l, &job, s->resp, true);
-        managed_count_json(l, plan);
-        block_add(b, l, plan, job.raw, out);
-        at += r.used;
-    }
-    request_done(&r);
+    block_add_all(b, s, chain_flat(&txn->queued), out);
     block_close(out);
     slot_send(slot, u, (uint32_t)block_commands(b) + 2, txn->slow);
 }
@@ -214,7 +215,7 @@ static bool exec_here(struct session *s)
         slot_answered(s);
         return true;
     }
-    if (s->txn->count == 0 && s->pinned == NULL) {
+    if (s->txn->count == 0 && s->pinned == NULL && s->watched == NULL) {
         drop_queue(s);
         build_array(slot_answer(s), 0);
         slot_answered(s);
@@ -223,14 +224,34 @@ static bool exec_here(struct session *s)
     return false;
 }
 
+/* Also what names no key, when the archive has all keys or what is watched. */
+static bool is_archives(const struct session *s)
+{
+    return s->txn->home == HOME_ARCHIVE || s->watched != NULL || (s->txn->home == HOME_NONE && s->loop->acting.whole);
+}
+
+static bool exec_archived(struct session *s, const struct job *exec)
+{
+    if (s->pinned != NULL || (s->txn->home & HOME_REDIS) != 0) { /* watches keys of one store, writes those of the other */
+        transaction_drop(s);
+        return refuse_mixed(s, exec);
+    }
+    if (!archived_exec(s, exec, chain_flat(&s->txn->queued)))
+        return false;
+    transaction_drop(s);
+    return true;
+}
+
 static bool do_exec(struct session *s, const struct job *job)
 {
-    if (s->pinned != NULL && s->in_flight > 0) {
+    if ((s->pinned != NULL || s->watching > 0) && s->in_flight > 0) {
         s->pauses |= PAUSE_ORDER; /* WATCH must be answered before its connection can be judged */
         return false;
     }
     if (exec_here(s))
         return true;
+    if (is_archives(s))
+        return exec_archived(s, job);
     struct upstream *u = s->pinned;
     if (u == NULL)
         u = pool_shared(&s->loop->pool, s->txn->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp, s->id);
@@ -273,6 +294,13 @@ void transaction_queue(struct session *s, const struct job *job)
         slot_answered(s);
         return;
     }
+    unsigned home = txn->home | placement_home(s->loop, job->cmd, job->argv, job->argc);
+    if (home == HOME_BOTH) {
+        txn->spoiled = true;
+        refuse_mixed(s, job);
+        return;
+    }
+    txn->home = home;
     managed_put_raw(&txn->queued, job);
     txn->count++;
     txn->slow |= job->slow;

@@ -1,0 +1,285 @@
+#include "proxy/archived.h"
+
+#include "proxy/dispatch.h"
+#include "proxy/outcome.h"
+#include "proxy/server.h"
+#include "proxy/slot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char archived_target;
+
+struct watched {
+    struct watched *next;
+    int64_t version;
+    size_t len;
+    char key[];
+};
+
+static bool answer_err(struct session *s, enum err e, const char *detail)
+{
+    build_err(slot_answer(s), e, detail);
+    slot_answered(s);
+    return true;
+}
+
+static bool must_wait(struct session *s, bool for_all)
+{
+    if (s->in_flight == 0 || (!for_all && s->current == &archived_target))
+        return false;
+    session_pause(s, PAUSE_ORDER);
+    return true;
+}
+
+/* Why nothing can be sent. True: it was answered. */
+static bool refused(struct session *s)
+{
+    if (s->loop->executor == NULL)
+        return answer_err(s, ERR_ARCHIVEDOWN, "no archive is configured");
+    if (s->db != 0) {
+        build_error(slot_answer(s), "ERR the archive serves database 0 only");
+        slot_answered(s);
+        return true;
+    }
+    return false;
+}
+
+static void submit(struct slot *slot, struct op *op)
+{
+    struct session *s = slot->session;
+    struct loop *l = s->loop;
+
+    op->owner = slot;
+    op->home = l->index;
+    slot->op = op;
+    slot_defer(slot, &archived_target);
+    op->next = NULL;
+    *l->ops_tail = op;
+    l->ops_tail = &op->next;
+    if (op->block_until_us != 0)
+        session_pause(s, PAUSE_ORDER); /* what follows waits as long as this does */
+}
+
+void archived_flush(struct loop *l)
+{
+    struct op *list = l->ops;
+
+    if (list == NULL)
+        return;
+    l->ops = NULL;
+    l->ops_tail = &l->ops;
+    executor_submit(l->executor, list);
+}
+
+/* ---- one command ---- */
+
+static void count(struct slot *slot, const struct plan *plan, const struct job *job)
+{
+    struct loop *l = slot->loop;
+
+    if (plan->policy == NULL)
+        return;
+    slot->policy = loop_policy_id(l, plan->policy);
+    slot->managed_write = (job->cmd->flags & CMD_WRITE) != 0;
+    slot->retrieval = !slot->managed_write;
+    managed_count_json(l, plan);
+    if (slot->managed_write && plan->kind != PLAN_BLOCK && plan->reply == REPLY_AS_IS)
+        counter_add(&l->stats->policies[slot->policy].writes, 1);
+}
+
+static struct op *op_of_job(struct session *s, const struct job *job)
+{
+    struct chain built;
+
+    if (!job->inline_)
+        return op_new(OP_ONE, s->resp, job->raw);
+    chain_init(&built, &s->loop->turn.chunks);
+    managed_put_raw(&built, job);
+    struct op *op = op_new(OP_ONE, s->resp, chain_flat(&built));
+    chain_clear(&built);
+    return op;
+}
+
+static void send_plan(struct session *s, const struct plan *plan, const struct job *job)
+{
+    bool block = plan->kind == PLAN_BLOCK;
+    struct slot *slot = slot_new(s, block ? SLOT_BLOCK : SLOT_COLLECT, job->cmd, job->argv, job->argc);
+    struct chain requests;
+
+    count(slot, plan, job);
+    if (plan->kind == PLAN_RAW) {
+        struct op *op = op_of_job(s, job);
+        op_may_block(op);
+        submit(slot, op);
+        return;
+    }
+    chain_init(&requests, &s->loop->turn.chunks);
+    slot->block = block_new(NULL, loop_block_now_ms(s->loop));
+    slot->finish = block ? block_finish_one : block_finish_single;
+    block_add(slot->block, s->loop, plan, job->raw, &requests);
+    struct op *op = op_new(block ? OP_EXEC : OP_ONE, s->resp, chain_flat(&requests));
+    block_mark(slot->block, op);
+    op_may_block(op);
+    chain_clear(&requests);
+    submit(slot, op);
+}
+
+bool archived_command(struct session *s, const struct job *job)
+{
+    bool about_all = job->cmd != NULL && job->cmd->nspecs == 0; /* sees what the client has done before */
+
+    if (must_wait(s, about_all))
+        return false;
+    if (refused(s))
+        return true;
+    const struct plan *plan = managed_plan(s->loop, job, s->resp, true);
+    if (plan->kind == PLAN_REFUSED)
+        return answer_err(s, plan->error, job->cmd->name);
+    send_plan(s, plan, job);
+    return true;
+}
+
+/* ---- transactions ---- */
+
+bool archived_exec(struct session *s, const struct job *exec, struct slice requests)
+{
+    struct loop *l = s->loop;
+    struct chain out;
+
+    if (must_wait(s, false))
+        return false;
+    if (refused(s))
+        return true;
+    struct slot *slot = slot_new(s, SLOT_BLOCK, exec->cmd, exec->argv, exec->argc);
+    slot->block = block_new(NULL, loop_block_now_ms(l));
+    slot->finish = block_finish_all;
+    chain_init(&out, &l->turn.chunks);
+    block_add_all(slot->block, s, requests, &out);
+    struct op *op = op_new(OP_EXEC, s->resp, chain_flat(&out));
+    block_mark(slot->block, op);
+    chain_clear(&out);
+    for (const struct watched *w = s->watched; w != NULL; w = w->next)
+        op_watch(op, (struct slice){w->key, w->len}, w->version);
+    archived_unwatch(s);
+    submit(slot, op);
+    return true;
+}
+
+bool archived_watch(struct session *s, const struct job *job)
+{
+    if (must_wait(s, false))
+        return false;
+    if (refused(s))
+        return true;
+    struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
+    struct chain built;
+    chain_init(&built, &s->loop->turn.chunks);
+    managed_put_raw(&built, job);
+    struct op *op = op_new(OP_WATCH, s->resp, chain_flat(&built));
+    chain_clear(&built);
+    s->watching++;
+    submit(slot, op);
+    return true;
+}
+
+static bool is_watched(const struct session *s, struct slice key)
+{
+    const struct watched *w = s->watched;
+    while (w != NULL && (w->len != key.len || memcmp(w->key, key.p, key.len) != 0))
+        w = w->next;
+    return w != NULL;
+}
+
+/* The version of the first WATCH counts. */
+static void keep_watched(struct session *s, const struct op *op)
+{
+    for (size_t i = 0; i < op->nkeys; i++) {
+        const struct op_key *k = &op->keys[i];
+        if (is_watched(s, k->key))
+            continue;
+        struct watched *w = malloc(sizeof *w + k->key.len);
+        if (w == NULL)
+            abort();
+        w->next = s->watched;
+        w->version = k->watched;
+        w->len = k->key.len;
+        memcpy(w->key, k->key.p, k->key.len);
+        s->watched = w;
+    }
+}
+
+void archived_unwatch(struct session *s)
+{
+    while (s->watched != NULL) {
+        struct watched *w = s->watched;
+        s->watched = w->next;
+        free(w);
+    }
+}
+
+/* ---- ends ---- */
+
+void archived_abandon(struct slot *slot)
+{
+    if (slot->op != NULL && slot->op->block_until_us != 0 && slot->op->state != OP_NEW)
+        executor_cancel(slot->loop->executor, slot->op, true);
+    else if (slot->op != NULL && slot->op->block_until_us != 0)
+        slot->op->cancelled = true;
+}
+
+static void take_one(struct op *op)
+{
+    struct slot *slot = op->owner;
+    struct session *s = slot->session;
+
+    slot->op = NULL;
+    if (op->form == OP_WATCH && s != NULL) {
+        s->watching--;
+        if (op->error == ERR_NONE)
+            keep_watched(s, op);
+    }
+    if (op->error != ERR_NONE)
+        slot_fail(slot, op->error, op->detail);
+    else
+        slot_take_reply(slot, op->reply, op->reply_len);
+    op_free(op);
+}
+
+static void take_done(struct loop *l, void *list)
+{
+    for (struct op *op = list, *next; op != NULL; op = next) {
+        next = op->next;
+        take_one(op);
+    }
+}
+
+/* Its loop has ended, and its clients with it. */
+static void drop(struct op *list)
+{
+    for (struct op *op = list, *next; op != NULL; op = next) {
+        next = op->next;
+        slot_free_orphan(op->owner);
+        op_free(op);
+    }
+}
+
+void archived_done(void *ctx, struct op *own_list)
+{
+    struct op *rest = own_list;
+
+    while (rest != NULL) { /* one message for each loop */
+        unsigned home = rest->home;
+        struct op *mine = NULL, *others = NULL, **mine_tail = &mine, **others_tail = &others;
+        for (struct op *op = rest, *next; op != NULL; op = next) {
+            struct op ***tail = op->home == home ? &mine_tail : &others_tail;
+            next = op->next;
+            op->next = NULL;
+            **tail = op;
+            *tail = &op->next;
+        }
+        if (!loop_try_post(server_loop(ctx, home), take_done, mine))
+            drop(mine);
+        rest = others;
+    }
+}

@@ -1,0 +1,33 @@
+/* proxy/archived — sends requests to the archive's executor, and gives its replies to the slots that wait for them.
+ *
+ *   dispatch ─▶ plan ─▶ op, whose owner is a slot ─▶ executor ─▶ done, on a worker ─▶ the slot's loop
+ *
+ * Invariants: what a write is trimmed to and its TTL come from the same plan as for Redis; block.c tells the reply. Ops of a
+ *             turn are submitted together at its end.
+ * Threads:    [loop], but archived_done: [worker]. */
+#ifndef PROXY_ARCHIVED_H
+#define PROXY_ARCHIVED_H
+
+#include "executor/executor.h"
+#include "proxy/managed.h"
+
+/* Requests of s are on the archive: see session.current. */
+extern const char archived_target;
+
+/* One command whose keys are the archive's (or all keys). False: it must wait; the session is paused. */
+bool archived_command(struct session *s, const struct job *job);
+/* A client's transaction: the requests between MULTI and EXEC. False as above. */
+bool archived_exec(struct session *s, const struct job *exec, struct slice requests);
+/* WATCH. False as above. */
+bool archived_watch(struct session *s, const struct job *job);
+/* Forgets what is watched. */
+void archived_unwatch(struct session *s);
+/* A reply that does not come any more is nobody's loss: ends the op of a gone client if it only waits. */
+void archived_abandon(struct slot *slot);
+
+/* Before the turn's flush: submits what it has made. */
+void archived_flush(struct loop *l);
+/* For executor_ops.done; ctx is the server. */
+void archived_done(void *ctx, struct op *own_list);
+
+#endif
