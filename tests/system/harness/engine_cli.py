@@ -203,15 +203,16 @@ class Pair:
     """The engine and redis-server, given the same commands at the same time.
 
     Redis turns a sorted set that SORT has read into a skiplist, also when SORT fails. The engine does not write because
-    something was read, so after a SORT the two encodings of sorted sets count as the same."""
+    something was read, so after a SORT the two encodings of sorted sets count as the same. And of small integers Redis has
+    one object for all keys, but COPY makes another: after a COPY the count of references is Redis's own affair."""
 
     def __init__(self, engine, redis):
         self.engine, self.redis = engine, redis
-        self.sorted = False
+        self.sorted = self.copied = False
 
     def begin(self, resp):
         """An empty keyspace, replies in this version of RESP."""
-        self.sorted = False
+        self.sorted = self.copied = False
         for side in (self.engine, self.redis):
             side.ask("HELLO", resp)
             side.ask("FLUSHALL")
@@ -246,12 +247,16 @@ class Pair:
             return None
         if str(command[0]).lower() in ("sort", "sort_ro"):
             self._before_sort()
+        self.copied |= str(command[0]).lower() == "copy"
         ours, theirs = self.engine.ask(*command), self.redis.ask(*command)
         return None if self._same(command, ours, theirs) else self._words(command, ours, theirs)
 
     def _same(self, command, ours, theirs):
-        if self.sorted and str(command[0]).lower() == "object":
+        words = [str(word).lower() for word in command[:2]]
+        if self.sorted and words[0] == "object":
             ours, theirs = with_big_zsets(ours), with_big_zsets(theirs)
+        if self.copied and words == ["object", "refcount"]:
+            command = Shape(*command)
         return same(command, ours, theirs)
 
     @staticmethod
