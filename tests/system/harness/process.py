@@ -32,11 +32,15 @@ class ServerProcess:
     def environment(self):
         return dict(os.environ)
 
+    def directory(self):
+        """Where it runs: relative paths in its settings begin there."""
+        return self.folder
+
     def start(self, wait=True):
         assert self.process is None, f"{self.name} runs already"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment()
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment(), cwd=self.directory()
             )
         running.append(self)
         if wait:

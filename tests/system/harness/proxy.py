@@ -76,6 +76,12 @@ class Proxy(Endpoint, ServerProcess):
         sets = [word for name, value in self.settings.items() for word in ("--set", f"{name}={value}")]
         return [binary(), "--config", str(self.config_path), *sets, *self.args]
 
+    def directory(self):
+        """One of its own: two proxies that happen to share a folder don't share ./data."""
+        folder = self.folder / f"convproxy-{self.port}"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def environment(self):
         """The test run's own environment must not configure the proxy; the sanitizers say as much as they can."""
         ours = re.compile(r"^(CONV|REDIS|MONGO|MEMORY)_(?!TEST_)")

@@ -99,8 +99,8 @@ static void test_load_errors(void **state)
          ":1: proxy.output_soft: above proxy.output_hard; expected at most that"},
         {"redis:\n  backoff_min: 2s\n",
          ":2: redis.backoff_min: above redis.backoff_max; expected at most that"},
-        {"policies:\n  - name: conv\n    primary: mongo\n",
-         ":3: policies.conv.primary: mongo: no archive is configured"},
+        {"archive: {url: ''}\npolicies:\n  - name: conv\n    primary: mongo\n",
+         ":4: policies.conv.primary: an archive is needed, but archive.url is empty"},
         {"policies:\n  - name: conv\n  - name: b\n    match: \"conv:*\"\n",
          ":4: policies.b.match: 'conv:*' is the pattern of policy 'conv'; expected another one"},
         {"redis:\n\turl: x\n", ":2: a tab at the start of the line; YAML wants spaces"},
@@ -121,8 +121,8 @@ static void test_env_and_set_errors(void **state)
     refused(NULL, (const char *[]){"CONV_TTL_SECONDS=soon", NULL}, NULL,
             "environment CONV_TTL_SECONDS: 'soon' is not a duration; expected a number and a unit such as "
             "500ms, 10s, 30d");
-    refused(NULL, (const char *[]){"CONV_STORE_PRIMARY=mongo", NULL}, NULL,
-            "environment CONV_STORE_PRIMARY: mongo: no archive is configured");
+    refused(NULL, (const char *[]){"CONV_STORE_PRIMARY=mongo", NULL}, "archive.url=",
+            "environment CONV_STORE_PRIMARY: an archive is needed, but archive.url is empty");
     refused(NULL, (const char *[]){"MEMORY_DEFAULT_TTL_SECONDS=x", NULL}, NULL,
             "environment MEMORY_DEFAULT_TTL_SECONDS: 'x' is not a duration; expected a number and a unit "
             "such as 500ms, "
@@ -155,7 +155,7 @@ static void test_admin_token(void **state)
 
 static void test_set(void **state)
 {
-    struct config *cfg = loaded(NULL, no_env, NULL);
+    struct config *cfg = loaded(NULL, no_env, (const char *[]){"archive.url=", NULL});
     set_fails(cfg, "x.y", "1", "Unknown option or number of arguments for CONFIG SET - 'x.y'");
     set_fails(cfg, "chat.ttl", "1", "Unknown option or number of arguments for CONFIG SET - 'chat.ttl'");
     set_fails(
@@ -167,7 +167,7 @@ static void test_set(void **state)
               "a unit such as 500ms, 10s, 30d");
     set_fails(
         cfg, "conv.primary", "mongo",
-        "CONFIG SET failed (possibly related to argument 'conv.primary') - mongo: no archive is configured");
+        "CONFIG SET failed (possibly related to argument 'conv.primary') - an archive is needed, but archive.url is empty");
     set_fails(cfg, "redis.timeout", "1ms",
               "CONFIG SET failed (possibly related to argument 'redis.timeout') - '1ms' is too small; "
               "expected 10ms to 60s");

@@ -146,7 +146,7 @@ static void test_settings_rows(void **state)
             assert_string_equal(in(row, "most")->valuestring, "36500d");
             seen |= 1;
         } else if (strcmp(name, "conv.primary") == 0) {
-            assert_int_equal(cJSON_GetArraySize(in(row, "words")), 2);
+            assert_int_equal(cJSON_GetArraySize(in(row, "words")), 3);
             assert_string_equal(in(row, "words")->child->next->valuestring, "mongo");
             seen |= 2;
         }
