@@ -66,9 +66,11 @@ static void close_now(struct connection *c)
     c->broken = false;
 }
 
-void connection_init(struct connection *c, const char *path, int busy_ms, char *why, size_t why_cap)
+void connection_init(struct connection *c, const char *path, int busy_ms, atomic_uint *reopened, char *why,
+                     size_t why_cap)
 {
-    *c = (struct connection){.path = path, .busy_ms = busy_ms, .why = why, .why_cap = why_cap};
+    *c = (struct connection){
+        .path = path, .busy_ms = busy_ms, .reopened = reopened, .why = why, .why_cap = why_cap};
 }
 
 void connection_done(struct connection *c)
@@ -85,6 +87,8 @@ static enum err failed(struct connection *c, int rc, const char *doing, bool com
     snprintf(c->why, c->why_cap, "%s: %s (SQLite %d: %s)", doing, o->text, rc,
              os != 0 && by_system ? strerror(os) : sqlite3_errstr(rc));
     c->broken = c->broken || o->reopen;
+    if (o->rc == SQLITE_READONLY)
+        atomic_fetch_add(c->reopened, 1);
     return committing ? o->at_commit : o->err;
 }
 
@@ -124,6 +128,7 @@ static enum err open_now(struct connection *c)
     const char *why = NULL;
     int e = file_make(c->path);
 
+    c->opened_at = atomic_load(c->reopened);
     if (e != 0) {
         snprintf(c->why, c->why_cap, "can't make %s: %s", c->path, strerror(e));
         return e == ENOSPC || e == EROFS ? ERR_ARCHIVEBAD : ERR_ARCHIVEDOWN;
@@ -140,6 +145,8 @@ static enum err open_now(struct connection *c)
 
 enum err connection_ready(struct connection *c)
 {
+    if (c->db != NULL && c->opened_at != atomic_load(c->reopened))
+        close_now(c);
     if (c->db != NULL && moved(c)) {
         close_now(c);
         return connection_refused(c, ERR_ARCHIVEDOWN, "the file was removed or replaced; it is opened anew");

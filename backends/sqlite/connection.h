@@ -9,6 +9,7 @@
 #include "base/err.h"
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,9 +29,14 @@ struct connection {
     sqlite3 *db; /* NULL: not open */
     sqlite3_stmt *statements[STATEMENT_COUNT_OF];
     bool broken; /* to be closed at the end of the call */
+    /* Borrowed, of all connections to the file: grows when one found it read-only. SQLite lets the connections of a process
+     * share what they know of that, so all must be opened anew before one can write again. */
+    atomic_uint *reopened;
+    unsigned opened_at; /* *reopened then */
 };
 
-void connection_init(struct connection *c, const char *path, int busy_ms, char *why, size_t why_cap);
+void connection_init(struct connection *c, const char *path, int busy_ms, atomic_uint *reopened, char *why,
+                     size_t why_cap);
 void connection_done(struct connection *c);
 /* Opens it, or opens it anew when another file has taken the place of the one that was open. */
 MUST_USE enum err connection_ready(struct connection *c);

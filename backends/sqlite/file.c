@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -61,10 +63,29 @@ static int directories_make(const char *path)
     return e;
 }
 
+/* SQLite gives its -wal and -shm the file's mode when it makes them. When the file became writable later, they must too. */
+static void companions_follow(const char *path)
+{
+    static const char *const suffixes[] = {"-wal", "-shm"};
+    char name[PATH_MAX];
+    struct stat file, companion;
+
+    if (stat(path, &file) != 0)
+        return;
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        int n = snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
+        if (n > 0 && (size_t)n < sizeof name && stat(name, &companion) == 0 &&
+            companion.st_uid == file.st_uid && (file.st_mode & ~companion.st_mode & 0600) != 0)
+            chmod(name, (companion.st_mode | (file.st_mode & 0600)) & 0777);
+    }
+}
+
 int file_make(const char *path)
 {
-    if (access(path, F_OK) == 0)
+    if (access(path, F_OK) == 0) {
+        companions_follow(path);
         return 0;
+    }
     int e = directories_make(path);
     if (e != 0)
         return e;

@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ struct sqlite_archive {
     struct archive base;
     char *path;
     int busy_ms;
+    atomic_uint reopened; /* see struct connection */
 };
 
 /* Handles belong to one thread at a time, so SQLite needs no locks of its own around them; its statistics would be one
@@ -41,7 +43,7 @@ static struct archive_handle *attach(struct archive *base)
     if (h == NULL)
         abort();
     h->base.archive = base;
-    connection_init(&h->connection, a->path, a->busy_ms, h->base.why, sizeof h->base.why);
+    connection_init(&h->connection, a->path, a->busy_ms, &a->reopened, h->base.why, sizeof h->base.why);
     return &h->base;
 }
 

@@ -56,8 +56,7 @@ enum err archive_put(struct archive_world *w, struct slice key, int64_t expected
     return archive_put_entry(w->h, &e, expected, value);
 }
 
-/* Every field that was written is there and the same; an archive may keep fields of its own beside them. */
-static void expect_fields(struct slice stored, const bson_t *doc)
+void archive_expect_fields(struct slice stored, const bson_t *doc)
 {
     bson_t got, a, b;
     bson_iter_t it, at;
@@ -82,7 +81,7 @@ static void expect_found(const struct archive_found *found, struct slice key, in
     assert_int_equal(found->version, version);
     if (version != 0) {
         bson_t *doc = archive_document(key, value, n);
-        expect_fields(found->doc, doc);
+        archive_expect_fields(found->doc, doc);
         bson_destroy(doc);
     }
 }
@@ -93,6 +92,18 @@ void archive_expect(struct archive_world *w, struct slice key, int64_t version, 
 
     assert_int_equal(archive_load(w->h, &key, 1, &w->arena, &found), ERR_NONE);
     expect_found(&found, key, version, value, value == NULL ? 0 : strlen(value));
+}
+
+static void count_entry(void *ctx, const struct archive_entry *e)
+{
+    *(size_t *)ctx += 1;
+}
+
+size_t archive_count(struct archive_world *w)
+{
+    size_t n = 0;
+    assert_int_equal(archive_scan(w->h, ARCHIVE_ALL, 0, 10000, count_entry, &n), ERR_NONE);
+    return n;
 }
 
 static int setup(void **state)
@@ -352,135 +363,6 @@ static void test_nothing_expires_by_itself(void **state)
     assert_int_equal(archive_put_entry(w->h, &e, 1, "b"), ERR_NONE);
 }
 
-static void expect_control(struct archive_world *w, const char *name, int64_t version, const char *value)
-{
-    struct archive_found found = {77, {NULL, 0}};
-
-    assert_int_equal(archive_control_get(w->h, name, &w->arena, &found), ERR_NONE);
-    assert_int_equal(found.version, version);
-    if (version == 0)
-        return;
-    bson_t *doc = BCON_NEW("state", BCON_UTF8(value));
-    expect_fields(found.doc, doc);
-    bson_destroy(doc);
-}
-
-static enum err set_control(struct archive_world *w, const char *name, int64_t expected, int64_t version,
-                            const char *value)
-{
-    bson_t *doc = value == NULL ? NULL : BCON_NEW("state", BCON_UTF8(value));
-    enum err e = archive_control_set(w->h, name, expected, version, doc);
-
-    if (doc != NULL)
-        bson_destroy(doc);
-    return e;
-}
-
-static void control_remove(struct archive_world *w, const char *name)
-{
-    struct archive_found found;
-
-    assert_int_equal(archive_control_get(w->h, name, &w->arena, &found), ERR_NONE);
-    assert_int_equal(archive_control_set(w->h, name, found.version, 0, NULL), ERR_NONE);
-}
-
-/* clear leaves control documents alone, so the tests tidy up themselves. */
-static void test_control(void **state)
-{
-    struct archive_world *w = *state;
-
-    control_remove(w, "suite");
-    expect_control(w, "suite", 0, NULL);
-    assert_int_equal(set_control(w, "suite", 1, 2, "a"), ERR_RACE);
-    assert_int_equal(set_control(w, "suite", 0, 1, "a"), ERR_NONE);
-    expect_control(w, "suite", 1, "a");
-    expect_control(w, "suite2", 0, NULL);
-    assert_int_equal(set_control(w, "suite", 0, 2, "b"), ERR_RACE);
-    assert_int_equal(set_control(w, "suite", 2, 3, "b"), ERR_RACE);
-    assert_int_equal(set_control(w, "suite", 1, (int64_t)1 << 62, "b"), ERR_NONE);
-    expect_control(w, "suite", (int64_t)1 << 62, "b");
-    assert_int_equal(set_control(w, "suite", 0, 0, NULL), ERR_RACE);
-    assert_int_equal(set_control(w, "suite", 2, 0, NULL), ERR_RACE);
-    assert_int_equal(set_control(w, "suite", (int64_t)1 << 62, 0, NULL), ERR_NONE);
-    assert_int_equal(set_control(w, "suite", 0, 0, NULL), ERR_NONE);
-    expect_control(w, "suite", 0, NULL);
-}
-
-static void count_entry(void *ctx, const struct archive_entry *e)
-{
-    *(size_t *)ctx += 1;
-}
-
-static size_t count_all(struct archive_world *w)
-{
-    size_t n = 0;
-    assert_int_equal(archive_scan(w->h, ARCHIVE_ALL, 0, 10000, count_entry, &n), ERR_NONE);
-    return n;
-}
-
-static void test_control_is_apart(void **state)
-{
-    struct archive_world *w = *state;
-
-    control_remove(w, "suite");
-    assert_int_equal(set_control(w, "suite", 0, 4, "a"), ERR_NONE);
-    archive_expect(w, archive_text("suite"), 0, NULL);
-    assert_int_equal(archive_put(w, archive_text("suite"), 0, 1, "doc"), ERR_NONE);
-    expect_control(w, "suite", 4, "a");
-    assert_int_equal(count_all(w), 1);
-    assert_int_equal(archive_clear(w->h), ERR_NONE);
-    assert_int_equal(count_all(w), 0);
-    expect_control(w, "suite", 4, "a");
-    control_remove(w, "suite");
-}
-
-static void test_clear(void **state)
-{
-    struct archive_world *w = *state;
-    struct batch b;
-
-    batch_make(w, &b);
-    assert_int_equal(count_all(w), WRITES / 2);
-    assert_int_equal(archive_clear(w->h), ERR_NONE);
-    assert_int_equal(count_all(w), 0);
-    archive_expect(w, archive_text("n0"), 0, NULL);
-    assert_int_equal(archive_put(w, archive_text("n0"), 10, 11, "a"), ERR_RACE);
-    assert_int_equal(archive_put(w, archive_text("n0"), 0, 11, "a"), ERR_NONE);
-    assert_int_equal(archive_clear(w->h), ERR_NONE);
-    assert_int_equal(archive_clear(w->h), ERR_NONE);
-    batch_free(&b);
-}
-
-static void expect_documents(struct archive_world *w, int64_t n)
-{
-    struct archive_stats stats = {-7, -7};
-
-    assert_int_equal(archive_stats(w->h, &stats), ERR_NONE);
-    assert_true(stats.documents == n || stats.documents == -1);
-    assert_true(stats.bytes > 0 || (stats.bytes == 0 && n == 0) || stats.bytes == -1);
-}
-
-static void test_stats(void **state)
-{
-    struct archive_world *w = *state;
-    struct batch b;
-
-    expect_documents(w, 0);
-    batch_make(w, &b);
-    expect_documents(w, WRITES / 2);
-    b.writes[3].expected = 99;
-    assert_int_equal(archive_commit(w->h, b.writes, WRITES), ERR_RACE);
-    expect_documents(w, WRITES / 2);
-    b.writes[3].expected = 0;
-    assert_int_equal(archive_commit(w->h, b.writes, WRITES), ERR_NONE);
-    expect_documents(w, WRITES * 3 / 4);
-    assert_int_equal(archive_put(w, archive_text("n2"), 0, 0, NULL), ERR_NONE);
-    expect_documents(w, WRITES * 3 / 4);
-    assert_int_equal(archive_clear(w->h), ERR_NONE);
-    expect_documents(w, 0);
-    batch_free(&b);
-}
-
 static void test_two_handles(void **state)
 {
     struct archive_world *w = *state, other = *w;
@@ -510,7 +392,7 @@ static void test_reopen(void **state)
     w->archive = w->suite->open();
     w->h = archive_attach(w->archive);
     batch_expect(w, &b, true);
-    assert_int_equal(count_all(w), WRITES * 3 / 4);
+    assert_int_equal(archive_count(w), WRITES * 3 / 4);
     batch_free(&b);
 }
 

@@ -48,6 +48,10 @@ void test_sweep_limit(void **state);
 void test_race_counter(void **state);
 void test_race_pairs(void **state);
 void test_race_inserts(void **state);
+void test_control(void **state);
+void test_control_is_apart(void **state);
+void test_clear(void **state);
+void test_stats(void **state);
 
 struct slice archive_text(const char *s);
 /* A document of key with these bytes as its value: to be freed with bson_destroy. */
@@ -58,6 +62,10 @@ MUST_USE enum err archive_put(struct archive_world *w, struct slice key, int64_t
 MUST_USE enum err archive_put_entry(struct archive_handle *h, const struct archive_entry *e, int64_t expected,
                                     const char *value);
 struct archive_entry archive_entry_of(struct slice key, int64_t version);
+/* Fails unless every field of doc is in what is stored; an archive may keep fields of its own beside them. */
+void archive_expect_fields(struct slice stored, const bson_t *doc);
+/* How many entries a scan shows; at most 10,000. */
+size_t archive_count(struct archive_world *w);
 /* Fails unless exactly this is stored; version 0: nothing. */
 void archive_expect(struct archive_world *w, struct slice key, int64_t version, const char *value);
 
