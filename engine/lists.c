@@ -274,8 +274,10 @@ static size_t lpos_search(const struct list *l, struct slice item, const struct 
     uint64_t skip = (backwards ? 0 - (uint64_t)q->rank : (uint64_t)q->rank) - 1;
     size_t n = 0, most = q->count < 0 ? 1 : q->count == 0 ? SIZE_MAX : (size_t)q->count;
 
-    if (q->rank == INT64_MIN)
-        skip = 0; /* it has no positive counterpart: Redis takes the first that matches */
+    if (q->rank == INT64_MIN) { /* it has no positive counterpart: Redis skips none then, and counts none */
+        skip = 0;
+        most = q->count < 0 ? 1 : SIZE_MAX;
+    }
     for (size_t i = 0; i < l->count && n < most && (q->maxlen == 0 || i < (size_t)q->maxlen); i++) {
         size_t position = backwards ? l->count - 1 - i : i;
         if (!slice_equal(*list_at(l, position), item))

@@ -56,7 +56,7 @@ SAMPLES = [
         ("RANK", TOO_BIG), ("RANK", "x"), ("RANK",), ("COUNT", "0"), ("COUNT", "1"), ("count", "2"), ("COUNT", "-1"), ("COUNT", "x"),
         ("COUNT", BIG), ("COUNT",), ("MAXLEN", "0"), ("MAXLEN", "1"), ("maxlen", "4"), ("MAXLEN", "-1"), ("MAXLEN", "x"), ("MAXLEN", BIG),
         ("FOO", "1"), ("RANK", "-1", "COUNT", "0"), ("RANK", "2", "COUNT", "0"), ("RANK", "2", "COUNT", "1"), ("COUNT", "0", "MAXLEN", "4"),
-        ("RANK", "-1", "COUNT", "0", "MAXLEN", "4"), ("RANK", "1", "RANK", "2"), ("COUNT", "1", "COUNT", "0"), ("RANK", "0", "COUNT", "-1"),
+        ("RANK", "-1", "COUNT", "0", "MAXLEN", "4"), ("RANK", "1", "RANK", "2"), ("RANK", SMALL, "COUNT", "1"), ("COUNT", "1", "COUNT", "0"), ("RANK", "0", "COUNT", "-1"),
         ("COUNT", "-1", "RANK", "0"), ("RANK", "1", "x"))],
     # Move
     *[[FIVE, ("LMOVE", "l", "m", f, t), ("LMOVE", "l", "m", f, t), ("LMOVE", "l", "l", f, t), ALL, ("LRANGE", "m", "0", "-1")]
