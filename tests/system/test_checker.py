@@ -4,7 +4,7 @@ import random
 import pytest
 from harness.checker import FAIL, INFO, NEVER, OK, History, Op, check
 
-SEEDS = range(20)
+SEEDS = range(10)
 
 
 class Simulation:
@@ -104,13 +104,31 @@ def swap_far(sim):
     ids[0], ids[-1] = ids[-1], ids[0]
 
 
+def busiest(ids):
+    """The client with the most elements."""
+    clients = [value.split(":")[0] for value in ids]
+    return max(set(clients), key=clients.count)
+
+
 def swap_of_one_client(sim):
     """All of one client's, turned around."""
     ids = sim.last_read("list").reply
-    client = sim.random.choice([c for c in range(4) if sum(i.startswith(f"{c}:") for i in ids) > 1])
+    client = busiest(ids)
     places = [i for i, value in enumerate(ids) if value.startswith(f"{client}:")]
     for i, value in zip(places, reversed([ids[i] for i in places])):
         ids[i] = value
+
+
+def gap(sim):
+    """A client's pipeline, of which the end was done and the middle not. No client has heard of it."""
+    ids = sim.last_read("list").reply
+    client = busiest(ids)
+    value = [i for i in ids if i.startswith(f"{client}:")][1]
+    for op in sim.history.ops:
+        if op.op == "read" and op.keys == ["list"] and op.reply and value in op.reply:
+            op.reply.remove(value)
+        elif op.value == value and op.op == "append":
+            op.outcome, op.returned = INFO, NEVER
 
 
 def phantom(sim):
@@ -118,8 +136,9 @@ def phantom(sim):
 
 
 def refused_yet_there(sim):
-    refused = next(op for op in sim.history.ops if op.outcome == FAIL and "list" in op.keys and op.value)
-    sim.last_read("list").reply.append(refused.value)
+    read = sim.last_read("list")
+    sim.history.add(Op(98, 1, ["list"], "append", "98:1", read.invoked - 2, read.invoked - 1, FAIL))
+    read.reply.append("98:1")
 
 
 def half_a_transaction(sim):
@@ -165,7 +184,7 @@ def empty_store(sim):
 
 MUTANTS = [
     (lose, {"C1"}), (lose_the_newest, {"C1"}), (empty_store, {"C1"}), (double, {"C2"}), (swap_far, {"C4", "C5", "C6"}),
-    (swap_of_one_client, {"C6"}), (phantom, {"C3"}), (refused_yet_there, {"C3"}), (half_a_transaction, {"ATOMIC"}),
+    (swap_of_one_client, {"C6"}), (gap, {"C6"}), (phantom, {"C3"}), (refused_yet_there, {"C3"}), (half_a_transaction, {"ATOMIC"}),
     (forget_an_increment, {"C7"}), (count_twice, {"C7"}), (same_answer, {"C7"}), (old_register, {"C8"}),
     (lost_register, {"C8"}), (resurrect, {"C9"}),
 ]
