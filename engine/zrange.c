@@ -123,8 +123,9 @@ static struct span span_of_ranks(const struct zset *z, const struct range *r, bo
 }
 
 /* With different scores the members are in no order, and Redis promises nothing for ranges of them; this is
- * what its small encoding does: from the first row that reaches the range to the one that leaves it. */
-static struct span span_of(const struct zset *z, const struct range *r, bool backwards)
+ * what its small encoding does: from the first row that reaches the range to the one that leaves it. Rows that
+ * LIMIT skips are not looked at. */
+static struct span span_of(const struct zset *z, const struct range *r, bool backwards, size_t skip)
 {
     size_t from = 0, to = z->count;
 
@@ -133,13 +134,19 @@ static struct span span_of(const struct zset *z, const struct range *r, bool bac
     if (to == 0 || is_empty(r) || !reaches(r, &z->rows[to - 1]) || !within(r, &z->rows[0]))
         return (struct span){0, 0};
     if (backwards) {
-        while (to > 0 && !within(r, &z->rows[to - 1]))
+        while (!within(r, &z->rows[to - 1]))
             to--;
+        if (!reaches(r, &z->rows[to - 1]) || skip >= to)
+            return (struct span){0, 0};
+        to -= skip;
         for (from = to; from > 0 && reaches(r, &z->rows[from - 1]);)
             from--;
     } else {
-        while (from < to && !reaches(r, &z->rows[from]))
+        while (!reaches(r, &z->rows[from]))
             from++;
+        if (!within(r, &z->rows[from]) || skip >= z->count - from)
+            return (struct span){0, 0};
+        from += skip;
         for (to = from; to < z->count && within(r, &z->rows[to]);)
             to++;
     }
@@ -199,18 +206,15 @@ static bool query_args(struct call *c, size_t arg, bool store, struct query *q)
     return read_range(c, arg + 1 + swapped, arg + 2 - swapped, &q->range);
 }
 
-/* The part of the span that LIMIT leaves; backwards it counts from the end. Ranges of ranks know it only as
- * LIMIT n -1, which does nothing. */
-static struct span limited(struct span s, const struct query *q)
+/* What LIMIT leaves. Ranges of ranks know it only as LIMIT n -1, which does nothing. A negative offset skips all. */
+static struct span limited(const struct zset *z, const struct query *q)
 {
-    if (q->range.by == BY_RANK)
+    struct span s = span_of(z, &q->range, q->backwards, q->offset < 0 ? SIZE_MAX : (size_t)q->offset);
+
+    if (q->range.by == BY_RANK || q->limit < 0 || (uint64_t)q->limit >= s.n)
         return s;
-    if (q->offset < 0 || (uint64_t)q->offset >= s.n)
-        return (struct span){0, 0};
-    size_t n = s.n - (size_t)q->offset;
-    if (q->limit >= 0 && (uint64_t)q->limit < n)
-        n = (size_t)q->limit;
-    return (struct span){q->backwards ? s.from + s.n - (size_t)q->offset - n : s.from + (size_t)q->offset, n};
+    size_t n = (size_t)q->limit;
+    return (struct span){q->backwards ? s.from + s.n - n : s.from, n};
 }
 
 static void store_span(struct call *c, const struct zset *z, struct span s)
@@ -235,7 +239,7 @@ static void run(struct call *c, struct query q, bool store)
     if (wrong)
         return;
     const struct zset *z = o != NULL ? o->v.zset : zset_new(c->arena, 0);
-    struct span s = limited(span_of(z, &q.range, q.backwards), &q);
+    struct span s = limited(z, &q);
     if (store)
         store_span(c, z, s);
     else
@@ -289,7 +293,7 @@ static void whole_span(struct call *c, enum by by, bool removing)
     struct object *o = zsets_of(c, &wrong);
     if (wrong)
         return;
-    struct span s = o != NULL ? span_of(o->v.zset, &r, false) : (struct span){0, 0};
+    struct span s = o != NULL ? span_of(o->v.zset, &r, false, 0) : (struct span){0, 0};
     if (removing)
         zsets_remove(c, o, s.from, s.n);
     call_int(c, (int64_t)s.n);

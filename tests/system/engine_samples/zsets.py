@@ -57,6 +57,8 @@ SAMPLES = [
     *[[FIVE] + [(c, "z", i, j) for c in ("ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZCOUNT") for j in BOUNDS] for i in BOUNDS],
     *[[FIVE, ("ZREMRANGEBYSCORE", "z", i, j), ALL] for i in ("-inf", "(1", "2", "x", "inf") for j in BOUNDS],
     *[[LEX, FIVE] + [(c, k, i, j) for k in ("x", "z") for c in ("ZRANGEBYLEX", "ZREVRANGEBYLEX", "ZLEXCOUNT") for j in MEMBERS] for i in MEMBERS],
+    [("ZADD", "z", "-inf", "", "1.5", b"\xff", "1e3", "aa", "2e3", "b"), *[(c, "z", i, j, "LIMIT", n, "-1") for n in ("0", "1", "2", "3", "4")
+      for c, i, j in (("ZRANGEBYLEX", "[", "(d"), ("ZRANGEBYLEX", "[a", "(d"), ("ZREVRANGEBYLEX", "(d", "[a"), ("ZREVRANGEBYLEX", "+", "[b"))]],
     *[[LEX, ("ZREMRANGEBYLEX", "x", i, j), ("ZRANGE", "x", "0", "-1")] for i in MEMBERS for j in ("-", "+", "[b", "(ba", "x")],
     *[[FIVE, LEX, ("ZRANGE", "z", "0", "9", *o), ("ZRANGE", "z", "9", "0", *o), ("ZRANGE", "x", "-", "+", *o), ("ZRANGE", "x", "+", "-", *o), ("ZRANGEBYSCORE", "z", "0", "9", *o), ("ZREVRANGEBYSCORE", "z", "9", "0", *o),
        ("ZRANGEBYLEX", "x", "-", "+", *o), ("ZREVRANGEBYLEX", "x", "+", "-", *o), ("ZREVRANGE", "z", "0", "9", *o), ("ZRANGE", "none", "0", "1", *o), ("ZRANGESTORE", "d", "z", "0", "9", *o), ("ZRANGE", "d", "0", "-1", "WITHSCORES"),
