@@ -1,5 +1,6 @@
 #include "backends/archive/archive.h"
 
+#include "backends/mongo/mongo.h"
 #include "backends/sqlite/sqlite.h"
 
 #include <stdio.h>
@@ -11,6 +12,8 @@ static const struct {
     struct archive *(*open)(const struct archive_options *options, char *why, size_t why_cap);
     bool (*url_ok)(const char *url, char *why, size_t why_cap);
 } kinds[] = {
+    {"mongodb:", mongo_archive_open, mongo_archive_url_ok},
+    {"mongodb+srv:", mongo_archive_open, mongo_archive_url_ok},
     {SQLITE_ARCHIVE_SCHEME, sqlite_archive_open, sqlite_archive_url_ok},
 };
 
