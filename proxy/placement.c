@@ -42,7 +42,7 @@ struct placement {
     bool known;           /* the record was read */
     bool dirty;           /* the record has to be saved */
     bool look_again;      /* documents must be counted anew before Redis may act for the first time */
-    bool redis_known, redis_up;
+    bool redis_known, redis_up, redis_there;
     int64_t version;
     struct record *records;
     size_t nrecords;
@@ -108,7 +108,7 @@ static bool first_is_archive(struct placement *p, const struct policy_conf *poli
         remember(p, policy, ACTED_ARCHIVE);
     else if (p->redis_up)
         remember(p, policy, ACTED_REDIS);
-    return documents > 0 || !p->redis_up;
+    return documents > 0 || !(p->redis_up || p->redis_there);
 }
 
 static bool is_archive(struct placement *p, const struct policy_conf *policy)
@@ -288,12 +288,13 @@ void placement_settings(struct placement *p, const struct settings *now)
 }
 
 /* Before Redis acts for the first time, what is in the archive is counted again. */
-void placement_redis(struct placement *p, bool up)
+void placement_redis(struct placement *p, bool up, bool there)
 {
     pthread_mutex_lock(&p->lock);
     bool first = !p->redis_known;
     p->redis_known = true;
     p->redis_up = up;
+    p->redis_there = there;
     if (up && !first)
         p->look_again = true;
     else

@@ -3,7 +3,7 @@
  *   primary: mongo                                   → the archive
  *   primary: redis, and Redis has acted before       → Redis, also while it is down
  *   primary: redis, and the archive has acted before → the archive, until the primary is set anew
- *   primary: redis, and nobody has acted yet         → Redis if it is there, otherwise the archive
+ *   primary: redis, and nobody has acted yet         → Redis if something answers there, otherwise the archive
  *
  * So a proxy without Redis does its work, and data that one store has taken is never hidden by the other one's coming.
  * Owns:       what has acted, remembered in the archive's control document "placement"; a handle on the archive.
@@ -38,7 +38,8 @@ enum home { HOME_NONE = 0, HOME_REDIS = 1, HOME_ARCHIVE = 2, HOME_BOTH = 3 };
 struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct executor *e);
 void placement_stop(struct placement *own_p); /* before the executor ends; its pool work is waited for */
 void placement_settings(struct placement *p, const struct settings *now);
-void placement_redis(struct placement *p, bool up); /* what the probe has found, also for the first time */
+/* What the probe has found, also for the first time. there: something has answered at its address, perhaps with a refusal. */
+void placement_redis(struct placement *p, bool up, bool there);
 /* Whether the archive answers for the policy at this position. Any thread. */
 bool placement_is_archive(const struct placement *p, size_t policy);
 /* What loops are told, for policies in the order of settings; p NULL: there is no archive. */

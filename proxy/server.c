@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/admin.h"
-#include "proxy/archived.h"
+#include "proxy/depot.h"
 #include "proxy/digest.h"
 #include "proxy/drain.h"
 #include "proxy/handover.h"
@@ -37,8 +37,7 @@ struct server {
     unsigned nloops;
     _Atomic unsigned running; /* loops that have not ended */
     struct probe *probe;
-    struct executor *executor;   /* NULL: there is no archive */
-    struct placement *placement; /* NULL: the same */
+    struct depot *depot;
     struct admin *admin;
     bool admin_lent;   /* closed for a successor */
     bool admin_wanted; /* the successor failed: opened again as soon as possible */
@@ -118,14 +117,19 @@ const struct listen_socket *server_sockets(const struct server *s, size_t *ret_c
     return s->sockets;
 }
 
+struct depot *server_depot(const struct server *s)
+{
+    return s->depot;
+}
+
 struct executor *server_executor(const struct server *s)
 {
-    return s->executor;
+    return depot_executor(s->depot);
 }
 
 struct placement *server_placement(const struct server *s)
 {
-    return s->placement;
+    return depot_placement(s->depot);
 }
 
 struct handover *server_handover(const struct server *s)
@@ -146,10 +150,7 @@ static void on_settings(void *ctx, const struct settings *now)
     setup_log(now);
     for (unsigned i = 0; i < s->nloops; i++)
         loop_post(s->loops[i], loop_apply, (void *)settings_ref(now));
-    if (s->executor != NULL)
-        executor_settings(s->executor, now);
-    if (s->placement != NULL)
-        placement_settings(s->placement, now);
+    depot_settings(s->depot, now);
 }
 
 static void reload(struct server *s)
@@ -229,9 +230,7 @@ static void on_loop_ended(uv_async_t *async)
     handover_close(s->handover);
     admin_stop(s->admin);
     probe_stop(s->probe);
-    if (s->placement != NULL)
-        placement_stop(s->placement);
-    s->placement = NULL;
+    depot_stop(s->depot);
 }
 
 /* ---- hand-over ---- */
@@ -307,6 +306,7 @@ static void on_tick(uv_timer_t *timer)
     if (s->admin_wanted)
         server_reopen_admin(s);
     digest_tick(clock_mono_us());
+    depot_tick(s->depot, clock_mono_us());
 }
 
 /* ---- set-up, in order ---- */
@@ -451,44 +451,21 @@ static void start_loops(struct server *s, const struct settings *now)
         s->loops[i] = loop_start(s, i, now);
 }
 
-/* ---- the archive ---- */
-
-static void on_archive_health(void *ctx, bool up, const char *why)
-{
-    if (up)
-        log_event(LOG_INFO, "archive_up", LOG_STR("reason", "it answers"));
-    else
-        log_event(LOG_WARN, "archive_down", LOG_STR("reason", why));
-}
-
-/* Without one the proxy serves what lives in Redis; commands that need it say what is wrong. */
-static void open_archive(struct server *s, const struct settings *now)
-{
-    struct archive_options options = {.url = now->archive_url, .workers = (unsigned)now->archive_workers,
-                                      .connect_timeout = now->archive_connect_timeout, .timeout = now->archive_timeout};
-    struct executor_ops ops = {archived_done, on_archive_health, s};
-    char why[256];
-
-    if (now->archive_url[0] == '\0')
-        return;
-    struct archive *archive = archive_open(&options, why, sizeof why);
-    if (archive == NULL)
-        log_event(LOG_ERROR, "archive_closed", LOG_STR("url", now->archive_url), LOG_STR("reason", why));
-    else
-        s->executor = executor_new(archive, now, &ops);
-}
-
 static void on_redis_change(void *ctx, bool up)
 {
-    placement_redis(((struct server *)ctx)->placement, up);
+    struct server *s = ctx;
+    struct probe_report report;
+
+    probe_report(s->probe, &report);
+    placement_redis(depot_placement(s->depot), up, report.there);
 }
 
-static void start_placement(struct server *s)
+/* Without an archive nothing depends on whether Redis is there. */
+static void start_depot(struct server *s)
 {
-    if (s->executor == NULL)
-        return;
-    s->placement = placement_start(s, &s->uv, s->executor);
-    probe_on_change(s->probe, on_redis_change, s);
+    depot_start(s->depot, &s->uv);
+    if (depot_placement(s->depot) != NULL)
+        probe_on_change(s->probe, on_redis_change, s);
 }
 
 static void begin(struct server *s)
@@ -520,9 +497,9 @@ struct server *server_new(struct config *own_config, bool has_config_file, bool 
     start_signals(s);
     s->probe = probe_start(&s->uv, s->config);
     probe_on_commands(s->probe, on_commands, s);
-    open_archive(s, now);
+    s->depot = depot_open(s, now);
     start_loops(s, now);
-    start_placement(s);
+    start_depot(s);
     config_subscribe(s->config, on_settings, s);
     bool ok = !takeover || start_takeover(s, now, why, why_cap);
     ok = ok && open_listeners(s, now, why, why_cap) && drop_root(now, why, why_cap);
@@ -552,8 +529,7 @@ int server_run(struct server *s)
     int code;
 
     uv_run(&s->uv, UV_RUN_DEFAULT);
-    if (s->executor != NULL)
-        executor_free(s->executor); /* tells the loops, which have ended, of what they have asked for */
+    depot_free(s->depot); /* tells the loops, which have ended, of what they have asked for */
     for (unsigned i = 0; i < s->nloops; i++)
         loop_join_free(s->loops[i]);
     uv_loop_close(&s->uv);

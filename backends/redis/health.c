@@ -39,6 +39,13 @@ void health_link(struct health *h, const char *state, unsigned failures)
     pthread_mutex_unlock(&h->lock);
 }
 
+void health_there(struct health *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->report.there = true;
+    pthread_mutex_unlock(&h->lock);
+}
+
 void health_ping(struct health *h, int64_t took_us)
 {
     int64_t now = clock_mono_us();

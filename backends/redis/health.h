@@ -24,6 +24,8 @@ void health_report(struct health *h, struct probe_report *report);
 
 /* Where the connection stands; state as in struct probe_report, failures in a row. */
 void health_link(struct health *h, const char *state, unsigned failures);
+/* A connection was made. */
+void health_there(struct health *h);
 void health_ping(struct health *h, int64_t took_us);
 void health_clock(struct health *h, int64_t offset_us);
 void health_databases(struct health *h, int databases);

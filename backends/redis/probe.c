@@ -397,6 +397,7 @@ static void open_connection(struct probe *p, const struct redis_url *url, int fd
         fail(p, uv_strerror(rc));
         return;
     }
+    health_there(&p->health);
     p->stream.poll.data = p;
     p->handles++;
     p->reader = redisReaderCreate();

@@ -21,6 +21,7 @@ struct redisReply;
 struct probe_report {
     bool up;                                       /* the last probe was answered well */
     bool known;                                    /* at least one probe has ended */
+    bool there;                                    /* some probe has reached a server, which may have refused */
     unsigned reconnects;                           /* failed attempts in a row */
     int64_t since_us;                              /* clock_wall_us of the last change of up */
     int64_t latency_us;                            /* of the last PING */
