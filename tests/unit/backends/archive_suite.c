@@ -369,6 +369,7 @@ static void test_two_handles(void **state)
     struct slice key = archive_text("conv:1");
 
     other.h = archive_attach(w->archive);
+    arena_init(&other.arena);
     assert_int_equal(archive_put(w, key, 0, 1, "a"), ERR_NONE);
     archive_expect(&other, key, 1, "a");
     assert_int_equal(archive_put(&other, key, 1, 2, "b"), ERR_NONE);
@@ -376,7 +377,7 @@ static void test_two_handles(void **state)
     assert_int_equal(archive_put(w, key, 1, 3, "c"), ERR_RACE);
     assert_int_equal(archive_put(&other, key, 2, 0, NULL), ERR_NONE);
     archive_expect(w, key, 0, NULL);
-    w->arena = other.arena;
+    arena_done(&other.arena);
     archive_detach(other.h);
 }
 
