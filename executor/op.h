@@ -55,8 +55,8 @@ struct op {
     enum op_form form;
     enum resp resp;
     bool writes;      /* some step may write */
-    bool cancelled;   /* its client is gone: it must not run any more */
-    bool timed_out;   /* its time to block is over: nil instead of parking */
+    _Atomic bool cancelled; /* its client is gone: it must not run any more */
+    _Atomic bool timed_out; /* its time to block is over: nil instead of parking */
     bool woken;       /* was parked before */
     bool changed;     /* it has changed a key: whoever is parked there is woken */
     bool parks;       /* it found nothing and is to wait */

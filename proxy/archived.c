@@ -32,8 +32,7 @@ static bool must_wait(struct session *s, bool for_all)
     return true;
 }
 
-/* Why nothing can be sent. True: it was answered. */
-static bool refused(struct session *s)
+bool archived_refuses(struct session *s)
 {
     if (s->loop->executor == NULL)
         return answer_err(s, ERR_ARCHIVEDOWN, "no archive is configured");
@@ -45,18 +44,24 @@ static bool refused(struct session *s)
     return false;
 }
 
+void archived_send(struct slot *slot, struct op *own_op)
+{
+    struct loop *l = slot->loop;
+
+    own_op->owner = slot;
+    own_op->home = l->index;
+    own_op->next = NULL;
+    slot->op = own_op;
+    *l->ops_tail = own_op;
+    l->ops_tail = &own_op->next;
+}
+
 static void submit(struct slot *slot, struct op *op)
 {
     struct session *s = slot->session;
-    struct loop *l = s->loop;
 
-    op->owner = slot;
-    op->home = l->index;
-    slot->op = op;
     slot_defer(slot, &archived_target);
-    op->next = NULL;
-    *l->ops_tail = op;
-    l->ops_tail = &op->next;
+    archived_send(slot, op);
     if (op->block_until_us != 0)
         session_pause(s, PAUSE_ORDER); /* what follows waits as long as this does */
 }
@@ -131,7 +136,7 @@ bool archived_command(struct session *s, const struct job *job)
 
     if (must_wait(s, about_all))
         return false;
-    if (refused(s))
+    if (archived_refuses(s))
         return true;
     const struct plan *plan = managed_plan(s->loop, job, s->resp, true);
     if (plan->kind == PLAN_REFUSED)
@@ -149,7 +154,7 @@ bool archived_exec(struct session *s, const struct job *exec, struct slice reque
 
     if (must_wait(s, false))
         return false;
-    if (refused(s))
+    if (archived_refuses(s))
         return true;
     struct slot *slot = slot_new(s, SLOT_BLOCK, exec->cmd, exec->argv, exec->argc);
     slot->block = block_new(NULL, loop_block_now_ms(l));
@@ -170,7 +175,7 @@ bool archived_watch(struct session *s, const struct job *job)
 {
     if (must_wait(s, false))
         return false;
-    if (refused(s))
+    if (archived_refuses(s))
         return true;
     struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
     struct chain built;
@@ -222,10 +227,8 @@ void archived_unwatch(struct session *s)
 
 void archived_abandon(struct slot *slot)
 {
-    if (slot->op != NULL && slot->op->block_until_us != 0 && slot->op->state != OP_NEW)
+    if (slot->op != NULL && slot->op->block_until_us != 0)
         executor_cancel(slot->loop->executor, slot->op, true);
-    else if (slot->op != NULL && slot->op->block_until_us != 0)
-        slot->op->cancelled = true;
 }
 
 static void take_one(struct op *op)
