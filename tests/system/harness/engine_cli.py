@@ -181,11 +181,6 @@ def without_cache(raw):
     return raw if at < 0 else raw[: at + 8] + raw[at + 16 :]
 
 
-def with_big_zsets(raw):
-    """listpack and skiplist as one."""
-    return raw.replace(b"listpack", b"skiplist")
-
-
 BY_NAME = {"zlexcount", "zrangebylex", "zrevrangebylex", "zremrangebylex"}
 
 
@@ -202,17 +197,16 @@ def range_by_name(command):
 class Pair:
     """The engine and redis-server, given the same commands at the same time.
 
-    Redis turns a sorted set that SORT has read into a skiplist, also when SORT fails. The engine does not write because
-    something was read, so after a SORT the two encodings of sorted sets count as the same. And of small integers Redis has
-    one object for all keys, but COPY makes another: after a COPY the count of references is Redis's own affair."""
+    Of small integers Redis has one object for all keys, but COPY makes another: after a COPY the count of references is
+    Redis's own affair."""
 
     def __init__(self, engine, redis):
         self.engine, self.redis = engine, redis
-        self.sorted = self.copied = False
+        self.copied = False
 
     def begin(self, resp):
         """An empty keyspace, replies in this version of RESP."""
-        self.sorted = self.copied = False
+        self.copied = False
         for side in (self.engine, self.redis):
             side.ask("HELLO", resp)
             side.ask("FLUSHALL")
@@ -227,16 +221,29 @@ class Pair:
         """Redis leaves open what ranges by name find among members of different scores. In a listpack it looks at one after
         the other, as the engine does; in a skiplist it depends on the levels, which are drawn at random."""
         key = range_by_name(command)
-        if key is None or tree(self.redis.ask("OBJECT", "ENCODING", key))[0][1] != b"skiplist":
+        if key is None or self._encoding(key) != b"skiplist":
             return False
         ends = [self.redis.words_raw("ZRANGE", key, at, at)[0] for at in ("0", "-1")]
         return self.redis.ask("ZSCORE", key, ends[0]) != self.redis.ask("ZSCORE", key, ends[1])
 
-    def _before_sort(self):
-        """SORT of Redis 7.0 takes an errno that an earlier command left behind (ERANGE, after 1e400) for a member that is no
-        number. A float that can't be read makes it 0."""
-        self.sorted = True
+    def _encoding(self, key):
+        return tree(self.redis.ask("OBJECT", "ENCODING", key))[0][1]
+
+    def _ask_redis(self, command):
+        """Redis's reply, and SORT without what it has beside its reply. In Redis 7.0 that is
+        - an errno that an earlier command left behind (ERANGE, after 1e400) is taken for a member that is no number. A float
+          that can't be read makes it 0.
+        - a small sorted set becomes a skiplist because it was read, also when SORT fails. RESTORE makes it small again."""
+        if str(command[0]).lower() not in ("sort", "sort_ro") or len(command) < 2:
+            return self.redis.ask(*command)
+        key = command[1]
+        was = self._encoding(key)
         self.redis.ask("INCRBYFLOAT", "no key", "x")
+        reply = self.redis.ask(*command)
+        if was == b"listpack" and self._encoding(key) == b"skiplist":
+            dump, expiry = tree(self.redis.ask("DUMP", key))[0][1], tree(self.redis.ask("PEXPIRETIME", key))[0][1]
+            self.redis.ask("RESTORE", key, max(int(expiry), 0), dump, "REPLACE", "ABSTTL")
+        return reply
 
     def differs(self, command):
         """None, or the two replies in words."""
@@ -245,16 +252,12 @@ class Pair:
             return None
         if self._is_left_open(command):
             return None
-        if str(command[0]).lower() in ("sort", "sort_ro"):
-            self._before_sort()
         self.copied |= str(command[0]).lower() == "copy"
-        ours, theirs = self.engine.ask(*command), self.redis.ask(*command)
+        ours, theirs = self.engine.ask(*command), self._ask_redis(command)
         return None if self._same(command, ours, theirs) else self._words(command, ours, theirs)
 
     def _same(self, command, ours, theirs):
         words = [str(word).lower() for word in command[:2]]
-        if self.sorted and words[0] == "object":
-            ours, theirs = with_big_zsets(ours), with_big_zsets(theirs)
         if self.copied and words == ["object", "refcount"]:
             command = Shape(*command)
         return same(command, ours, theirs)
