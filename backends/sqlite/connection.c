@@ -13,7 +13,7 @@
 static const char settings[] = "PRAGMA synchronous = FULL;"
                                "PRAGMA wal_autocheckpoint = 16384;"
                                "PRAGMA journal_size_limit = 134217728;"
-                               "PRAGMA cache_size = -32768;"
+                               "PRAGMA cache_size = -16384;"
                                "PRAGMA secure_delete = FAST;"
                                "PRAGMA cell_size_check = ON;"
                                "PRAGMA temp_store = MEMORY;";

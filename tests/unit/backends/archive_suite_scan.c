@@ -206,6 +206,12 @@ void test_scan_ends(void **state)
     assert_int_equal(s.last, first);
     assert_int_equal(archive_scan(w->h, ARCHIVE_ALL, first + 1, 1, see, &s), ERR_NONE);
     assert_true(s.last > first);
+    s = (struct seen){.last = 0};
+    assert_int_equal(archive_scan(w->h, ARCHIVE_DIRTY, 0, 1, see, &s), ERR_NONE);
+    first = s.last;
+    assert_int_equal(archive_scan(w->h, ARCHIVE_DIRTY, first, 1, see, &s), ERR_NONE);
+    assert_int_equal(s.last, first);
+    assert_int_equal(s.n, 2);
 }
 
 /* Keys 0 to 9 come and go, 10 to 19 are written to: all but the first ten are there all the time. */
@@ -318,7 +324,7 @@ void test_sweep_takes_expired(void **state)
 {
     struct archive_world *w = *state;
     size_t n = w->suite->documents, swept = 99;
-    int64_t half = (int64_t)(n / 4 * 2) * 10000; /* the moment one of them expires */
+    int64_t half = (int64_t)(n / 8 * 4 + 2) * 10000; /* the moment one of them expires */
 
     fill(w);
     assert_int_equal(archive_sweep(w->h, 0, 100 * n, &swept), ERR_NONE);
