@@ -18,6 +18,10 @@ extern const char archived_target;
 bool archived_command(struct session *s, const struct job *job);
 /* A client's transaction: the requests between MULTI and EXEC. False as above. */
 bool archived_exec(struct session *s, const struct job *exec, struct slice requests);
+/* Why nothing can be asked of the archive for this client now. True: the client was told. */
+bool archived_refuses(struct session *s);
+/* Sends a part (slot_new_part), or a slot that is deferred already. */
+void archived_send(struct slot *slot, struct op *own_op);
 /* WATCH. False as above. */
 bool archived_watch(struct session *s, const struct job *job);
 /* Forgets what is watched. */

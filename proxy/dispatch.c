@@ -3,8 +3,10 @@
 #include "base/limits.h"
 #include "proxy/archived.h"
 #include "proxy/internal.h"
+#include "proxy/keyspace.h"
 #include "proxy/local.h"
 #include "proxy/outcome.h"
+#include "proxy/split.h"
 #include "proxy/transaction.h"
 
 #include <stdio.h>
@@ -129,7 +131,7 @@ static struct upstream *shared_upstream(struct session *s, const struct job *job
     return pool_shared(&s->loop->pool, job->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp, s->id);
 }
 
-static struct upstream *pick_upstream(struct session *s, const struct job *job)
+struct upstream *dispatch_upstream(struct session *s, const struct job *job)
 {
     struct upstream *pinned = transaction_upstream(s);
     return pinned != NULL ? pinned : shared_upstream(s, job);
@@ -158,16 +160,32 @@ static enum home home_of(const struct loop *l, const struct job *job)
     return home;
 }
 
+/* The archive has some of the keys. False: Redis has all that the request is about. */
+static bool is_archives(struct session *s, const struct job *job, bool *ret_taken)
+{
+    enum home home = home_of(s->loop, job);
+    const char *refusal = home == HOME_REDIS ? keyspace_refusal(s->loop, job) : NULL;
+
+    if (home == HOME_ARCHIVE)
+        *ret_taken = archived_command(s, job);
+    else if (home == HOME_BOTH)
+        *ret_taken = split_can(job->cmd) ? split_command(s, job) : refuse(s, job, ERR_CROSSSTORE, job->cmd->name);
+    else if (keyspace_handles(s, job->cmd))
+        *ret_taken = keyspace_command(s, job);
+    else if (refusal != NULL)
+        *ret_taken = local_error(s, refusal);
+    else
+        return false;
+    return true;
+}
+
 bool dispatch_forward(struct session *s, const struct job *job)
 {
-    if (s->loop->acting.any) {
-        enum home home = home_of(s->loop, job);
-        if (home == HOME_ARCHIVE)
-            return archived_command(s, job);
-        if (home == HOME_BOTH)
-            return refuse(s, job, ERR_CROSSSTORE, job->cmd->name);
-    }
-    struct upstream *u = pick_upstream(s, job);
+    bool taken;
+
+    if (s->loop->acting.any && is_archives(s, job, &taken))
+        return taken;
+    struct upstream *u = dispatch_upstream(s, job);
 
     if (s->in_flight > 0 && s->current != u)
         return wait_for(s, PAUSE_ORDER); /* before the plan is made: it would be made twice */
@@ -189,7 +207,7 @@ bool dispatch_forward(struct session *s, const struct job *job)
 
 bool dispatch_forward_collect(struct session *s, const struct job *job, void (*finish)(struct slot *slot))
 {
-    struct upstream *u = pick_upstream(s, job);
+    struct upstream *u = dispatch_upstream(s, job);
 
     enum admission a = dispatch_admit(s, u, job);
     if (a != ADMIT_NOW)

@@ -5,6 +5,7 @@
 #include "proxy/archived.h"
 #include "proxy/block.h"
 #include "proxy/outcome.h"
+#include "proxy/split.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,8 @@ static void slot_give(struct slot *slot)
 
 void slot_free_orphan(struct slot *own_slot)
 {
+    if (own_slot->whole != NULL)
+        split_part_orphan(own_slot);
     block_free(own_slot->block);
     free(own_slot);
 }
@@ -170,6 +173,16 @@ void slot_send(struct slot *slot, struct upstream *u, uint32_t replies, bool slo
     upstream_queue(u, &slot->up, replies, slow);
 }
 
+struct slot *slot_new_part(struct loop *l, struct split *whole, uint8_t part)
+{
+    struct slot *slot = slot_take(l);
+    slot->kind = SLOT_COLLECT;
+    slot->command = STATS_UNKNOWN;
+    slot->whole = whole;
+    slot->part = part;
+    return slot;
+}
+
 void slot_send_unheard(struct loop *l, struct upstream *u)
 {
     struct slot *slot = slot_take(l);
@@ -199,7 +212,10 @@ static void over(struct slot *slot)
 {
     struct session *s = slot->session;
 
-    outcome_record(slot);
+    if (slot->whole != NULL)
+        split_part_over(slot);
+    else
+        outcome_record(slot);
     if (s == NULL) {
         slot_give(slot);
         return;
@@ -321,7 +337,7 @@ void slot_fail(struct slot *own_slot, enum err e, const char *detail)
     if (s != NULL && slot->partial)
         session_close(s,
                       "the reply was cut off"); /* nothing that follows could be told from the rest of it */
-    else if (s != NULL)
+    else if (s != NULL || slot->whole != NULL)
         build_err(&slot->reply, e, detail);
     over(slot);
 }

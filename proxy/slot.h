@@ -25,6 +25,7 @@ enum slot_kind {
 
 struct block;
 struct op;
+struct split;
 
 struct slot {
     struct upstream_request up; /* first: upstream callbacks get it */
@@ -36,6 +37,8 @@ struct slot {
     void (*finish)(struct slot *slot);
     struct block *block; /* finish's own; block_free'd with the slot */
     struct op *op;       /* what the archive's executor has of it */
+    struct split *whole; /* of a part: what it is a part of */
+    uint8_t part;        /* enum split_store */
     uint8_t kind;
     bool local;      /* answered by the proxy: was never in an upstream's queue */
     bool done;
@@ -64,6 +67,8 @@ bool slot_must_wait(const struct session *s);
 struct slot *slot_new(struct session *s, enum slot_kind kind, const struct command *cmd, const struct slice *argv,
                       size_t argc);
 void slot_send(struct slot *slot, struct upstream *u, uint32_t replies, bool slow);
+/* A part of a request: in no client's queue. Whoever it is sent to ends it as any other slot, and it goes to split_part_over. */
+struct slot *slot_new_part(struct loop *l, struct split *whole, uint8_t part);
 /* A request of the proxy's own whose reply nobody gets (UNWATCH, undo). */
 void slot_send_unheard(struct loop *l, struct upstream *u);
 

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "proxy/archived.h"
 #include "proxy/dispatch.h"
+#include "proxy/keyspace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -295,9 +296,15 @@ void transaction_queue(struct session *s, const struct job *job)
         return;
     }
     unsigned home = txn->home | placement_home(s->loop, job->cmd, job->argv, job->argc);
-    if (home == HOME_BOTH) {
+    if (home == HOME_BOTH || keyspace_handles(s, job->cmd)) {
         txn->spoiled = true;
         refuse_mixed(s, job);
+        return;
+    }
+    const char *refusal = s->loop->acting.any && home != HOME_ARCHIVE ? keyspace_refusal(s->loop, job) : NULL;
+    if (refusal != NULL) {
+        txn->spoiled = true;
+        answer_error(s, refusal);
         return;
     }
     txn->home = home;

@@ -1,0 +1,399 @@
+#include "proxy/keyspace.h"
+
+#include "backends/archive/archive.h"
+#include "proxy/archived.h"
+#include "proxy/dispatch.h"
+#include "proxy/split.h"
+#include "resp/frame.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define DRAWS 16 /* keys drawn from each store: all of them may be ones that the other store acts for */
+
+_Static_assert(KEYSPACE_ARCHIVE == INT64_C(1) << ARCHIVE_HASH_BITS,
+               "cursors of the archive begin behind all its hashes");
+
+bool keyspace_is_archive(const struct loop *l, struct slice key)
+{
+    const struct policy_conf *policy = policy_find(l->policies, key);
+    return policy != NULL && policy->index < STATS_POLICIES && l->acting.archive[policy->index];
+}
+
+static bool is_word(struct slice s, const char *word)
+{
+    return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
+}
+
+/* ---- replies ---- */
+
+struct reader {
+    struct slice rest;
+};
+
+/* The next value; len 0 at the end. */
+static struct slice next_value(struct reader *r)
+{
+    struct slice value = {r->rest.p, frame_length(r->rest.p, r->rest.len)};
+    r->rest = (struct slice){r->rest.p + value.len, r->rest.len - value.len};
+    return value;
+}
+
+/* Goes into an array: how many values there are. */
+static int64_t enter(struct reader *r)
+{
+    int64_t items = 0;
+    size_t header = frame_aggregate(r->rest.p, r->rest.len, &items);
+    r->rest = (struct slice){r->rest.p + header, r->rest.len - header};
+    return header > 0 ? items : 0;
+}
+
+/* What is in a bulk; p NULL: it is none. */
+static struct slice bulk_text(struct slice value)
+{
+    int64_t n;
+    const char *end = value.len > 0 && value.p[0] == '$' ? memchr(value.p, '\r', value.len) : NULL;
+
+    if (end == NULL || !frame_number(value.p + 1, (size_t)(end - value.p) - 1, &n) || n < 0)
+        return (struct slice){NULL, 0};
+    return (struct slice){end + 2, (size_t)n};
+}
+
+static int64_t int_of(struct slice value)
+{
+    int64_t n = 0;
+    return value.len > 3 && value.p[0] == ':' && frame_number(value.p + 1, value.len - 3, &n) ? n : 0;
+}
+
+static bool may_tell(const struct loop *l, enum split_store store, struct slice key)
+{
+    if (key.p == NULL || (key.len >= 4 && memcmp(key.p, "cvp:", 4) == 0))
+        return false;
+    return keyspace_is_archive(l, key) == (store == SPLIT_ARCHIVE);
+}
+
+/* Copies those bulks of an array that this store may tell; how many. */
+static size_t tell_keys(const struct loop *l, enum split_store store, struct reader *r, struct chain *out)
+{
+    size_t told = 0;
+
+    for (int64_t n = enter(r); n > 0; n--) {
+        struct slice value = next_value(r);
+        if (!may_tell(l, store, bulk_text(value)))
+            continue;
+        chain_put(out, value.p, value.len);
+        told++;
+    }
+    return told;
+}
+
+/* ---- SCAN ---- */
+
+static void finish_page(struct slot *slot, enum split_store store)
+{
+    struct reader r = {chain_flat(&slot->reply)};
+    struct chain keys, out;
+    int64_t cursor;
+    char text[24];
+
+    if (r.rest.len == 0 || r.rest.p[0] == '-')
+        return;
+    enter(&r);
+    struct slice number = bulk_text(next_value(&r));
+    chain_init(&keys, slot->reply.pool);
+    chain_init(&out, slot->reply.pool);
+    size_t told = tell_keys(slot->loop, store, &r, &keys);
+    bool exact = number.p != NULL && frame_number(number.p, number.len, &cursor) && cursor >= 0 &&
+                 cursor < KEYSPACE_ARCHIVE;
+    if (!exact) {
+        chain_clear(&keys);
+        build_error(&out,
+                    "ERR this Redis has cursors that are too large for convproxy: SCAN is not possible");
+    } else {
+        if ((store == SPLIT_REDIS) ==
+            (cursor == 0)) /* Redis's last page, or one of the archive's that is not */
+            cursor += KEYSPACE_ARCHIVE;
+        else if (store == SPLIT_ARCHIVE)
+            cursor = 0;
+        snprintf(text, sizeof text, "%" PRId64, cursor);
+        build_array(&out, 2);
+        build_text(&out, text);
+        build_array(&out, told);
+        chain_move(&out, &keys);
+    }
+    chain_clear(&slot->reply);
+    slot->reply = out;
+}
+
+static void finish_redis_page(struct slot *slot)
+{
+    finish_page(slot, SPLIT_REDIS);
+}
+
+static void finish_archive_page(struct slot *slot)
+{
+    finish_page(slot, SPLIT_ARCHIVE);
+}
+
+/* The same page of the archive's own numbering. */
+static bool scan_archive(struct session *s, const struct job *job, int64_t hash)
+{
+    struct chain request;
+    struct slot *slot;
+
+    if (s->in_flight > 0) {
+        session_pause(s, PAUSE_ORDER);
+        return false;
+    }
+    if (archived_refuses(s))
+        return true;
+    chain_init(&request, &s->loop->turn.chunks);
+    build_array(&request, job->argc);
+    build_text(&request, "SCAN");
+    build_number(&request, hash);
+    for (size_t i = 2; i < job->argc; i++)
+        build_bulk(&request, job->argv[i].p, job->argv[i].len);
+    slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
+    slot->finish = finish_archive_page;
+    slot_defer(slot, &archived_target);
+    archived_send(slot, op_new(OP_ONE, s->resp, chain_flat(&request)));
+    chain_clear(&request);
+    return true;
+}
+
+static bool do_scan(struct session *s, const struct job *job)
+{
+    int64_t cursor;
+
+    if (frame_number(job->argv[1].p, job->argv[1].len, &cursor) && cursor >= KEYSPACE_ARCHIVE &&
+        cursor < 2 * KEYSPACE_ARCHIVE)
+        return scan_archive(s, job, cursor - KEYSPACE_ARCHIVE);
+    return dispatch_forward_collect(s, job, finish_redis_page);
+}
+
+/* ---- in both stores at once ---- */
+
+static void finish_keys(struct split *sp, struct chain *out)
+{
+    struct chain keys;
+    size_t told = 0;
+
+    chain_init(&keys, out->pool);
+    for (int i = 0; i < SPLIT_STORES; i++) {
+        struct reader r = {split_reply(sp, (enum split_store)i)};
+        told += tell_keys(sp->slot->loop, (enum split_store)i, &r, &keys);
+    }
+    build_array(out, told);
+    chain_move(out, &keys);
+}
+
+static void finish_dbsize(struct split *sp, struct chain *out)
+{
+    build_int(out, int_of(split_reply(sp, SPLIT_REDIS)) + int_of(split_reply(sp, SPLIT_ARCHIVE)));
+}
+
+static void finish_ok(struct split *sp, struct chain *out)
+{
+    build_status(out, "OK");
+}
+
+/* What a store has drawn: its size, and then keys. */
+struct draw {
+    int64_t size;
+    struct slice key; /* len 0: none that may be told */
+};
+
+static struct draw look(const struct split *sp, enum split_store store)
+{
+    struct reader r = {split_reply(sp, store)};
+    struct draw d = {0, {NULL, 0}};
+
+    if (store == SPLIT_ARCHIVE)
+        enter(&r); /* EXEC's array */
+    d.size = int_of(next_value(&r));
+    for (int i = 0; i < DRAWS && d.key.len == 0; i++) {
+        struct slice value = next_value(&r);
+        if (may_tell(sp->slot->loop, store, bulk_text(value)))
+            d.key = value;
+    }
+    return d;
+}
+
+static void finish_randomkey(struct split *sp, struct chain *out)
+{
+    struct draw r = look(sp, SPLIT_REDIS), a = look(sp, SPLIT_ARCHIVE);
+    int64_t all = r.size + a.size;
+    bool redis = a.key.len == 0 || (r.key.len > 0 && all > 0 && random() % all < r.size);
+    struct slice told = redis ? r.key : a.key;
+
+    if (told.len > 0)
+        chain_put(out, told.p, told.len);
+    else
+        build_null(out, sp->resp);
+}
+
+static void put_draws(struct chain *out)
+{
+    build_command(out, "DBSIZE", NULL);
+    for (int i = 0; i < DRAWS; i++)
+        build_command(out, "RANDOMKEY", NULL);
+}
+
+static bool do_randomkey(struct session *s, const struct job *job)
+{
+    struct split *sp = NULL;
+    struct chain requests;
+
+    if (!split_start(s, job, finish_randomkey, &sp))
+        return false;
+    if (sp == NULL)
+        return true;
+    chain_init(&requests, &s->loop->turn.chunks);
+    put_draws(&requests);
+    split_ask_archive(sp, OP_EXEC, chain_flat(&requests));
+    split_ask_redis(sp, &requests, 1 + DRAWS, job->slow);
+    return true;
+}
+
+static bool ask_both(struct session *s, const struct job *job,
+                     void (*finish)(struct split *sp, struct chain *out))
+{
+    struct split *sp = NULL;
+    struct chain request;
+
+    if (!split_start(s, job, finish, &sp))
+        return false;
+    if (sp == NULL)
+        return true;
+    chain_init(&request, &s->loop->turn.chunks);
+    managed_put_raw(&request, job);
+    split_ask_archive(sp, OP_ONE, chain_flat(&request));
+    split_ask_redis(sp, &request, 1, job->slow);
+    return true;
+}
+
+static bool do_keys(struct session *s, const struct job *job)
+{
+    return ask_both(s, job, finish_keys);
+}
+
+static bool do_dbsize(struct session *s, const struct job *job)
+{
+    return ask_both(s, job, finish_dbsize);
+}
+
+/* Redis would word the error, but the other store must not be emptied then. */
+static bool do_flush(struct session *s, const struct job *job)
+{
+    if (job->argc == 1 ||
+        (job->argc == 2 && (is_word(job->argv[1], "SYNC") || is_word(job->argv[1], "ASYNC"))))
+        return ask_both(s, job, finish_ok);
+    build_err(slot_answer(s), ERR_SYNTAX, NULL);
+    slot_answered(s);
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*fn)(struct session *s, const struct job *job);
+} rows[] = {
+    {"scan", do_scan},           {"keys", do_keys},     {"dbsize", do_dbsize},
+    {"randomkey", do_randomkey}, {"flushdb", do_flush}, {"flushall", do_flush},
+};
+
+#define ROWS (sizeof rows / sizeof rows[0])
+
+static size_t find(const struct command *cmd)
+{
+    size_t i = 0;
+    while (i < ROWS && (cmd == NULL || strcmp(rows[i].name, cmd->name) != 0))
+        i++;
+    return i;
+}
+
+/* Other databases are Redis's alone. */
+bool keyspace_handles(const struct session *s, const struct command *cmd)
+{
+    return s->loop->acting.any && !s->loop->acting.whole && s->db == 0 && find(cmd) < ROWS;
+}
+
+bool keyspace_command(struct session *s, const struct job *job)
+{
+    return rows[find(job->cmd)].fn(s, job);
+}
+
+/* ---- what would miss keys ---- */
+
+/* A key made of the pattern may be one of the policy's: up to the first '*' of either one, they are the same. */
+static bool may_be_archives(const struct loop *l, struct slice pattern)
+{
+    const struct settings *set = l->settings;
+
+    for (size_t k = 0; k < set->policy_count && k < STATS_POLICIES; k++) {
+        const char *match = set->policies[k].match;
+        size_t i = 0;
+        while (i < pattern.len && pattern.p[i] != '*' && match[i] != '\0' && match[i] != '*' &&
+               pattern.p[i] == match[i])
+            i++;
+        bool open = match[i] == '*' || (i < pattern.len && pattern.p[i] == '*') ||
+                    (i == pattern.len && match[i] == '\0');
+        if (open && l->acting.archive[k])
+            return true;
+    }
+    return false;
+}
+
+static const char *refuse_sort(const struct loop *l, const struct job *job)
+{
+    for (size_t i = 2; i + 1 < job->argc; i++) {
+        bool pattern = is_word(job->argv[i], "by") || is_word(job->argv[i], "get");
+        if (is_word(job->argv[i], "limit"))
+            i += 2;
+        else if (pattern || is_word(job->argv[i], "store"))
+            i++;
+        if (pattern && memchr(job->argv[i].p, '*', job->argv[i].len) != NULL &&
+            may_be_archives(l, job->argv[i]))
+            return "CROSSSTORE the patterns of 'sort' may name keys that live in different stores";
+    }
+    return NULL;
+}
+
+static const char *refuse_debug(const struct loop *l, const struct job *job)
+{
+    for (size_t i = 2; i < job->argc; i++)
+        if (keyspace_is_archive(l, job->argv[i]))
+            return "ERR debug is not supported by convproxy for keys of the archive";
+    return NULL;
+}
+
+static const char *refuse_swapdb(const struct loop *l, const struct job *job)
+{
+    int64_t db;
+
+    for (size_t i = 1; i < job->argc; i++)
+        if (frame_number(job->argv[i].p, job->argv[i].len, &db) && db == 0)
+            return "ERR swapdb of database 0 is not supported by convproxy while the archive serves keys of "
+                   "it";
+    return NULL;
+}
+
+static const struct {
+    const char *name;
+    const char *(*fn)(const struct loop *l, const struct job *job);
+} refusals[] = {
+    {"sort", refuse_sort},
+    {"sort_ro", refuse_sort},
+    {"debug", refuse_debug},
+    {"swapdb", refuse_swapdb},
+};
+
+const char *keyspace_refusal(const struct loop *l, const struct job *job)
+{
+    for (size_t i = 0; job->cmd != NULL && i < sizeof refusals / sizeof refusals[0]; i++)
+        if (strcmp(refusals[i].name, job->cmd->name) == 0)
+            return refusals[i].fn(l, job);
+    return NULL;
+}
