@@ -13,8 +13,8 @@ from pathlib import Path
 
 import engine_samples
 import pytest
-from harness.engine_clock import FrozenRedis
 from harness.engine_cli import EngineCli, Pair, RedisPeer, shrunk
+from harness.engine_clock import FrozenRedis
 from harness.engine_grammar import GRAMMAR, script_of
 
 ROOT = Path(__file__).resolve().parents[2]
