@@ -54,10 +54,11 @@ static int directories_make(const char *path)
 
     for (char *slash = copy; e == 0 && (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
         *slash = '\0';
-        if (mkdir(copy, 0700) == 0)
+        int why = mkdir(copy, 0700) == 0 ? 0 : errno;
+        if (why == 0)
             e = directory_sync(copy);
-        else if (errno != EEXIST && access(copy, X_OK) != 0)
-            e = errno;
+        else if (why != EEXIST && access(copy, X_OK) != 0)
+            e = why;
     }
     free(copy);
     return e;
@@ -160,10 +161,21 @@ static int wal_on(sqlite3 *db, int tries)
     return rc;
 }
 
+/* In one transaction: between two statements another connection could make the schema. */
+static int look_at_once(sqlite3 *db, bool *ret_empty, const char **why)
+{
+    int rc = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = look(db, ret_empty, why);
+    int end = sqlite3_get_autocommit(db) ? SQLITE_OK : sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return rc != SQLITE_OK ? rc : end;
+}
+
 int file_schema(sqlite3 *db, const char **why)
 {
     bool empty = false;
-    int rc = look(db, &empty, why);
+    int rc = look_at_once(db, &empty, why);
 
     if (rc != SQLITE_OK)
         return rc;
