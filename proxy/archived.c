@@ -52,6 +52,7 @@ void archived_send(struct slot *slot, struct op *own_op)
     own_op->home = l->index;
     own_op->next = NULL;
     slot->op = own_op;
+    slot->archived = true;
     *l->ops_tail = own_op;
     l->ops_tail = &own_op->next;
 }

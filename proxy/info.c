@@ -74,9 +74,9 @@ static void policy_line(FILE *out, const struct overview *o, const struct policy
     unsigned id = stats_policy_id(p->name);
 
     fprintf(out,
-            "policy_%s:match=%s,primary=%s,dual_write=%d,writes=%" PRIu64 ",reads_hit=%" PRIu64
+            "policy_%s:match=%s,primary=%s,acting=%s,dual_write=%d,writes=%" PRIu64 ",reads_hit=%" PRIu64
             ",reads_miss=%" PRIu64 ",reads_error=%" PRIu64 "\r\n",
-            p->name, p->match, overview_acting(o, p), overview_dual_write(o, p),
+            p->name, p->match, overview_primary(p), overview_acting(o, p), overview_dual_write(o, p),
             STATS_SUM(policies[id].writes), STATS_SUM(policies[id].reads_hit),
             STATS_SUM(policies[id].reads_miss), STATS_SUM(policies[id].reads_error));
 }
@@ -90,21 +90,43 @@ static void redis_lines(FILE *out, const struct overview *o)
             o->p50_ms, o->p95_ms, o->p99_ms);
 }
 
+/* What is not known is left out. */
+static void archive_lines(FILE *out, const struct overview *o)
+{
+    const struct depot_report *a = &o->archive;
+
+    text(out, "archive_kind", a->executor.kind);
+    number(out, "archive_up", a->executor.up);
+    text(out, "archive_error", a->executor.why);
+    number(out, "archive_waiting", a->executor.waiting + a->executor.ready);
+    number(out, "archive_running", a->executor.running);
+    number(out, "archive_parked", a->executor.parked);
+    number(out, "archive_commands", a->executor.ops);
+    number(out, "archive_failed", a->executor.failed + a->executor.refused);
+    fprintf(out, "archive_latency_p50_ms:%.3f\r\narchive_latency_p99_ms:%.3f\r\n",
+            hist_quantile(&a->executor.latency, 0.5) / 1000,
+            hist_quantile(&a->executor.latency, 0.99) / 1000);
+    if (a->stored.documents >= 0)
+        number(out, "archive_documents", (uint64_t)a->stored.documents);
+    if (a->stored.bytes >= 0)
+        number(out, "archive_bytes", (uint64_t)a->stored.bytes);
+    text(out, "archive_faults", a->faults);
+}
+
 static void convproxy_section(FILE *out, const struct overview *o)
 {
-    const char *trouble = overview_trouble(o);
-
     text(out, "convproxy_version", CONVPROXY_VERSION);
     number(out, "convproxy_process_id", (uint64_t)getpid());
     number(out, "convproxy_uptime_in_seconds", (uint64_t)o->uptime_s);
     number(out, "convproxy_threads", server_threads(o->server));
     number(out, "convproxy_draining", o->draining);
-    number(out, "convproxy_healthy", trouble == NULL);
+    number(out, "convproxy_healthy", overview_healthy(o));
     number(out, "convproxy_connected_clients", overview_clients());
     number(out, "convproxy_requests", STATS_SUM(requests));
     number(out, "convproxy_buffered_bytes", STATS_SUM(memory));
     number(out, "convproxy_resident_bytes", (uint64_t)o->resident_bytes);
     redis_lines(out, o);
+    archive_lines(out, o);
     number(out, "upstream_connections", STATS_SUM(upstream_open));
     number(out, "upstream_timeouts", STATS_SUM(upstream_timeouts));
     number(out, "upstream_lost", STATS_SUM(upstream_lost));

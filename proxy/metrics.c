@@ -57,22 +57,97 @@ static const struct {
     {500000, "0.5"}, {1000000, "1"},  {2500000, "2.5"}, {10000000, "10"},
 };
 
-static void latency_histogram(FILE *out, const char *name, const struct overview *o)
+#define BOUNDS (sizeof latency_bounds / sizeof latency_bounds[0])
+
+/* Cumulative buckets, sum and count. label: another label and its value, or NULL. */
+static void put_histogram(FILE *out, const char *name, const struct hist_sum *h, const char *label,
+                          const char *value)
 {
-    for (size_t i = 0; i < sizeof latency_bounds / sizeof latency_bounds[0]; i++)
-        fprintf(out, "%s_bucket{le=\"%s\"} %" PRIu64 "\n", name, latency_bounds[i].le,
-                hist_count_le(&o->latency, latency_bounds[i].us));
-    fprintf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, o->latency.count);
-    fprintf(out, "%s_sum ", name);
-    put_number(out, (double)o->latency.sum / 1e6);
-    fprintf(out, "%s_count %" PRIu64 "\n", name, o->latency.count);
+    char full[80];
+
+    snprintf(full, sizeof full, "%s_bucket", name);
+    for (size_t i = 0; i <= BOUNDS; i++) {
+        const char *le = i < BOUNDS ? latency_bounds[i].le : "+Inf";
+        double seen = (double)(i < BOUNDS ? hist_count_le(h, latency_bounds[i].us) : h->count);
+        put(out, full, seen, label != NULL ? PAIRS(label, value, "le", le) : PAIRS("le", le));
+    }
+    snprintf(full, sizeof full, "%s_sum", name);
+    put(out, full, (double)h->sum / 1e6, label != NULL ? PAIRS(label, value) : NULL);
+    snprintf(full, sizeof full, "%s_count", name);
+    put(out, full, (double)h->count, label != NULL ? PAIRS(label, value) : NULL);
 }
+
+static void redis_latency(FILE *out, const char *name, const struct overview *o)
+{
+    put_histogram(out, name, &o->latency, NULL, NULL);
+}
+
+/* ---- of the archive ---- */
+
+static void archive_up(FILE *out, const char *name, const struct overview *o)
+{
+    put(out, name, o->archive.executor.up, PAIRS("kind", o->archive.executor.kind));
+}
+
+static void archive_command_latency(FILE *out, const char *name, const struct overview *o)
+{
+    put_histogram(out, name, &o->archive.executor.latency, NULL, NULL);
+}
+
+static void archive_operation_latency(FILE *out, const char *name, const struct overview *o)
+{
+    for (int op = 0; op < TRACE_OPS; op++) {
+        struct trace_stat calls = {.us = {0}};
+        if (depot_calls(server_depot(o->server), (enum trace_op)op, &calls))
+            put_histogram(out, name, &calls.us, "operation", trace_op_name((enum trace_op)op));
+    }
+}
+
+static void archive_operation_errors(FILE *out, const char *name, const struct overview *o)
+{
+    static const enum err errors[] = {ERR_ARCHIVEDOWN, ERR_ARCHIVELOST, ERR_ARCHIVEBAD, ERR_RACE};
+
+    for (int op = 0; op < TRACE_OPS; op++) {
+        struct trace_stat calls = {.us = {0}};
+        if (!depot_calls(server_depot(o->server), (enum trace_op)op, &calls))
+            return;
+        for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+            put(out, name, (double)calls.errors[errors[i]],
+                PAIRS("operation", trace_op_name((enum trace_op)op), "error", err_name(errors[i])));
+    }
+}
+
+static void archive_queue(FILE *out, const char *name, const struct overview *o)
+{
+    const struct executor_report *e = &o->archive.executor;
+
+    put(out, name, (double)e->waiting, PAIRS("state", "waiting"));
+    put(out, name, (double)e->ready, PAIRS("state", "ready"));
+    put(out, name, (double)e->running, PAIRS("state", "running"));
+    put(out, name, (double)e->parked, PAIRS("state", "parked"));
+}
+
+static void archive_documents(FILE *out, const char *name, const struct overview *o)
+{
+    if (o->archive.stored.documents >= 0)
+        put(out, name, (double)o->archive.stored.documents, NULL);
+}
+
+static void archive_bytes(FILE *out, const char *name, const struct overview *o)
+{
+    if (o->archive.stored.bytes >= 0)
+        put(out, name, (double)o->archive.stored.bytes, NULL);
+}
+
+/* ---- of policies ---- */
 
 static void persist_errors(FILE *out, const char *name, unsigned id, const char *policy)
 {
-    for (int r = 0; r < PERSIST_REASONS; r++)
+    for (int i = 0; i < PERSIST_REASONS; i++) {
+        enum persist_reason r = (enum persist_reason)i;
         put(out, name, (double)STATS_SUM(policies[id].persist_errors[r]),
-            PAIRS("policy", policy, "store", "redis", "reason", persist_reason_name((enum persist_reason)r)));
+            PAIRS("policy", policy, "store", persist_reason_store(r), "reason", persist_reason_name(r)));
+    }
 }
 
 /* The count is the sum of the buckets just read: a loop may have counted in a bucket, but not yet in
@@ -113,7 +188,7 @@ static void json_untouched(FILE *out, const char *name, unsigned id, const char 
 
 static void acting_primary(FILE *out, const char *name, const struct overview *o)
 {
-    static const char *const stores[] = {"redis", "mongo"};
+    static const char *const stores[] = {"redis", "archive"};
 
     for (size_t i = 0; i < o->settings->policy_count; i++)
         for (size_t s = 0; s < sizeof stores / sizeof stores[0]; s++) {

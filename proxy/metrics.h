@@ -1,7 +1,8 @@
-/* proxy/metrics — what Prometheus reads, and the page that explains it; both from the rows of
- * proxy/metrics.def. Owns:       nothing. Invariants: every sample has a finite value; label values are
- * escaped; a name stands in the page once. Threads:    any.          Used by: proxy/admin, main (--docs
- * metrics). Source:     Prometheus text exposition format 0.0.4. */
+/* proxy/metrics — what Prometheus reads, and the page that explains it; both from the rows of proxy/metrics.def.
+ * Owns:       nothing.
+ * Invariants: every sample has a finite value; label values are escaped; a name stands in the page once.
+ * Threads:    any.          Used by: proxy/admin, main (--docs metrics).
+ * Source:     Prometheus text exposition format 0.0.4. */
 #ifndef PROXY_METRICS_H
 #define PROXY_METRICS_H
 

@@ -11,9 +11,15 @@ static const struct {
     const char *prefix;
     enum persist_reason reason;
 } store_errors[] = {
-    {"-OOM ", PERSIST_OOM},         {"-LOADING ", PERSIST_LOADING},         {"-READONLY ", PERSIST_READONLY},
-    {"-MISCONF ", PERSIST_MISCONF}, {"-CLUSTERDOWN ", PERSIST_CLUSTERDOWN}, {"-NOPERM ", PERSIST_NOPERM},
-    {"-NOAUTH ", PERSIST_NOPERM},   {"-MASTERDOWN ", PERSIST_CLUSTERDOWN},  {"-NOREPLICAS ", PERSIST_CLUSTERDOWN},
+    {"-OOM ", PERSIST_OOM},
+    {"-LOADING ", PERSIST_LOADING},
+    {"-READONLY ", PERSIST_READONLY},
+    {"-MISCONF ", PERSIST_MISCONF},
+    {"-CLUSTERDOWN ", PERSIST_CLUSTERDOWN},
+    {"-NOPERM ", PERSIST_NOPERM},
+    {"-NOAUTH ", PERSIST_NOPERM},
+    {"-MASTERDOWN ", PERSIST_CLUSTERDOWN},
+    {"-NOREPLICAS ", PERSIST_CLUSTERDOWN},
     {"-BUSY ", PERSIST_TIMEOUT},
 };
 
@@ -27,8 +33,9 @@ static void log_persist_error(struct loop *l, uint8_t policy, enum persist_reaso
     unsaid++;
     if (l->turn.now_us - last_us < 1000000 && last_us != 0)
         return;
-    log_event(LOG_ERROR, "persist_error", LOG_STR("policy", name), LOG_STR("store", "redis"),
-              LOG_STR("reason", persist_reason_name(reason)), LOG_INT("count", unsaid));
+    log_event(LOG_ERROR, "persist_error", LOG_STR("policy", name),
+              LOG_STR("store", persist_reason_store(reason)), LOG_STR("reason", persist_reason_name(reason)),
+              LOG_INT("count", unsaid));
     last_us = l->turn.now_us;
     unsaid = 0;
 }
@@ -74,17 +81,32 @@ void outcome_first_bytes(struct slot *slot, const char *p, size_t n)
         outcome_write_error(slot->loop, slot->policy, p, n);
 }
 
-static enum persist_reason reason_of(enum err e)
+static const struct {
+    enum err error;
+    enum persist_reason reason;
+} failures[] = {
+    {ERR_TIMEOUT, PERSIST_TIMEOUT},          {ERR_TOO_LARGE, PERSIST_TOO_LARGE},
+    {ERR_ARCHIVEDOWN, PERSIST_ARCHIVE_DOWN}, {ERR_ARCHIVELOST, PERSIST_ARCHIVE_LOST},
+    {ERR_ARCHIVEBUSY, PERSIST_ARCHIVE_BUSY}, {ERR_ARCHIVEBAD, PERSIST_ARCHIVE_REFUSED},
+    {ERR_RACE, PERSIST_ARCHIVE_RACE},
+};
+
+static enum persist_reason reason_of(const struct slot *slot, enum err e)
 {
-    if (e == ERR_TIMEOUT)
-        return PERSIST_TIMEOUT;
-    return e == ERR_TOO_LARGE ? PERSIST_TOO_LARGE : PERSIST_REDISDOWN;
+    if (e == ERR_TOO_LARGE && slot->archived)
+        return PERSIST_ARCHIVE_TOO_LARGE;
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
+        if (failures[i].error == e)
+            return failures[i].reason;
+    return PERSIST_REDISDOWN;
 }
 
 void outcome_failed(struct slot *slot, enum err e)
 {
+    if (e == ERR_CANCELLED && slot->archived)
+        return; /* it has not begun, and nobody waits for it any more */
     if (slot->managed_write)
-        persist_error(slot->loop, slot->policy, reason_of(e));
+        persist_error(slot->loop, slot->policy, reason_of(slot, e));
     if (slot->retrieval)
         counter_add(&slot->loop->stats->policies[slot->policy].reads_error, 1);
 }
@@ -119,5 +141,6 @@ void outcome_msg_count(struct loop *l, uint8_t policy, int64_t before)
     counter_add(&stats->msg_buckets[i], 1);
     counter_add(&stats->msg_count, 1);
     counter_add(&stats->msg_sum, before > 0 ? (uint64_t)before : 0);
-    log_event(LOG_DEBUG, "context", LOG_STR("policy", stats_policy_name(policy)), LOG_INT("msg_count_before", before));
+    log_event(LOG_DEBUG, "context", LOG_STR("policy", stats_policy_name(policy)),
+              LOG_INT("msg_count_before", before));
 }

@@ -59,6 +59,7 @@ void overview_take(struct overview *o, const struct server *server)
     o->uptime_s = (double)(o->now_us - server_started_us(server)) / 1e6;
     o->draining = server_draining(server);
     server_redis(server, &o->redis);
+    depot_report(server_depot(server), &o->archive);
     /* So that a policy which no loop has met yet is listed, with zeros. */
     for (size_t i = 0; i < o->settings->policy_count; i++)
         stats_policy_id(o->settings->policies[i].name);
@@ -71,23 +72,68 @@ void overview_done(struct overview *o)
     settings_unref(o->settings);
 }
 
-const char *overview_trouble(const struct overview *o)
+bool overview_archive_acts(const struct overview *o, const struct policy_conf *policy)
 {
-    if (o->redis.up)
-        return NULL;
-    if (!o->redis.known)
-        return "Redis has not been reached yet";
-    return o->redis.error;
+    return depot_acts(server_depot(o->server), policy->index);
 }
 
 const char *overview_acting(const struct overview *o, const struct policy_conf *policy)
 {
-    return "redis"; /* the only store there is in this version */
+    return overview_archive_acts(o, policy) ? "archive" : "redis";
+}
+
+const char *overview_primary(const struct policy_conf *policy)
+{
+    return policy->primary == STORE_REDIS ? "redis" : "archive";
+}
+
+static bool store_acts(const struct overview *o, bool archive)
+{
+    for (size_t i = 0; i < o->settings->policy_count; i++)
+        if (overview_archive_acts(o, &o->settings->policies[i]) == archive)
+            return true;
+    return false;
+}
+
+/* Without policies everything is Redis's. */
+static bool redis_is_needed(const struct overview *o)
+{
+    return o->settings->policy_count == 0 || store_acts(o, false);
+}
+
+static bool redis_is_missing(const struct overview *o)
+{
+    return !o->redis.up && redis_is_needed(o);
+}
+
+static bool archive_is_missing(const struct overview *o)
+{
+    return !o->archive.executor.up && store_acts(o, true);
+}
+
+bool overview_healthy(const struct overview *o)
+{
+    return !redis_is_missing(o) && !archive_is_missing(o);
+}
+
+void overview_troubles(const struct overview *o, void (*say)(void *ctx, const char *sentence), void *ctx)
+{
+    char sentence[256];
+
+    if (redis_is_missing(o)) {
+        snprintf(sentence, sizeof sentence, "redis: %s",
+                 o->redis.known ? o->redis.error : "Redis has not been reached yet");
+        say(ctx, sentence);
+    }
+    if (archive_is_missing(o)) {
+        snprintf(sentence, sizeof sentence, "archive: %s", o->archive.executor.why);
+        say(ctx, sentence);
+    }
 }
 
 bool overview_dual_write(const struct overview *o, const struct policy_conf *policy)
 {
-    return false; /* as above: there is no second store to copy to */
+    return false; /* nothing copies in this version */
 }
 
 uint64_t overview_clients(void)

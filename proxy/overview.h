@@ -1,10 +1,11 @@
-/* proxy/overview — one look at the whole process: what metrics, INFO and the admin documents are written
- * from. Owns:       a reference to the settings, copies of everything else. Invariants: all numbers of one
- * overview are of about the same moment; none is NaN. Threads:    any.          Used by: proxy/metrics,
- * proxy/info, proxy/state. */
+/* proxy/overview — one look at the whole process: what metrics, INFO and the admin documents are written from.
+ * Owns:       a reference to the settings, copies of everything else.
+ * Invariants: all numbers of one overview are of about the same moment; none is NaN.
+ * Threads:    any.          Used by: proxy/metrics, proxy/info, proxy/state, proxy/primary. */
 #ifndef PROXY_OVERVIEW_H
 #define PROXY_OVERVIEW_H
 
+#include "proxy/depot.h"
 #include "proxy/server.h"
 #include "proxy/stats.h"
 
@@ -12,6 +13,7 @@ struct overview {
     const struct server *server;
     const struct settings *settings;
     struct probe_report redis;
+    struct depot_report archive;
     double p50_ms, p95_ms, p99_ms; /* of the last 60 s; of the probe's PINGs when clients sent nothing */
     bool latency_of_probe;         /* it is of the PINGs */
     struct hist_sum latency;       /* of clients' commands since the start, µs */
@@ -24,10 +26,14 @@ struct overview {
 void overview_take(struct overview *o, const struct server *server);
 void overview_done(struct overview *o);
 
-/* NULL when managed keys are served; otherwise why not. Only Redis holds them as yet. */
-const char *overview_trouble(const struct overview *o);
-/* "redis" or "mongo": the store that answers for the policy now. */
+/* What keeps managed keys from being served, one call for each store that answers for some policy and can't. */
+void overview_troubles(const struct overview *o, void (*say)(void *ctx, const char *sentence), void *ctx);
+bool overview_healthy(const struct overview *o);
+/* Whether the archive, and not Redis, answers for the policy now. */
+bool overview_archive_acts(const struct overview *o, const struct policy_conf *policy);
+/* "redis" or "archive": the same in a word, and the word of the setting primary. */
 const char *overview_acting(const struct overview *o, const struct policy_conf *policy);
+const char *overview_primary(const struct policy_conf *policy);
 /* Whether writes of the policy are copied to the other store now, whatever the setting says. */
 bool overview_dual_write(const struct overview *o, const struct policy_conf *policy);
 uint64_t overview_clients(void);

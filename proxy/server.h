@@ -12,6 +12,7 @@
 
 struct server;
 
+struct depot;
 struct executor;
 struct handover;
 struct loop;
@@ -44,6 +45,7 @@ unsigned server_clients(const struct server *s);
 void server_loop_ended(struct server *s); /* [loop]: its last act */
 int64_t server_redis_offset_us(const struct server *s); /* Redis's clock minus ours */
 struct handover *server_handover(const struct server *s);
+struct depot *server_depot(const struct server *s);
 struct executor *server_executor(const struct server *s);   /* NULL: there is no archive */
 struct placement *server_placement(const struct server *s); /* NULL: the same */
 

@@ -47,6 +47,7 @@ struct slot {
     bool failed;     /* the reply is an error */
     bool retrieval;  /* a read of a managed key: hit or miss is counted */
     bool managed_write;
+    bool archived;   /* the archive answers */
     bool fast;       /* counts for redis_latency */
     uint8_t policy;  /* stats id, for the two above */
     uint16_t command; /* row in the command table, STATS_UNKNOWN when it has none */

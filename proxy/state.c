@@ -61,23 +61,21 @@ static void moment(cJSON *in, const char *name, int64_t wall_us)
 
 /* ---- health ---- */
 
+static void say_reason(void *list, const char *sentence)
+{
+    say(list, sentence);
+}
+
 static cJSON *reasons(const struct overview *o)
 {
     cJSON *list = cJSON_CreateArray();
-    const char *trouble = overview_trouble(o);
-    char sentence[200];
 
-    if (trouble != NULL) {
-        snprintf(sentence, sizeof sentence, "redis: %s", trouble);
-        say(list, sentence);
-    }
+    overview_troubles(o, say_reason, list);
     return list;
 }
 
-/* What is not wrong now, but will surprise somebody. */
-static cJSON *warnings(const struct probe_report *r)
+static void warn_of_redis(cJSON *list, const struct probe_report *r)
 {
-    cJSON *list = cJSON_CreateArray();
     char sentence[200];
 
     if (r->maxmemory > 0 && strcmp(r->maxmemory_policy, "noeviction") != 0) {
@@ -91,18 +89,64 @@ static cJSON *warnings(const struct probe_report *r)
                  (double)r->clock_offset_us / 1e6);
         say(list, sentence);
     }
+}
+
+/* A store that is away but answers for nobody: keys outside of all policies, or the next switch. */
+static void warn_of_absence(cJSON *list, const struct overview *o)
+{
+    char sentence[300];
+
+    if (overview_healthy(o) && o->redis.known && !o->redis.up) {
+        snprintf(sentence, sizeof sentence, "Redis is down (%s): keys of no policy are not served",
+                 o->redis.error);
+        say(list, sentence);
+    }
+    if (overview_healthy(o) && o->archive.present && !o->archive.executor.up) {
+        snprintf(sentence, sizeof sentence, "the archive is down (%s): it can't take over",
+                 o->archive.executor.why);
+        say(list, sentence);
+    }
+}
+
+/* What is not wrong now, but will surprise somebody. */
+static cJSON *warnings(const struct overview *o)
+{
+    cJSON *list = cJSON_CreateArray();
+    char sentence[DEPOT_PLAN + 80];
+
+    warn_of_redis(list, &o->redis);
+    warn_of_absence(list, o);
+    if (o->archive.faults[0] != '\0') {
+        snprintf(sentence, sizeof sentence, "faults are in force for the archive: %s", o->archive.faults);
+        say(list, sentence);
+    }
     return list;
+}
+
+/* For /healthz; add_archive has it all. */
+static void add_archive_store(cJSON *stores, const struct overview *o)
+{
+    cJSON *archive = object_in(stores, "archive");
+
+    text(archive, "kind", o->archive.executor.kind);
+    flag(archive, "up", o->archive.executor.up);
+    text(archive, "error", o->archive.executor.why);
+    number(archive, "latencyMs", o->archive.ping_ms);
+    number(archive, "waiting", (double)(o->archive.executor.waiting + o->archive.executor.ready));
+    text(archive, "faults", o->archive.faults);
 }
 
 static void add_stores(cJSON *doc, const struct overview *o)
 {
-    cJSON *redis = object_in(object_in(doc, "stores"), "redis");
+    cJSON *stores = object_in(doc, "stores");
+    cJSON *redis = object_in(stores, "redis");
 
     flag(redis, "up", o->redis.up);
     text(redis, "state", o->redis.state);
     text(redis, "error", o->redis.error);
     moment(redis, "since", o->redis.since_us);
     number(redis, "latencyMs", (double)o->redis.latency_us / 1000);
+    add_archive_store(stores, o);
 }
 
 static void add_placement(cJSON *doc, const struct overview *o)
@@ -113,7 +157,7 @@ static void add_placement(cJSON *doc, const struct overview *o)
         const struct policy_conf *p = &o->settings->policies[i];
         cJSON *item = object_at_end(list);
         text(item, "policy", p->name);
-        text(item, "primary", p->primary == STORE_REDIS ? "redis" : "mongo");
+        text(item, "primary", overview_primary(p));
         text(item, "acting", overview_acting(o, p));
         flag(item, "dualWrite", overview_dual_write(o, p));
         flag(item, "dualWriteWanted", p->dual_write);
@@ -122,12 +166,12 @@ static void add_placement(cJSON *doc, const struct overview *o)
 
 static void add_verdict(cJSON *doc, const struct overview *o)
 {
-    bool healthy = overview_trouble(o) == NULL;
+    bool healthy = overview_healthy(o);
 
     flag(doc, "healthy", healthy);
     text(doc, "status", healthy ? "ok" : "unavailable");
     cJSON_AddItemToObject(doc, "reasons", reasons(o));
-    cJSON_AddItemToObject(doc, "warnings", warnings(&o->redis));
+    cJSON_AddItemToObject(doc, "warnings", warnings(o));
 }
 
 cJSON *state_health(const struct overview *o)
@@ -154,14 +198,38 @@ cJSON *state_ready(const struct overview *o)
     return doc;
 }
 
+/* The archive's, in the words of the probe of Redis. */
+static void add_archive_memory(cJSON *doc, const struct overview *o)
+{
+    text(doc, "connectionState", o->archive.executor.up ? "connected" : "reconnecting");
+    number(doc, "reconnectAttempts", (double)o->archive.attempts);
+    number(doc, "latencyMs", o->archive.ping_ms);
+}
+
+/* Of the store that the service depends on: Redis, unless the archive answers for all policies. */
 cJSON *state_memory(const struct overview *o)
 {
     cJSON *doc = cJSON_CreateObject();
+    size_t archived = 0;
 
-    flag(doc, "healthy", o->redis.up);
+    for (size_t i = 0; i < o->settings->policy_count; i++)
+        archived += overview_archive_acts(o, &o->settings->policies[i]);
+    flag(doc, "healthy", overview_healthy(o));
+    if (archived > 0 && archived == o->settings->policy_count) {
+        add_archive_memory(doc, o);
+        return doc;
+    }
     text(doc, "connectionState", o->redis.state);
     number(doc, "reconnectAttempts", o->redis.reconnects);
     number(doc, "latencyMs", (double)o->redis.latency_us / 1000);
+    return doc;
+}
+
+cJSON *state_placement(const struct overview *o)
+{
+    cJSON *doc = cJSON_CreateObject();
+
+    add_placement(doc, o);
     return doc;
 }
 
@@ -213,6 +281,50 @@ static void add_redis(cJSON *doc, const struct overview *o)
     add_redis_info(redis, &o->redis);
 }
 
+static void add_archive_work(cJSON *archive, const struct executor_report *e)
+{
+    cJSON *queue = object_in(archive, "queue");
+
+    number(queue, "waiting", (double)e->waiting);
+    number(queue, "ready", (double)e->ready);
+    number(queue, "running", (double)e->running);
+    number(queue, "parked", (double)e->parked);
+    number(archive, "commands", (double)e->ops);
+    number(archive, "batches", (double)e->batches);
+    number(archive, "commits", (double)e->commits);
+    number(archive, "documentsWritten", (double)e->documents);
+    number(archive, "races", (double)e->races);
+    number(archive, "refused", (double)e->refused);
+    number(archive, "late", (double)e->late);
+    number(archive, "failed", (double)e->failed);
+    number(archive, "sweeps", (double)e->sweeps);
+    number(archive, "swept", (double)e->swept);
+}
+
+static void add_archive(cJSON *doc, const struct overview *o)
+{
+    const struct executor_report *e = &o->archive.executor;
+    cJSON *archive = object_in(doc, "archive");
+
+    text(archive, "kind", e->kind);
+    flag(archive, "up", e->up);
+    text(archive, "error", e->why);
+    text(archive, "faults", o->archive.faults);
+    if (!o->archive.present)
+        return;
+    number(archive, "attempts", (double)o->archive.attempts);
+    if (o->archive.stored.documents >= 0)
+        number(archive, "documents", (double)o->archive.stored.documents);
+    if (o->archive.stored.bytes >= 0)
+        number(archive, "bytes", (double)o->archive.stored.bytes);
+    cJSON *latency = object_in(archive, "latencyMs");
+    number(latency, "p50", hist_quantile(&e->latency, 0.50) / 1000);
+    number(latency, "p95", hist_quantile(&e->latency, 0.95) / 1000);
+    number(latency, "p99", hist_quantile(&e->latency, 0.99) / 1000);
+    number(latency, "ping", o->archive.ping_ms);
+    add_archive_work(archive, e);
+}
+
 static void add_clients(cJSON *doc, const struct overview *o)
 {
     cJSON *clients = object_in(doc, "clients");
@@ -260,17 +372,26 @@ static void add_loops(cJSON *doc)
     }
 }
 
+static const char *reason_text(enum persist_reason r, char *buf, size_t cap)
+{
+    bool archive = strcmp(persist_reason_store(r), "archive") == 0;
+
+    snprintf(buf, cap, "%s%s", archive ? "archive " : "", persist_reason_name(r));
+    return buf;
+}
+
 static void add_persist_errors(cJSON *policy, unsigned id)
 {
     cJSON *errors = object_in(policy, "persistErrors");
     cJSON *by = cJSON_CreateObject();
     uint64_t total = 0;
+    char name[40];
 
     for (int r = 0; r < PERSIST_REASONS; r++) {
         uint64_t n = STATS_SUM(policies[id].persist_errors[r]);
         total += n;
-        if (n > 0)
-            number(by, persist_reason_name((enum persist_reason)r), (double)n);
+        if (n > 0) /* "archive down", but "oom" alone, as ever */
+            number(by, reason_text((enum persist_reason)r, name, sizeof name), (double)n);
     }
     number(errors, "total", (double)total);
     cJSON_AddItemToObject(errors, "byReason", by);
@@ -369,6 +490,7 @@ cJSON *state_full(const struct overview *o)
     add_process(doc, o);
     add_verdict(doc, o);
     add_redis(doc, o);
+    add_archive(doc, o);
     add_clients(doc, o);
     add_traffic(doc);
     number(doc, "persistErrors", (double)overview_persist_errors());

@@ -15,8 +15,10 @@ cJSON *state_health(const struct overview *o);
  * clients get a clear error from it, and taking all proxies out of service at once would turn that into a
  * refused connection. */
 cJSON *state_ready(const struct overview *o);
-/* {healthy, connectionState, reconnectAttempts, latencyMs} */
+/* {healthy, connectionState, reconnectAttempts, latencyMs} of the connection that managed keys depend on */
 cJSON *state_memory(const struct overview *o);
+/* {placement: [{policy, primary, acting, dualWrite, dualWriteWanted}]} */
+cJSON *state_placement(const struct overview *o);
 /* Everything an operator wants to know. */
 cJSON *state_full(const struct overview *o);
 /* {settings: [{name, value, default, source, type, unit, least, most, words, when, env, policy, help}]} of

@@ -14,16 +14,35 @@ static _Atomic unsigned nloops;
 static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
 static char *_Atomic names[STATS_POLICIES];
 
-static const char *const reason_names[PERSIST_REASONS] = {
-    [PERSIST_REDISDOWN] = "redisdown", [PERSIST_TIMEOUT] = "timeout",         [PERSIST_OOM] = "oom",
-    [PERSIST_LOADING] = "loading",     [PERSIST_READONLY] = "readonly",       [PERSIST_MISCONF] = "misconf",
-    [PERSIST_NOPERM] = "noperm",       [PERSIST_CLUSTERDOWN] = "clusterdown", [PERSIST_TOO_LARGE] = "too_large",
-    [PERSIST_OTHER] = "other",
+static const struct {
+    const char *store, *name;
+} reasons[PERSIST_REASONS] = {
+    [PERSIST_REDISDOWN] = {"redis", "redisdown"},
+    [PERSIST_TIMEOUT] = {"redis", "timeout"},
+    [PERSIST_OOM] = {"redis", "oom"},
+    [PERSIST_LOADING] = {"redis", "loading"},
+    [PERSIST_READONLY] = {"redis", "readonly"},
+    [PERSIST_MISCONF] = {"redis", "misconf"},
+    [PERSIST_NOPERM] = {"redis", "noperm"},
+    [PERSIST_CLUSTERDOWN] = {"redis", "clusterdown"},
+    [PERSIST_TOO_LARGE] = {"redis", "too_large"},
+    [PERSIST_OTHER] = {"redis", "other"},
+    [PERSIST_ARCHIVE_DOWN] = {"archive", "down"},
+    [PERSIST_ARCHIVE_LOST] = {"archive", "lost"},
+    [PERSIST_ARCHIVE_BUSY] = {"archive", "busy"},
+    [PERSIST_ARCHIVE_REFUSED] = {"archive", "refused"},
+    [PERSIST_ARCHIVE_RACE] = {"archive", "race"},
+    [PERSIST_ARCHIVE_TOO_LARGE] = {"archive", "too_large"},
 };
 
 const char *persist_reason_name(enum persist_reason r)
 {
-    return reason_names[r];
+    return reasons[r].name;
+}
+
+const char *persist_reason_store(enum persist_reason r)
+{
+    return reasons[r].store;
 }
 
 void stats_register(struct stats *own_s)

@@ -10,15 +10,14 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define STATS_COMMANDS   512 /* rows of the command table, and */
-#define STATS_UNKNOWN    (STATS_COMMANDS - 1) /* one for commands that it does not have */
-#define STATS_POLICIES   64
-#define STATS_REASONS    16 /* see persist_reason */
+#define STATS_COMMANDS    512                  /* rows of the command table, and */
+#define STATS_UNKNOWN     (STATS_COMMANDS - 1) /* one for commands that it does not have */
+#define STATS_POLICIES    64
 #define STATS_MSG_BUCKETS 12 /* upper bounds of msg_count_before: 0 1 2 5 10 20 50 100 200 500 1000 +Inf */
 
 extern const int64_t stats_msg_bounds[STATS_MSG_BUCKETS - 1];
 
-/* Why a managed write failed; the label of history_persist_errors_total. */
+/* Why a managed write was not stored, and by which store: the labels of history_persist_errors_total. */
 enum persist_reason {
     PERSIST_REDISDOWN, /* no connection, or it was lost */
     PERSIST_TIMEOUT,
@@ -30,9 +29,16 @@ enum persist_reason {
     PERSIST_CLUSTERDOWN,
     PERSIST_TOO_LARGE,
     PERSIST_OTHER,
+    PERSIST_ARCHIVE_DOWN,
+    PERSIST_ARCHIVE_LOST,    /* no answer: it may or may not be stored */
+    PERSIST_ARCHIVE_BUSY,    /* too many commands waited */
+    PERSIST_ARCHIVE_REFUSED, /* full, read-only, damaged */
+    PERSIST_ARCHIVE_RACE,    /* other writers were always faster */
+    PERSIST_ARCHIVE_TOO_LARGE,
     PERSIST_REASONS
 };
 const char *persist_reason_name(enum persist_reason r);
+const char *persist_reason_store(enum persist_reason r); /* "redis", "archive" */
 
 typedef _Atomic uint64_t counter;
 static inline void counter_add(counter *c, uint64_t n)
@@ -60,15 +66,15 @@ struct command_stats {
 
 struct stats {
     counter clients_accepted, clients_closed, clients_refused; /* connected = accepted - closed */
-    counter clients_output_closed;  /* closed for unread output */
-    counter bytes_in, bytes_out;    /* from and to clients */
+    counter clients_output_closed;                             /* closed for unread output */
+    counter bytes_in, bytes_out;                               /* from and to clients */
     counter requests, replies, protocol_errors;
     counter upstream_connects, upstream_connect_failures, upstream_lost, upstream_timeouts;
-    counter upstream_open;          /* gauge: connections to Redis that are ready, pinned ones included */
-    counter upstream_pinned;        /* gauge */
+    counter upstream_open;   /* gauge: connections to Redis that are ready, pinned ones included */
+    counter upstream_pinned; /* gauge */
     counter backpressure_pauses;
-    counter memory;                 /* gauge: bytes buffered for clients and for Redis */
-    struct hist redis_latency;      /* µs from queueing to the reply's end, commands on the fast lane */
+    counter memory;            /* gauge: bytes buffered for clients and for Redis */
+    struct hist redis_latency; /* µs from queueing to the reply's end, commands on the fast lane */
     struct hist_window redis_latency_window; /* the same, last 60 s: redis_latency_p95_ms */
     struct command_stats commands[STATS_COMMANDS];
     struct policy_stats policies[STATS_POLICIES]; /* by stats_policy_id */

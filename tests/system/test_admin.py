@@ -59,8 +59,8 @@ def test_metrics_count_what_clients_do(fresh):
     assert after["convproxy_redis_latency_seconds_count"] > before["convproxy_redis_latency_seconds_count"]
     assert 0 < after["redis_latency_p50_ms"] <= after["redis_latency_p95_ms"] <= after["redis_latency_p99_ms"]
     assert after['conv_acting_primary{policy="conv",store="redis"}'] == 1
-    assert after['conv_acting_primary{policy="conv",store="mongo"}'] == 0
-    assert after['conv_dual_write{policy="conv"}'] == 0, "there is no archive yet, whatever the setting says"
+    assert after['conv_acting_primary{policy="conv",store="archive"}'] == 0
+    assert after['conv_dual_write{policy="conv"}'] == 0, "nothing copies yet, whatever the setting says"
 
 
 def test_metrics_are_finite_and_histograms_grow(proxy):

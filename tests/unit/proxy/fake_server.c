@@ -20,7 +20,18 @@ struct server *fake_server_new(const char *const *sets, size_t count)
     s->threads = 1;
     s->redis = (struct probe_report){
         .up = true, .known = true, .databases = 16, .state = "connected", .version = "7.2.4"};
+    s->archive = (struct depot_report){.executor = {.kind = "none", .why = "archive.url is empty"},
+                                       .stored = {-1, -1}};
     return s;
+}
+
+void fake_server_archive(struct server *s, const char *why)
+{
+    s->archive = (struct depot_report){
+        .present = true, .executor = {.kind = "sqlite", .up = why == NULL}, .stored = {7, 4096}};
+    if (why != NULL)
+        snprintf(s->archive.executor.why, sizeof s->archive.executor.why, "%s", why);
+    s->archive_acts = true;
 }
 
 void fake_server_free(struct server *own_s)
@@ -63,4 +74,33 @@ bool server_draining(const struct server *s)
 unsigned server_threads(const struct server *s)
 {
     return s->threads;
+}
+
+/* ---- proxy/depot: the depot is the server itself ---- */
+
+struct depot *server_depot(const struct server *s)
+{
+    return (struct depot *)s;
+}
+
+static const struct server *server_of(const struct depot *d)
+{
+    return (const struct server *)d;
+}
+
+void depot_report(const struct depot *d, struct depot_report *ret)
+{
+    *ret = server_of(d)->archive;
+}
+
+bool depot_acts(const struct depot *d, size_t policy)
+{
+    return server_of(d)->archive_acts;
+}
+
+bool depot_calls(const struct depot *d, enum trace_op op, struct trace_stat *sum)
+{
+    if (server_of(d)->archive.present)
+        *sum = server_of(d)->calls;
+    return server_of(d)->archive.present;
 }

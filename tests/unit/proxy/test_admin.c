@@ -57,6 +57,51 @@ static void test_health(void **state)
     fake_server_free(s);
 }
 
+/* Healthy is who answers for managed keys; that the other store is away is a warning. */
+static void test_health_of_the_archive(void **state)
+{
+    struct server *s = SERVER("conv.match=conv:*");
+
+    fake_server_archive(s, NULL);
+    s->redis.up = false;
+    strcpy(s->redis.error, "connection refused");
+    cJSON *doc = document(s, state_health);
+    assert_true(cJSON_IsTrue(in(doc, "healthy")));
+    assert_int_equal(cJSON_GetArraySize(in(doc, "reasons")), 0);
+    assert_non_null(strstr(in(doc, "warnings")->child->valuestring, "connection refused"));
+    assert_string_equal(in(in(in(doc, "stores"), "archive"), "kind")->valuestring, "sqlite");
+    assert_string_equal(in(in(doc, "placement")->child, "acting")->valuestring, "archive");
+    cJSON_Delete(doc);
+
+    fake_server_archive(s, "it hangs");
+    strcpy(s->archive.faults, "op=ping hang");
+    doc = document(s, state_health);
+    assert_true(cJSON_IsFalse(in(doc, "healthy")));
+    assert_string_equal(in(doc, "reasons")->child->valuestring, "archive: it hangs");
+    assert_string_equal(in(in(in(doc, "stores"), "archive"), "faults")->valuestring, "op=ping hang");
+    assert_non_null(strstr(in(doc, "warnings")->child->valuestring, "op=ping hang"));
+    cJSON_Delete(doc);
+    fake_server_free(s);
+}
+
+/* The four fields tell of the store that acts. */
+static void test_memory_of_the_archive(void **state)
+{
+    struct server *s = SERVER("conv.match=conv:*");
+
+    fake_server_archive(s, "it hangs");
+    s->archive.attempts = 3;
+    s->archive.ping_ms = 0.5;
+    cJSON *doc = document(s, state_memory);
+    assert_int_equal(cJSON_GetArraySize(doc), 4);
+    assert_true(cJSON_IsFalse(in(doc, "healthy")));
+    assert_string_equal(in(doc, "connectionState")->valuestring, "reconnecting");
+    assert_true(in(doc, "reconnectAttempts")->valuedouble == 3);
+    assert_true(in(doc, "latencyMs")->valuedouble == 0.5);
+    cJSON_Delete(doc);
+    fake_server_free(s);
+}
+
 static void test_warnings_about_redis(void **state)
 {
     struct server *s = SERVER("conv.match=conv:*");
@@ -181,6 +226,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_health),
+        cmocka_unit_test(test_health_of_the_archive),
+        cmocka_unit_test(test_memory_of_the_archive),
         cmocka_unit_test(test_warnings_about_redis),
         cmocka_unit_test(test_ready),
         cmocka_unit_test(test_memory_has_exactly_four_fields),

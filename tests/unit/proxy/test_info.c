@@ -108,7 +108,26 @@ static void test_convproxy_section(void **state)
     assert_non_null(strstr(text, "\r\nhistory_persist_errors:5\r\n"));
     assert_non_null(strstr(text, "\r\nredis_up:1\r\n"));
     assert_non_null(strstr(text, "\r\nredis_latency_p95_ms:1.250\r\n"));
-    assert_non_null(strstr(text, "\r\npolicy_conv:match=conv:*,primary=redis,dual_write=0,"));
+    assert_non_null(strstr(text, "\r\npolicy_conv:match=conv:*,primary=redis,acting=redis,dual_write=0,"));
+    free(text);
+    fake_server_free(s);
+}
+
+static void test_archive_lines(void **state)
+{
+    struct server *s = server();
+    size_t len;
+
+    fake_server_archive(s, "no such\nhost");
+    strcpy(s->archive.faults, "op=all hang");
+    char *text = info_convproxy(s, &len);
+    check_lines(text, len);
+    assert_non_null(
+        strstr(text, "\r\narchive_kind:sqlite\r\narchive_up:0\r\narchive_error:no such host\r\n"));
+    assert_non_null(strstr(text, "\r\narchive_documents:7\r\n"));
+    assert_non_null(strstr(text, "\r\narchive_faults:op=all hang\r\n"));
+    assert_non_null(strstr(text, "primary=redis,acting=archive,"));
+    assert_non_null(strstr(text, "\r\nconvproxy_healthy:0\r\n"));
     free(text);
     fake_server_free(s);
 }
@@ -144,11 +163,9 @@ static void test_wants_convproxy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_sections),
-        cmocka_unit_test(test_some_sections),
-        cmocka_unit_test(test_version_last_seen),
-        cmocka_unit_test(test_convproxy_section),
-        cmocka_unit_test(test_errors_stay_on_their_line),
+        cmocka_unit_test(test_all_sections),      cmocka_unit_test(test_some_sections),
+        cmocka_unit_test(test_version_last_seen), cmocka_unit_test(test_convproxy_section),
+        cmocka_unit_test(test_archive_lines),     cmocka_unit_test(test_errors_stay_on_their_line),
         cmocka_unit_test(test_wants_convproxy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

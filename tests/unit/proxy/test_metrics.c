@@ -200,6 +200,56 @@ static void test_down(void **state)
     fake_server_free(s);
 }
 
+static void test_no_archive(void **state)
+{
+    struct server *s = server();
+    char *page = page_of(s);
+
+    assert_true(sample(page, "mongo_up") == 0);
+    assert_true(sample(page, "archive_up{kind=\"none\"}") == 0);
+    assert_true(sample(page, "archive_faults_active") == 0);
+    assert_null(strstr(page, "\narchive_documents "));
+    assert_null(strstr(page, "operation="));
+    free(page);
+    fake_server_free(s);
+}
+
+static void test_archive(void **state)
+{
+    struct server *s = server();
+    struct stats *stats = fake_stats();
+    struct hist took = {0};
+
+    fake_server_archive(s, NULL);
+    s->archive.executor.parked = 3;
+    s->archive.executor.swept = 11;
+    strcpy(s->archive.faults, "op=load hang");
+    s->calls.errors[ERR_ARCHIVELOST] = 2;
+    hist_record(&took, 700);
+    hist_add_to(&took, &s->calls.us);
+    counter_add(&stats->policies[stats_policy_id("conv")].persist_errors[PERSIST_ARCHIVE_LOST], 4);
+    char *page = page_of(s);
+
+    assert_true(sample(page, "mongo_up") == 1);
+    assert_true(sample(page, "archive_up{kind=\"sqlite\"}") == 1);
+    assert_true(sample(page, "archive_queue_commands{state=\"parked\"}") == 3);
+    assert_true(sample(page, "archive_swept_documents_total") == 11);
+    assert_true(sample(page, "archive_documents") == 7);
+    assert_true(sample(page, "archive_bytes") == 4096);
+    assert_true(sample(page, "archive_faults_active") == 1);
+    assert_true(sample(page, "archive_operation_seconds_bucket{operation=\"commit\",le=\"0.0005\"}") == 0);
+    assert_true(sample(page, "archive_operation_seconds_bucket{operation=\"commit\",le=\"0.001\"}") == 1);
+    assert_true(sample(page, "archive_operation_seconds_count{operation=\"ping\"}") == 1);
+    assert_true(sample(page, "archive_operation_errors_total{operation=\"load\",error=\"archivelost\"}") ==
+                2);
+    assert_true(sample(page, "conv_acting_primary{policy=\"conv\",store=\"archive\"}") == 1);
+    assert_true(sample(page, "conv_acting_primary{policy=\"conv\",store=\"redis\"}") == 0);
+    assert_true(
+        sample(page, "history_persist_errors_total{policy=\"conv\",store=\"archive\",reason=\"lost\"}") == 4);
+    free(page);
+    fake_server_free(s);
+}
+
 /* Every metric of the page is in the reference, with its help. */
 static void test_markdown_has_every_name(void **state)
 {
@@ -231,6 +281,8 @@ int main(void)
         cmocka_unit_test(test_msg_count_before_is_cumulative),
         cmocka_unit_test(test_latency_of_pings_then_of_commands),
         cmocka_unit_test(test_down),
+        cmocka_unit_test(test_no_archive),
+        cmocka_unit_test(test_archive),
         cmocka_unit_test(test_markdown_has_every_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

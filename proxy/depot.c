@@ -1,0 +1,216 @@
+#include "proxy/depot.h"
+
+#include "base/log.h"
+#include "proxy/archived.h"
+#include "proxy/census.h"
+#include "proxy/placement.h"
+#include "proxy/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MORE_HANDLES 3 /* beside the workers': the housekeeper's, placement's, census' */
+
+struct depot {
+    struct server *server;
+    struct archive *archive; /* the executor's; NULL: there is none */
+    struct executor *executor;
+    struct placement *placement;
+    struct census *census;
+    char why[160];                      /* there is none */
+    _Atomic uint64_t unanswered_before; /* when it went down */
+};
+
+/* ---- what happens to it ---- */
+
+static void add_pings(const struct depot *d, struct trace_stat *sum)
+{
+    trace_stats(d->archive, TRACE_PING, sum);
+}
+
+static uint64_t unanswered(const struct trace_stat *pings)
+{
+    return pings->us.count - pings->errors[ERR_NONE];
+}
+
+static void on_health(void *ctx, bool up, const char *why)
+{
+    struct depot *d = ctx;
+    struct trace_stat pings = {.us = {0}};
+
+    if (up) {
+        log_event(LOG_INFO, "archive_up", LOG_STR("kind", archive_kind(d->archive)));
+        return;
+    }
+    add_pings(d, &pings);
+    uint64_t before = unanswered(&pings);
+    atomic_store(&d->unanswered_before,
+                 before > 0 ? before - 1 : 0); /* the one that has just shown it counts */
+    log_event(LOG_WARN, "archive_down", LOG_STR("kind", archive_kind(d->archive)), LOG_STR("reason", why));
+}
+
+static void on_done(void *ctx, struct op *own_list)
+{
+    archived_done(((struct depot *)ctx)->server, own_list);
+}
+
+/* ---- life ---- */
+
+struct depot *depot_open(struct server *s, const struct settings *now)
+{
+    struct archive_options options = {.url = now->archive_url,
+                                      .workers = (unsigned)now->archive_workers + MORE_HANDLES,
+                                      .connect_timeout = now->archive_connect_timeout,
+                                      .timeout = now->archive_timeout};
+    struct depot *d = calloc(1, sizeof *d);
+
+    if (d == NULL)
+        abort();
+    struct executor_ops ops = {.done = on_done, .health = on_health, .ctx = d};
+    d->server = s;
+    if (now->archive_url[0] == '\0') {
+        snprintf(d->why, sizeof d->why, "archive.url is empty");
+        return d;
+    }
+    d->archive = trace_wrap(archive_open(&options, d->why, sizeof d->why));
+    if (d->archive == NULL) {
+        log_event(LOG_ERROR, "archive_closed", LOG_STR("reason", d->why));
+        return d;
+    }
+    log_event(LOG_INFO, "archive_opened", LOG_STR("kind", archive_kind(d->archive)));
+    d->executor = executor_new(d->archive, now, &ops);
+    return d;
+}
+
+void depot_start(struct depot *d, uv_loop_t *main_loop)
+{
+    if (d->archive == NULL)
+        return;
+    d->placement = placement_start(d->server, main_loop, d->executor);
+    d->census = census_start(main_loop, d->archive);
+}
+
+void depot_tick(struct depot *d, int64_t now_us)
+{
+    struct executor_report report;
+
+    if (d->census == NULL)
+        return;
+    executor_report(d->executor, &report);
+    census_tick(d->census, now_us, report.documents + report.swept);
+}
+
+void depot_settings(struct depot *d, const struct settings *now)
+{
+    char plan[DEPOT_PLAN], why[160];
+
+    if (d->archive == NULL)
+        return;
+    executor_settings(d->executor, now);
+    if (d->placement != NULL)
+        placement_settings(d->placement, now);
+    depot_faults(d, plan, sizeof plan);
+    if (!now->archive_faults && plan[0] != '\0' &&
+        !depot_set_faults(d, now, "", "archive.faults", why, sizeof why))
+        log_event(LOG_ERROR, "archive_faults", LOG_STR("reason", why));
+}
+
+void depot_stop(struct depot *d)
+{
+    if (d->archive == NULL)
+        return;
+    trace_release(d->archive);
+    if (d->census != NULL)
+        census_stop(d->census);
+    if (d->placement != NULL)
+        placement_stop(d->placement);
+    d->census = NULL;
+    d->placement = NULL;
+}
+
+void depot_free(struct depot *own_d)
+{
+    if (own_d != NULL && own_d->executor != NULL)
+        executor_free(own_d->executor);
+    free(own_d);
+}
+
+/* ---- queries ---- */
+
+struct executor *depot_executor(const struct depot *d)
+{
+    return d->executor;
+}
+
+struct placement *depot_placement(const struct depot *d)
+{
+    return d->placement;
+}
+
+void depot_report(const struct depot *d, struct depot_report *ret)
+{
+    struct trace_stat pings = {.us = {0}};
+
+    memset(ret, 0, sizeof *ret);
+    ret->present = d->archive != NULL;
+    ret->stored = (struct archive_stats){-1, -1};
+    if (!ret->present) {
+        ret->executor.kind = "none";
+        snprintf(ret->executor.why, sizeof ret->executor.why, "%s", d->why);
+        return;
+    }
+    executor_report(d->executor, &ret->executor);
+    if (d->census != NULL)
+        census_last(d->census, &ret->stored);
+    add_pings(d, &pings);
+    ret->ping_ms = hist_quantile(&pings.us, 0.5) / 1000;
+    if (!ret->executor.up)
+        ret->attempts = unanswered(&pings) - atomic_load(&d->unanswered_before);
+    depot_faults(d, ret->faults, sizeof ret->faults);
+}
+
+bool depot_acts(const struct depot *d, size_t policy)
+{
+    return placement_is_archive(d->placement, policy);
+}
+
+bool depot_calls(const struct depot *d, enum trace_op op, struct trace_stat *sum)
+{
+    if (d->archive != NULL)
+        trace_stats(d->archive, op, sum);
+    return d->archive != NULL;
+}
+
+/* ---- faults ---- */
+
+void depot_faults(const struct depot *d, char *buf, size_t cap)
+{
+    buf[0] = '\0';
+    if (d->archive != NULL)
+        trace_plan(d->archive, buf, cap);
+}
+
+bool depot_set_faults(struct depot *d, const struct settings *now, const char *plan, const char *by,
+                      char *why, size_t why_cap)
+{
+    char before[DEPOT_PLAN], after[DEPOT_PLAN];
+
+    if (d->archive == NULL) {
+        snprintf(why, why_cap, "there is no archive: %s", d->why);
+        return false;
+    }
+    if (plan[0] != '\0' && !now->archive_faults) {
+        snprintf(why, why_cap, "faults are not allowed here: set archive.faults to yes first");
+        return false;
+    }
+    depot_faults(d, before, sizeof before);
+    if (!trace_set_plan(d->archive, plan, why, why_cap))
+        return false;
+    depot_faults(d, after, sizeof after);
+    if (after[0] != '\0')
+        log_event(LOG_WARN, "archive_faults", LOG_STR("plan", after), LOG_STR("by", by));
+    else if (before[0] != '\0')
+        log_event(LOG_WARN, "archive_faults_cleared", LOG_STR("by", by));
+    return true;
+}
