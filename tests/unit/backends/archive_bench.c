@@ -4,6 +4,8 @@
 #include "engine/document.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +151,55 @@ static void fsync_row(const char *path, double seconds)
         printf("64 KB and fdatasync: %.3f ms\n", seconds / (double)n * 1e3);
 }
 
+struct writer {
+    struct bench bench;
+    atomic_bool stop;
+    size_t groups;
+};
+
+static void *write_on(void *writer)
+{
+    struct writer *w = writer;
+
+    for (; !atomic_load(&w->stop); w->groups++)
+        commit_group(&w->bench, 128);
+    return NULL;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Loads of one key while another handle commits groups of 128: what a reader waits. */
+static void beside_writer(struct bench *b)
+{
+    enum { MOST = 1000000 };
+    struct writer w = {.bench = *b};
+    double *took = malloc(MOST * sizeof *took), start = now_s(), last = start;
+    size_t n = 0;
+    pthread_t thread;
+
+    w.bench.h = archive_attach(b->h->archive);
+    if (took == NULL || pthread_create(&thread, NULL, write_on, &w) != 0)
+        exit(1);
+    for (; n < MOST && last - start < 2 * b->seconds; n++) {
+        load_group(b, 1);
+        took[n] = now_s() - last;
+        last += took[n];
+    }
+    atomic_store(&w.stop, true);
+    pthread_join(thread, NULL);
+    archive_detach(w.bench.h);
+    qsort(took, n, sizeof *took, by_value);
+    printf("load beside a writer of %.0f documents/s: %.0f documents/s, P50 %.3f ms, P99 %.3f ms, P99.9 %.3f "
+           "ms, longest %.3f ms\n",
+           (double)w.groups * 128 / (last - start), (double)n / (last - start), took[n / 2] * 1e3,
+           took[n / 100 * 99] * 1e3, took[n / 1000 * 999] * 1e3, took[n - 1] * 1e3);
+    free(took);
+}
+
 static void run(struct bench *b)
 {
     static const size_t loads[] = {1, 16, 128}, commits[] = {1, 16, 128, 256, 512};
@@ -160,6 +211,7 @@ static void run(struct bench *b)
         row(b, "commit", commit_group, commits[i]);
     for (size_t i = 0; i < sizeof loads / sizeof loads[0]; i++)
         row(b, "load, long WAL", load_group, loads[i]);
+    beside_writer(b);
 }
 
 int main(int argc, char **argv)
