@@ -42,6 +42,7 @@ struct executor {
     bool closing;
     _Atomic unsigned lost; /* answers that did not come, in a row */
     _Atomic bool up;
+    _Atomic bool readable; /* not up only because it refuses writes (full, read-only): reads are tried */
     char why[160];
     struct run_counts counts;
     _Atomic uint64_t refused, late, failed, sweeps, swept;
@@ -85,18 +86,21 @@ static void tell(struct executor *e, struct ends *ends)
 
 /* ---- health ---- */
 
-static void set_up(struct executor *e, bool up, const char *why)
+static void set_up(struct executor *e, enum err result, const char *why)
 {
+    bool up = result == ERR_NONE;
+
     pthread_mutex_lock(&e->lock);
     bool was = atomic_load(&e->up);
     snprintf(e->why, sizeof e->why, "%s", up ? "" : why);
     e->lost = 0;
+    atomic_store(&e->readable, result == ERR_ARCHIVEBAD);
     atomic_store(&e->up, up);
     if (was && !up)
         pthread_cond_signal(&e->work_house);
     pthread_mutex_unlock(&e->lock);
     if (was != up)
-        e->ops.health(e->ops.ctx, up, why);
+        e->ops.health(e->ops.ctx, up, up ? "" : why);
 }
 
 static void judge(struct executor *e, enum err result, const char *why)
@@ -105,9 +109,9 @@ static void judge(struct executor *e, enum err result, const char *why)
         if (e->lost > 0)
             e->lost = 0;
     } else if (result == ERR_ARCHIVEDOWN) {
-        set_up(e, false, why);
+        set_up(e, result, why);
     } else if (result == ERR_ARCHIVELOST && ++e->lost >= LOST_MAX) {
-        set_up(e, false, why);
+        set_up(e, result, why);
     }
 }
 
@@ -139,22 +143,38 @@ static void take(struct worker *w, struct op_list *batch)
     e->running += batch->count;
 }
 
+/* why NULL: because of what is wrong with the archive. */
+static void refuse(struct executor *e, struct op *op, const char *why)
+{
+    char text[sizeof e->why];
+
+    if (op->cancelled) {
+        op_fail(op, ERR_CANCELLED, "");
+        return;
+    }
+    pthread_mutex_lock(&e->lock);
+    memcpy(text, e->why, sizeof text);
+    pthread_mutex_unlock(&e->lock);
+    enum err error = why == NULL && atomic_load(&e->readable) ? ERR_ARCHIVEBAD : ERR_ARCHIVEDOWN;
+    op_fail(op, error, why != NULL ? why : text);
+}
+
 /* What waited too long, or can't be served now, ends without being run. */
 static void sort_out(struct executor *e, struct op_list *batch, struct op_list *refused)
 {
     int64_t now = clock_mono_us();
-    bool up = atomic_load(&e->up);
+    bool up = atomic_load(&e->up), readable = up || atomic_load(&e->readable);
     struct op *next;
 
     op_list_init(refused);
     for (struct op *op = batch->head; op != NULL; op = next) {
         next = op->next;
-        bool late = now > op->deadline_us;
-        if (up && !late && !op->cancelled)
+        bool late = now > op->deadline_us, served = op->writes ? up : readable;
+        if (served && !late && !op->cancelled)
             continue;
-        e->late += up && late;
+        e->late += served && late;
         op->changed = op->parks = false;
-        op_fail(op, op->cancelled ? ERR_CANCELLED : ERR_ARCHIVEDOWN, up ? "it waited too long for its turn" : e->why);
+        refuse(e, op, served ? "it waited too long for its turn" : NULL);
         op_list_remove(batch, op);
         op_list_push(refused, op);
     }
@@ -289,10 +309,7 @@ static void ping(struct executor *e, int64_t now_us)
         return;
     e->pinged_us = now_us;
     enum err result = archive_ping(e->house_handle);
-    if (result == ERR_NONE)
-        set_up(e, true, "");
-    else
-        set_up(e, false, archive_why(e->house_handle));
+    set_up(e, result, archive_why(e->house_handle));
 }
 
 static void sweep(struct executor *e, int64_t now_us, int64_t interval_us)

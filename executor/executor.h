@@ -6,6 +6,7 @@
  *             parked (time over; another process may have written), and sweeps what has expired.
  * Invariants: ops with a key in common run in the order in which they were submitted, others side by side. Each op submitted is
  *             given to done exactly once; by executor_submit itself only when it is refused. Nothing here blocks a loop.
+ *             While the archive refuses writes for good (full, read-only), reads are still tried.
  * Threads:    submit, cancel, report: any. done is called on a worker, the housekeeper, or in submit and cancel. */
 #ifndef EXECUTOR_EXECUTOR_H
 #define EXECUTOR_EXECUTOR_H
