@@ -2,6 +2,7 @@
 #include "backends/mongo/internal.h"
 
 #include "backends/mongo/intent.h"
+#include "backends/mongo/record.h"
 
 #include <string.h>
 
@@ -60,7 +61,7 @@ enum err mongo_write(struct mongo_handle *h, const struct archive_write *w)
             break;
         e = mongo_look(h, id.text, &s);
         if (e == ERR_NONE && s.locked) {
-            e = intent_settle(h, &s.in, id.text);
+            e = record_settle(h, &s.in, id.text);
             continue;
         }
         /* libmongoc may have sent it twice: then what is in the way is our own first attempt. */

@@ -91,6 +91,9 @@ enum err mongo_fail(struct mongo_handle *h, enum err e, const char *format, ...)
     va_start(args, format);
     vsnprintf(h->base.why, sizeof h->base.why, format, args);
     va_end(args);
+    for (char *p = h->base.why; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ')
+            *p = ' ';
     return e;
 }
 

@@ -18,17 +18,15 @@
  *             Reads meet an open commit: they get what is there without it. Writes wait GRACE for its owner, then undo it.
  *             Each step may be repeated, by anybody, at the same time.
  *             An owner that took longer than INTENT_OWNER_MS gives up before DECIDE: the sweep takes old records away.
- * Threads:    one per object.          Used by: commit, load, sweep; tests stop it between steps. */
+ * Threads:    one per object.          Used by: commit; tests stop it between steps. What others do is in record.h. */
 #ifndef BACKENDS_MONGO_INTENT_H
 #define BACKENDS_MONGO_INTENT_H
 
 #include "backends/archive/archive.h"
 
 #define INTENT_OWNER_MS 60000
-#define INTENT_OLD_MS   600000 /* the sweep's: more than any owner takes, whatever its clock says */
 
 enum intent_step { INTENT_RECORD, INTENT_LOCK, INTENT_DECIDE, INTENT_APPLY, INTENT_FORGET, INTENT_END };
-enum intent_state { INTENT_GONE, INTENT_OPEN, INTENT_DONE };
 
 struct mongo_handle;
 struct intent;
@@ -43,12 +41,5 @@ MUST_USE enum err intent_step(struct intent *i);
 MUST_USE enum err intent_undo(struct intent *i);
 /* All steps; undoes it when it can't be done. */
 MUST_USE enum err intent_commit(struct mongo_handle *h, const struct archive_write *writes, size_t n);
-
-/* What became of the commit that holds a lock. */
-MUST_USE enum err intent_look(struct mongo_handle *h, const bson_oid_t *in, enum intent_state *ret);
-/* The document under id is locked by this commit: does the rest of it or undoes it, after waiting for its owner. */
-MUST_USE enum err intent_settle(struct mongo_handle *h, const bson_oid_t *in, const char *id);
-/* Settles what was left behind before now_ms - INTENT_OLD_MS, some at a time. */
-MUST_USE enum err intent_tidy(struct mongo_handle *h, int64_t now_ms);
 
 #endif

@@ -63,7 +63,7 @@ MUST_USE enum err mongo_enter(struct archive_handle *base);
 void mongo_turn_begin(struct mongo_handle *h);
 void mongo_turn_end(struct mongo_handle *h);
 
-/* why becomes this; returns e. */
+/* why becomes this, on one line; returns e. */
 enum err mongo_fail(struct mongo_handle *h, enum err e, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* What an error of libmongoc means. writing: it may have been done. */

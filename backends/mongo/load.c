@@ -1,7 +1,7 @@
 /* Reading documents: keys and control. */
 #include "backends/mongo/internal.h"
 
-#include "backends/mongo/intent.h"
+#include "backends/mongo/record.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -73,7 +73,7 @@ static enum err load_locked(struct mongo_handle *h, const char *id, struct arena
     for (int tries = 0; tries < SETTLES; tries++) {
         struct slice raw;
         struct mongo_stored s;
-        enum intent_state state = INTENT_OPEN;
+        enum record_state state = RECORD_OPEN;
         bson_t doc;
 
         enum err e = mongo_find_id(h, h->keys, id, NULL, arena, &raw);
@@ -86,14 +86,14 @@ static enum err load_locked(struct mongo_handle *h, const char *id, struct arena
             return mongo_fail(h, ERR_ARCHIVEBAD, "a document is not BSON");
         mongo_stored_read(&doc, &s);
         if (s.locked)
-            e = intent_look(h, &s.in, &state);
-        if (e == ERR_NONE && state == INTENT_OPEN) {
+            e = record_look(h, &s.in, &state);
+        if (e == ERR_NONE && state == RECORD_OPEN) {
             if (s.version != 0)
                 *found = (struct archive_found){s.version, mongo_stored_unlocked(&doc, &s, arena)};
             return ERR_NONE;
         }
         if (e == ERR_NONE)
-            e = intent_settle(h, &s.in, id);
+            e = record_settle(h, &s.in, id);
         if (e != ERR_NONE)
             return e;
     }

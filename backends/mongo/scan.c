@@ -1,7 +1,7 @@
 /* Scans in the order of hashes, and the sweep. */
 #include "backends/mongo/internal.h"
 
-#include "backends/mongo/intent.h"
+#include "backends/mongo/record.h"
 #include "engine/document.h"
 
 #include <string.h>
@@ -177,7 +177,7 @@ enum err mongo_sweep(struct archive_handle *base, int64_t now_ms, size_t limit, 
     if (limit > 0)
         e = sweep_expired(h, now_ms, limit, ret_swept);
     if (e == ERR_NONE)
-        e = intent_tidy(h, now_ms);
+        e = record_tidy(h, now_ms);
     mongo_turn_end(h);
     return e;
 }

@@ -1,7 +1,7 @@
 /* Commits of several documents where the server has transactions. */
 #include "backends/mongo/internal.h"
 
-#include "backends/mongo/intent.h"
+#include "backends/mongo/record.h"
 
 #define ATTEMPTS 8 /* as many locks of intents may be in the way */
 
@@ -91,7 +91,7 @@ static enum err clear_way(struct mongo_handle *h, const struct archive_write *w,
     enum err e = mongo_look(h, id.text, &s);
     *ret_again = e == ERR_NONE && s.locked;
     if (*ret_again)
-        e = intent_settle(h, &s.in, id.text);
+        e = record_settle(h, &s.in, id.text);
     mongo_id_done(&id);
     return e;
 }

@@ -15,6 +15,7 @@ import pytest
 from .ports import free_port
 from .process import ServerProcess
 from .proxy import ROOT
+from .wait import eventually
 
 SERVERS = ROOT / "build" / "servers"
 NOT_BUILT = "is not built: scripts/test-servers says why"
@@ -48,6 +49,12 @@ class MongoServer(ServerProcess):
                 return bool(client.admin.command("ping"))
         except pymongo.errors.PyMongoError:
             return False
+
+    def pause(self):
+        """Returns when every thread stands still, which takes a moment where there are many."""
+        super().pause()
+        threads = Path(f"/proc/{self.process.pid}/task")
+        eventually(lambda: all(" T " in (t / "stat").read_text() for t in threads.iterdir()))
 
     def client(self, **options):
         """pymongo, to look at the documents."""

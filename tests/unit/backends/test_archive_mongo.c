@@ -26,11 +26,11 @@ static struct archive *open_archive(void)
 static const struct archive_suite suite = {
     .name = "mongo",
     .open = open_archive,
-    .documents = 150,
-    .large_bytes = 8u << 20,
+    .documents = 60,
+    .large_bytes = 4u << 20,
     .key_bytes = 900,
     .threads = 3,
-    .increments = 15,
+    .increments = 8,
     .consistent_loads = false,
 };
 
