@@ -85,7 +85,9 @@ int file_make(const char *path)
 {
     if (access(path, F_OK) == 0) {
         companions_follow(path);
-        return 0;
+        /* All connections of a process share what SQLite finds out about a file that it may only read, until the last is
+         * closed; so none is opened. */
+        return access(path, W_OK) == 0 ? 0 : errno;
     }
     int e = directories_make(path);
     if (e != 0)

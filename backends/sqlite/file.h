@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Makes the file and the directories above it when they are missing, for their owner alone. 0, or errno. */
+/* Makes the file and the directories above it when they are missing, for their owner alone. 0, or errno: it
+ * can't be made, or not be written. */
 int file_make(const char *path);
 /* Makes the schema in an empty database. An SQLite code; SQLITE_MISMATCH: the file is someone else's or a newer convproxy's, and
  * *why (never NULL then) says which. */

@@ -196,7 +196,7 @@ static void beside_writer(struct bench *b)
     printf("load beside a writer of %.0f documents/s: %.0f documents/s, P50 %.3f ms, P99 %.3f ms, P99.9 %.3f "
            "ms, longest %.3f ms\n",
            (double)w.groups * 128 / (last - start), (double)n / (last - start), took[n / 2] * 1e3,
-           took[n / 100 * 99] * 1e3, took[n / 1000 * 999] * 1e3, took[n - 1] * 1e3);
+           took[n * 99 / 100] * 1e3, took[n * 999 / 1000] * 1e3, took[n - 1] * 1e3);
     free(took);
 }
 
