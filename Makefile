@@ -18,9 +18,11 @@ run: build ## install what is missing, build, start the proxy; options: make run
 build: $(BUILD)/build.ninja ## build the proxy and convctl
 	@ninja -C $(BUILD) --quiet
 
-$(BUILD)/build.ninja:
+# Again when the list of what is needed has changed: meson leaves a folder that is set up as it is.
+$(BUILD)/build.ninja: scripts/install-deps
 	@scripts/install-deps build
 	@$(MESON_SETUP) -Dtests=false $(BUILD) >/dev/null || { cat $(BUILD)/meson-logs/meson-log.txt; exit 1; }
+	@touch $@
 
 test: test-tools ## unit, style and system tests, again under the sanitizers; ends with "N passed, N failed"
 	@scripts/run-tests
