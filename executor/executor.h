@@ -1,4 +1,4 @@
-/* executor — runs Redis commands on the archive, on threads of its own.
+/* executor/executor — runs Redis commands on the archive, on threads of its own.
  *
  *   loop ─▶ op ─▶ lanes of its keys ─▶ ready ─▶ worker: load · apply · commit ─▶ done ─▶ loop
  *

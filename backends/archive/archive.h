@@ -1,4 +1,4 @@
-/* backends/archive — the contract of an archive: a store of documents, one for each key, with compare-and-set on versions.
+/* backends/archive/archive — the contract of an archive: a store of documents, one for each key, with compare-and-set on versions.
  * Three keep it: sqlite (embedded), mongo, and trace, which wraps either. tests/unit/backends/archive_suite.c is the contract
  * as tests; whatever passes it may be used.
  *
