@@ -137,7 +137,7 @@ static enum err open_now(struct connection *c)
     c->opened_at = atomic_load(c->reopened);
     if (e != 0) {
         snprintf(c->why, c->why_cap, "can't make or write %s: %s", c->path, strerror(e));
-        return e == ENOSPC || e == EROFS ? ERR_ARCHIVEBAD : ERR_ARCHIVEDOWN;
+        return e == ENOSPC || e == EROFS || e == EACCES ? ERR_ARCHIVEBAD : ERR_ARCHIVEDOWN;
     }
     int rc = sqlite3_open_v2(c->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)

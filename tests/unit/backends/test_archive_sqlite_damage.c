@@ -132,19 +132,15 @@ static void write_read_only(void)
     REQUIRE(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
     REQUIRE(chmod(file_path, 0400) == 0);
     struct archive_world w = file_world(100);
-    REQUIRE(file_version(&w, 5, &version) == ERR_NONE && version == 1);
-    REQUIRE(file_put(&w, 5, 1, 2) == ERR_ARCHIVEBAD);
-    REQUIRE(strstr(archive_why(w.h), "read-only") != NULL);
-    REQUIRE(archive_ping(w.h) == ERR_ARCHIVEBAD);
     struct archive_world reader = {.archive = w.archive, .h = archive_attach(w.archive)};
-    REQUIRE(file_version(&reader, 5, &version) == ERR_NONE && version == 1);
-    REQUIRE(chmod(file_path, 0600) == 0);
-    enum err e = ERR_ARCHIVEBAD; /* until the reader's connection was opened anew too */
-    for (int i = 0; i < 3 && e == ERR_ARCHIVEBAD; i++) {
-        e = file_put(&w, 5, 1, 2);
-        REQUIRE(file_version(&reader, 5, &version) == ERR_NONE);
-    }
-    REQUIRE(e == ERR_NONE && version == 2);
+    REQUIRE(file_version(&w, 5, &version) == ERR_ARCHIVEBAD);
+    REQUIRE(file_put(&w, 5, 1, 2) == ERR_ARCHIVEBAD);
+    REQUIRE(strstr(archive_why(w.h), "Permission denied") != NULL);
+    REQUIRE(archive_ping(w.h) == ERR_ARCHIVEBAD);
+    REQUIRE(file_version(&reader, 5, &version) == ERR_ARCHIVEBAD);
+    REQUIRE(chmod(file_path, 0600) == 0); /* from now on it works, also beside a handle that does nothing */
+    REQUIRE(file_put(&w, 5, 1, 2) == ERR_NONE);
+    REQUIRE(file_version(&reader, 5, &version) == ERR_NONE && version == 2);
     arena_done(&reader.arena);
     archive_detach(reader.h);
     file_world_close(&w);
