@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "proxy/http.h"
 #include "proxy/metrics.h"
+#include "proxy/primary.h"
 #include "proxy/state.h"
 #include "version.h"
 
@@ -203,8 +204,30 @@ static void tell_changed(void *ctx, const struct config_view *view)
               LOG_STR("by", "http"));
 }
 
-static void apply_change(struct config *config, const struct change *c, struct http_reply *reply)
+static void add_warnings(cJSON *list, const struct primary_change *change)
 {
+    for (size_t i = 0; i < change->nwarnings; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(change->warnings[i]));
+}
+
+/* A primary that was set is an order to switch, and may hide something. */
+static void heed_primaries(struct server *server, const struct change *c, cJSON *doc)
+{
+    struct primary_change change;
+    cJSON *warnings = cJSON_CreateArray();
+
+    for (size_t i = 0; i < c->count; i++)
+        if (primary_ordered(server, c->pairs[i].name, &change))
+            add_warnings(warnings, &change);
+    if (cJSON_GetArraySize(warnings) > 0)
+        cJSON_AddItemToObject(doc, "warnings", warnings);
+    else
+        cJSON_Delete(warnings);
+}
+
+static void apply_change(struct server *server, const struct change *c, struct http_reply *reply)
+{
+    struct config *config = server_config(server);
     struct config_error err;
 
     if (config_set(config, c->pairs, c->count, &err) != ERR_NONE) {
@@ -220,23 +243,113 @@ static void apply_change(struct config *config, const struct change *c, struct h
     cJSON *list = cJSON_AddArrayToObject(doc, "changed");
     for (size_t i = 0; i < c->count; i++)
         config_get(config, c->pairs[i].name, tell_changed, list);
+    heed_primaries(server, c, doc);
     http_reply_json(reply, 200, doc);
+}
+
+/* The body as JSON; NULL: it is none, and the reply says so. */
+static cJSON *read_body(const struct http_request *r, struct http_reply *reply)
+{
+    size_t len;
+    const char *body = http_body(r, &len), *end = NULL;
+    cJSON *doc = cJSON_ParseWithLengthOpts(body, len, &end, 0);
+
+    if (doc != NULL && strspn(end, " \t\r\n") == (size_t)(body + len - end))
+        return doc;
+    http_reply_error(reply, 400, "the body is not JSON, near byte %zu", (size_t)(end - body));
+    cJSON_Delete(doc);
+    return NULL;
 }
 
 static void change_settings(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
     const struct admin *a = ctx;
     struct change c = {0};
-    size_t len;
-    const char *body = http_body(r, &len), *end = NULL;
-    cJSON *doc = cJSON_ParseWithLengthOpts(body, len, &end, 0);
+    cJSON *doc = read_body(r, reply);
 
-    if (doc == NULL || strspn(end, " \t\r\n") != (size_t)(body + len - end))
-        http_reply_error(reply, 400, "the body is not JSON, near byte %zu", (size_t)(end - body));
-    else if (read_change(doc, &c, reply))
-        apply_change(server_config(a->server), &c, reply);
+    if (doc != NULL && read_change(doc, &c, reply))
+        apply_change(a->server, &c, reply);
     for (size_t i = 0; i < c.count; i++)
         free(c.own_values[i]);
+    cJSON_Delete(doc);
+}
+
+/* ---- the primary ---- */
+
+static void get_primary(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    reply_document(ctx, state_placement, NULL, reply);
+}
+
+/* The text of a member; "" when there is none. */
+static const char *member(const cJSON *doc, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(doc, name);
+    return cJSON_IsString(item) ? item->valuestring : "";
+}
+
+static void tell_switched(const struct primary_change *change, struct http_reply *reply)
+{
+    cJSON *doc = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(doc, "policy", change->policy);
+    cJSON_AddStringToObject(doc, "before", change->before);
+    cJSON_AddStringToObject(doc, "after", change->after);
+    add_warnings(cJSON_AddArrayToObject(doc, "warnings"), change);
+    http_reply_json(reply, 200, doc);
+}
+
+static void change_primary(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    const struct admin *a = ctx;
+    struct primary_change change;
+    char why[300];
+    cJSON *doc = read_body(r, reply);
+
+    if (doc == NULL)
+        return;
+    if (member(doc, "store")[0] == '\0')
+        http_reply_error(reply, 400, "expected {\"policy\": \"conv\", \"store\": \"redis\" or \"mongo\"}");
+    else if (primary_set(a->server, member(doc, "policy"), member(doc, "store"), "http", &change, why,
+                         sizeof why))
+        tell_switched(&change, reply);
+    else
+        http_reply_error(reply, 400, "%s", why);
+    cJSON_Delete(doc);
+}
+
+/* ---- faults, for game days ---- */
+
+static void get_faults(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    const struct admin *a = ctx;
+    const struct settings *now = config_current(server_config(a->server));
+    char plan[DEPOT_PLAN];
+    cJSON *doc = cJSON_CreateObject();
+
+    depot_faults(server_depot(a->server), plan, sizeof plan);
+    cJSON_AddStringToObject(doc, "plan", plan);
+    cJSON_AddBoolToObject(doc, "allowed", now->archive_faults);
+    settings_unref(now);
+    http_reply_json(reply, 200, doc);
+}
+
+static void change_faults(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    const struct admin *a = ctx;
+    const struct settings *now = config_current(server_config(a->server));
+    char why[200];
+    cJSON *doc = read_body(r, reply);
+
+    if (doc != NULL && !cJSON_IsString(cJSON_GetObjectItemCaseSensitive(doc, "plan")))
+        http_reply_error(reply, 400,
+                         "expected {\"plan\": \"op=commit delay=100ms\"}, or an empty plan to end it");
+    else if (doc != NULL &&
+             !depot_set_faults(server_depot(a->server), now, member(doc, "plan"), "http", why, sizeof why))
+        http_reply_error(reply, 400, "%s", why);
+    else if (doc != NULL)
+        get_faults(ctx, r, reply);
+    settings_unref(now);
     cJSON_Delete(doc);
 }
 
@@ -249,13 +362,24 @@ static const struct http_route routes[] = {
     {"GET", "/metrics", false, get_metrics, "for Prometheus"},
     {"GET", "/healthz", false, get_health, "200 while managed keys are served, else 503, with the reasons"},
     {"GET", "/readyz", false, get_ready, "200 while clients are taken"},
-    {"GET", "/health/memory", false, get_memory, "the connection to Redis in four fields"},
+    {"GET", "/health/memory", false, get_memory,
+     "the connection that managed keys depend on, in four fields"},
     {"GET", "/api/v1/health", false, get_health, "the same as /healthz"},
-    {"GET", "/api/v1/state", false, get_state, "everything: Redis, clients, traffic, policies, commands"},
+    {"GET", "/api/v1/state", false, get_state,
+     "everything: Redis, the archive, clients, traffic, policies, commands"},
     {"GET", "/api/v1/settings", false, get_settings,
      "settings with value, default, source and range; ?match=conv.*"},
     {"POST", "/api/v1/settings", true, change_settings, "changes settings at once: {\"conv.ttl\": \"10d\"}"},
     {"PUT", "/api/v1/settings", true, change_settings, "the same"},
+    {"GET", "/api/v1/primary", false, get_primary, "which store answers for each policy"},
+    {"POST", "/api/v1/primary", true, change_primary,
+     "switches: {\"policy\": \"conv\", \"store\": \"mongo\"}"},
+    {"PUT", "/api/v1/primary", true, change_primary, "the same"},
+    {"GET", "/api/v1/archive/faults", false, get_faults,
+     "the plan of faults in force, and whether there may be one"},
+    {"PUT", "/api/v1/archive/faults", true, change_faults,
+     "sets it, for game days: {\"plan\": \"op=load delay=50ms\"}"},
+    {"POST", "/api/v1/archive/faults", true, change_faults, "the same"},
 };
 #define ROUTES (sizeof routes / sizeof routes[0])
 
@@ -269,7 +393,7 @@ static void get_index(void *ctx, const struct http_request *r, struct http_reply
         abort();
     fprintf(out, "convproxy %s\n\n", CONVPROXY_VERSION);
     for (size_t i = 0; i < ROUTES; i++)
-        fprintf(out, "%-5s %-18s %s\n", routes[i].method, routes[i].path, routes[i].help);
+        fprintf(out, "%-5s %-23s %s\n", routes[i].method, routes[i].path, routes[i].help);
     fclose(out);
     http_reply_text(reply, 200, "text/plain; charset=utf-8", own_text, len);
 }

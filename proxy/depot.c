@@ -175,6 +175,12 @@ bool depot_acts(const struct depot *d, size_t policy)
     return placement_is_archive(d->placement, policy);
 }
 
+void depot_choose(struct depot *d, const char *policy, bool archive)
+{
+    if (d->placement != NULL)
+        placement_choose(d->placement, policy, archive);
+}
+
 bool depot_calls(const struct depot *d, enum trace_op op, struct trace_stat *sum)
 {
     if (d->archive != NULL)

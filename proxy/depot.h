@@ -48,6 +48,8 @@ struct placement *depot_placement(const struct depot *d); /* NULL: the same, or 
 void depot_report(const struct depot *d, struct depot_report *ret);
 /* Whether the archive answers for the policy at this position of the settings. */
 bool depot_acts(const struct depot *d, size_t policy);
+/* The operator's word on the policy of this name; see placement_choose. Without an archive it is Redis in any case. */
+void depot_choose(struct depot *d, const char *policy, bool archive);
 /* What its calls of one operation were; added to *sum. False: there is no archive. */
 bool depot_calls(const struct depot *d, enum trace_op op, struct trace_stat *sum);
 

@@ -7,11 +7,14 @@
 /* Each answers the command; false: it must wait, and will be called again. */
 bool local_client(struct session *s, const struct job *job);
 bool local_config(struct session *s, const struct job *job);
+bool local_conv(struct session *s, const struct job *job);
 bool local_info(struct session *s, const struct job *job);
 bool local_slowlog(struct session *s, const struct job *job);
 bool local_commands(struct session *s, const struct job *job);
 
 bool local_ok(struct session *s);
+/* The other loops hear of changed settings in a moment; what this client sends next must already see them. */
+void local_see_settings(struct session *s);
 bool local_error(struct session *s, const char *line); /* always true: it is answered */
 bool local_set_name(struct session *s, struct slice name); /* false: it has characters that a name must not have */
 bool local_is(struct slice arg, const char *word);     /* any case */

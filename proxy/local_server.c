@@ -1,7 +1,9 @@
 #include "proxy/internal.h"
 
+#include "base/log.h"
 #include "proxy/dispatch.h"
 #include "proxy/info.h"
+#include "proxy/primary.h"
 #include "proxy/server.h"
 #include "proxy/slowlog.h"
 #include "resp/frame.h"
@@ -128,6 +130,23 @@ static bool config_get_own(struct session *s, const struct job *job)
     return true;
 }
 
+void local_see_settings(struct session *s)
+{
+    loop_apply(s->loop, (void *)config_current(server_config(s->loop->server)));
+    placement_copy(server_placement(s->loop->server), s->loop->settings, &s->loop->acting);
+}
+
+/* That a store shall answer counts also when it is no change. The reply has no room for warnings: the log has. */
+static void heed_primaries(struct session *s, const struct config_pair *pairs, size_t count)
+{
+    struct primary_change change;
+
+    for (size_t i = 0; i < count; i++)
+        if (primary_ordered(s->loop->server, pairs[i].name, &change))
+            for (size_t w = 0; w < change.nwarnings; w++)
+                log_event(LOG_WARN, "primary_set", LOG_STR("policy", change.policy), LOG_STR("warning", change.warnings[w]));
+}
+
 static bool config_set_own(struct session *s, const struct job *job)
 {
     size_t count = (job->argc - 2) / 2;
@@ -143,6 +162,8 @@ static bool config_set_own(struct session *s, const struct job *job)
         pairs[i].value = strndup(job->argv[3 + 2 * i].p, job->argv[3 + 2 * i].len);
     }
     e = config_set(config, pairs, count, &error);
+    if (e == ERR_NONE)
+        heed_primaries(s, pairs, count);
     for (size_t i = 0; i < count; i++) {
         free((char *)pairs[i].name);
         free((char *)pairs[i].value);
@@ -153,9 +174,7 @@ static bool config_set_own(struct session *s, const struct job *job)
         slot_answered(s);
         return true;
     }
-    /* The other loops hear of it in a moment; what this client sends next must already see it. */
-    loop_apply(s->loop, (void *)config_current(config));
-    placement_copy(server_placement(s->loop->server), s->loop->settings, &s->loop->acting);
+    local_see_settings(s);
     return local_ok(s);
 }
 

@@ -287,6 +287,16 @@ void placement_settings(struct placement *p, const struct settings *now)
     pthread_mutex_unlock(&p->lock);
 }
 
+void placement_choose(struct placement *p, const char *policy, bool archive)
+{
+    pthread_mutex_lock(&p->lock);
+    const struct policy_conf *conf = same_policy(p->settings, policy);
+    if (conf != NULL)
+        remember(p, conf, archive ? ACTED_ARCHIVE : ACTED_REDIS);
+    decide(p);
+    pthread_mutex_unlock(&p->lock);
+}
+
 /* Before Redis acts for the first time, what is in the archive is counted again. */
 void placement_redis(struct placement *p, bool up, bool there)
 {

@@ -38,6 +38,8 @@ enum home { HOME_NONE = 0, HOME_REDIS = 1, HOME_ARCHIVE = 2, HOME_BOTH = 3 };
 struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct executor *e);
 void placement_stop(struct placement *own_p); /* before the executor ends; its pool work is waited for */
 void placement_settings(struct placement *p, const struct settings *now);
+/* The operator's word: this store answers for the policy from now on, unless its primary is the archive and archive is false. */
+void placement_choose(struct placement *p, const char *policy, bool archive);
 /* What the probe has found, also for the first time. there: something has answered at its address, perhaps with a refusal. */
 void placement_redis(struct placement *p, bool up, bool there);
 /* Whether the archive answers for the policy at this position. Any thread. */

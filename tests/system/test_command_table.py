@@ -88,7 +88,7 @@ def our_rows():
 
 def test_rows(server):
     theirs = server_rows(server.cmd("COMMAND"))
-    ours = our_rows()
+    ours = {name: row for name, row in our_rows().items() if name.split("|")[0] != "conv"}  # Redis does not have it
     assert sorted(ours) == sorted(theirs)
     columns = ("arity", "range", "flags", "categories", "container", "specs")
     differences = [

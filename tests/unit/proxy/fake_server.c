@@ -104,3 +104,24 @@ bool depot_calls(const struct depot *d, enum trace_op op, struct trace_stat *sum
         *sum = server_of(d)->calls;
     return server_of(d)->archive.present;
 }
+
+void depot_faults(const struct depot *d, char *buf, size_t cap)
+{
+    snprintf(buf, cap, "%s", server_of(d)->archive.faults);
+}
+
+bool depot_set_faults(struct depot *d, const struct settings *now, const char *plan, const char *by,
+                      char *why, size_t why_cap)
+{
+    snprintf(why, why_cap, "not in a unit test");
+    return false;
+}
+
+struct executor *server_executor(const struct server *s)
+{
+    return NULL;
+}
+
+void depot_choose(struct depot *d, const char *policy, bool archive)
+{
+}
