@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "engine/number.h"
 #include "engine/stream.h"
+#include "resp/build.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -33,12 +35,22 @@ static bool is_word(struct slice s, const char *word)
     return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
 }
 
-static int64_t from_option(const struct slice *argv, size_t argc)
+static size_t find(const struct op_step *step)
 {
-    int64_t ms;
+    size_t i = 0;
+    while (i < ROWS && strcmp(rows[i].name, step->cmd->name) != 0)
+        i++;
+    return i;
+}
+
+/* The argument that says how long; 0: there is none. */
+static size_t time_arg(const struct slice *argv, size_t argc, enum where where)
+{
+    if (where != OPTION_MS)
+        return where == FIRST_SECONDS ? 1 : argc - 1;
     for (size_t i = 1; i + 1 < argc && !is_word(argv[i], "streams"); i++)
         if (is_word(argv[i], "block"))
-            return number_int(argv[i + 1], &ms) ? until((long double)ms) : 0;
+            return i + 1;
     return 0;
 }
 
@@ -47,18 +59,41 @@ int64_t blocking_until(const struct op *op)
     const struct op_step *step = &op->steps[op->blocking];
     const struct slice *argv = op->argv + step->argv;
     long double seconds;
-    size_t i = 0;
+    int64_t ms;
 
     if (step->fn == NULL || (step->cmd->flags & CMD_BLOCKING) == 0)
         return 0;
-    while (i < ROWS && strcmp(rows[i].name, step->cmd->name) != 0)
-        i++;
-    if (i == ROWS)
+    size_t row = find(step);
+    size_t arg = row < ROWS ? time_arg(argv, step->argc, rows[row].where) : 0;
+    if (arg == 0)
         return 0;
-    if (rows[i].where == OPTION_MS)
-        return from_option(argv, step->argc);
-    struct slice text = argv[rows[i].where == FIRST_SECONDS ? 1 : step->argc - 1];
-    return number_long_double(text, &seconds) ? until(seconds * 1000) : 0;
+    if (rows[row].where == OPTION_MS)
+        return number_int(argv[arg], &ms) ? until((long double)ms) : 0;
+    return number_long_double(argv[arg], &seconds) ? until(seconds * 1000) : 0;
+}
+
+void blocking_request(const struct op *op, int64_t now_us, struct chain *out)
+{
+    const struct op_step *step = &op->steps[op->blocking];
+    const struct slice *argv = op->argv + step->argv;
+    enum where where = rows[find(step)].where;
+    size_t arg = time_arg(argv, step->argc, where);
+    int64_t ms = op->block_until_us > now_us ? (op->block_until_us - now_us) / 1000 + 1 : 1;
+    char text[32];
+
+    if (op->block_until_us == INT64_MAX)
+        snprintf(text, sizeof text, "0");
+    else if (where == OPTION_MS)
+        snprintf(text, sizeof text, "%" PRId64, ms);
+    else
+        snprintf(text, sizeof text, "%" PRId64 ".%03d", ms / 1000, (int)(ms % 1000));
+    build_array(out, step->argc);
+    for (size_t i = 0; i < step->argc; i++) {
+        if (i == arg)
+            build_text(out, text);
+        else
+            build_bulk(out, argv[i].p, argv[i].len);
+    }
 }
 
 bool blocking_found_nothing(const char *reply, size_t n, bool again)
@@ -102,6 +137,8 @@ void blocking_pin(struct op *op, const struct object *objects)
 void blocking_time_over(struct op *op)
 {
     const char *nil = op->resp == RESP3 ? "_\r\n" : "*-1\r\n";
+    if (op->unblocked)
+        nil = "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
     op_reply_clear(op);
     op_reply_add(op, nil, strlen(nil));
 }

@@ -12,6 +12,8 @@ int64_t blocking_until(const struct op *op);
 bool blocking_found_nothing(const char *reply, size_t n, bool again);
 /* The op is about to be parked: "$" of XREAD becomes the last id of its stream as it is now. objects: as for the op's keys. */
 void blocking_pin(struct op *op, const struct object *objects);
+/* The op's command as a request, that waits for what is left of its time and goes on where this one was. */
+void blocking_request(const struct op *op, int64_t now_us, struct chain *out);
 /* What it answers when its time is over. */
 void blocking_time_over(struct op *op);
 

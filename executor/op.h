@@ -57,6 +57,7 @@ struct op {
     bool writes;      /* some step may write */
     _Atomic bool cancelled; /* its client is gone: it must not run any more */
     _Atomic bool timed_out; /* its time to block is over: nil instead of parking */
+    _Atomic bool unblocked; /* and an error instead of nil: CLIENT UNBLOCK … ERROR */
     bool woken;       /* was parked before */
     bool changed;     /* it has changed a key: whoever is parked there is woken */
     bool parks;       /* it found nothing and is to wait */

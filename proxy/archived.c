@@ -1,5 +1,6 @@
 #include "proxy/archived.h"
 
+#include "executor/blocking.h"
 #include "proxy/dispatch.h"
 #include "proxy/outcome.h"
 #include "proxy/server.h"
@@ -63,8 +64,10 @@ static void submit(struct slot *slot, struct op *op)
 
     slot_defer(slot, &archived_target);
     archived_send(slot, op);
-    if (op->block_until_us != 0)
+    if (op->block_until_us != 0) {
+        s->blocked = slot;
         session_pause(s, PAUSE_ORDER); /* what follows waits as long as this does */
+    }
 }
 
 void archived_flush(struct loop *l)
@@ -232,19 +235,62 @@ void archived_abandon(struct slot *slot)
         executor_cancel(slot->loop->executor, slot->op, true);
 }
 
+void archived_recall(struct session *s)
+{
+    struct slot *slot = s->blocked;
+    if (slot != NULL && slot->op != NULL && !slot->op->cancelled)
+        executor_cancel(s->loop->executor, slot->op, true);
+}
+
+bool archived_unblock(struct session *s, bool with_error)
+{
+    struct slot *slot = s->blocked;
+
+    if (slot == NULL || slot->op == NULL || slot->op->cancelled || slot->op->timed_out)
+        return false;
+    slot->op->unblocked = with_error;
+    executor_cancel(s->loop->executor, slot->op, false);
+    return true;
+}
+
+/* It was called back in time. */
+static bool not_begun(const struct op *op)
+{
+    return op->cancelled && (op->error == ERR_CANCELLED || op->parks || op->reply_len == 0);
+}
+
+static void take_back(struct slot *slot, const struct op *op)
+{
+    struct session *s = slot->session;
+    struct chain request;
+
+    chain_init(&request, &s->loop->turn.chunks);
+    if (!s->ending) {
+        blocking_request(op, turn_now(&s->loop->turn), &request);
+        session_unread(s, chain_flat(&request));
+    }
+    chain_clear(&request);
+    slot_take_back(slot);
+    session_touch(s);
+}
+
 static void take_one(struct op *op)
 {
     struct slot *slot = op->owner;
     struct session *s = slot->session;
 
     slot->op = NULL;
+    if (s != NULL && s->blocked == slot)
+        s->blocked = NULL;
     if (op->form == OP_WATCH && s != NULL) {
         s->watching--;
         if (op->error == ERR_NONE)
             keep_watched(s, op);
     }
-    if (op->error != ERR_NONE)
-        slot_fail(slot, op->error, op->detail);
+    if (s != NULL && not_begun(op))
+        take_back(slot, op);
+    else if (op->error != ERR_NONE || not_begun(op))
+        slot_fail(slot, op->error != ERR_NONE ? op->error : ERR_CANCELLED, op->detail);
     else
         slot_take_reply(slot, op->reply, op->reply_len);
     op_free(op);

@@ -29,6 +29,12 @@ void archived_unwatch(struct session *s);
 /* A reply that does not come any more is nobody's loss: ends the op of a gone client if it only waits. */
 void archived_abandon(struct slot *slot);
 
+/* The client's last request, if it waits, must not take anything any more. What was not begun leaves the client's queue: for
+ * good when the client is ending, otherwise it becomes input again, with the time that is left. */
+void archived_recall(struct session *s);
+/* CLIENT UNBLOCK: ends it with nil, or with an error. False: it does not wait. */
+bool archived_unblock(struct session *s, bool with_error);
+
 /* Before the turn's flush: submits what it has made. */
 void archived_flush(struct loop *l);
 /* For executor_ops.done; ctx is the server. */

@@ -10,6 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *client_flags(const struct session *s)
+{
+    static const char *const flags[] = {"N", "e", "b", "be", "x", "xe", "xb", "xbe"};
+    return flags[4 * transaction_is_open(s) + 2 * (s->blocked != NULL) + s->no_evict];
+}
+
 size_t client_line(const struct session *s, char *buf, size_t cap)
 {
     int64_t now = s->loop->turn.now_us;
@@ -20,7 +26,7 @@ size_t client_line(const struct session *s, char *buf, size_t cap)
         " rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d"
         " lib-name=%s lib-ver=%s\n",
         s->id, s->addr, s->laddr, s->stream.fd, s->name != NULL ? s->name : "", (now - s->born_us) / 1000000,
-        (now - s->last_us) / 1000000, transaction_is_open(s) ? "x" : (s->no_evict ? "e" : "N"), s->db,
+        (now - s->last_us) / 1000000, client_flags(s), s->db,
         transaction_is_open(s) ? 0 : -1, s->in_len, s->in_cap - s->in_len, s->stream.out.len,
         s->stream.out.len, sizeof *s + s->in_cap + s->stream.out.len, s->last_command, (int)s->resp,
         s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");

@@ -33,12 +33,18 @@ static bool is_asking(const struct session *s)
     return recv(s->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-/* Ends up to n clients that owe nothing. */
+/* Its request may wait for longer than this process lives. */
+static bool is_waiting(const struct session *s)
+{
+    return s->blocked != NULL && s->head == s->blocked;
+}
+
+/* Ends up to n clients that are owed nothing, or wait for something to come. */
 static void end_idle(struct loop *l, size_t n)
 {
     for (struct session *s = l->sessions, *next; s != NULL && n > 0; s = next) {
         next = s->next;
-        if (session_is_idle(s) && s->in_len == 0 && !is_asking(s)) {
+        if (is_waiting(s) || (session_is_idle(s) && s->in_len == 0 && !is_asking(s))) {
             session_end(s);
             n--;
         }

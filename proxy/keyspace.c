@@ -314,10 +314,12 @@ static size_t find(const struct command *cmd)
     return i;
 }
 
-/* Other databases are Redis's alone. */
+/* Other databases are Redis's alone; but FLUSHALL is about all of them. */
 bool keyspace_handles(const struct session *s, const struct command *cmd)
 {
-    return s->loop->acting.any && !s->loop->acting.whole && s->db == 0 && find(cmd) < ROWS;
+    size_t i = find(cmd);
+    return s->loop->acting.any && !s->loop->acting.whole && i < ROWS &&
+           (s->db == 0 || strcmp(rows[i].name, "flushall") == 0);
 }
 
 bool keyspace_command(struct session *s, const struct job *job)

@@ -2,6 +2,7 @@
 
 #include "proxy/clients.h"
 #include "proxy/dispatch.h"
+#include "proxy/reach.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -87,11 +88,13 @@ static bool do_help(struct session *s, const struct job *job)
         "GETNAME", "    Return the name of the current connection.",
         "ID", "    Return the ID of the current connection.",
         "INFO", "    Return information about the current client connection.",
+        "KILL <ip:port>|<option> <value> ...", "    Close clients: ID, ADDR, LADDR, TYPE, USER, SKIPME.",
         "LIST", "    Return information about the clients of this proxy.",
         "NO-EVICT (ON|OFF)", "    Accepted; the proxy never evicts clients.",
         "NO-TOUCH (ON|OFF)", "    Accepted; has no effect.",
         "SETINFO <LIB-NAME|LIB-VER> <value>", "    Keep the name and version of the client library.",
         "SETNAME <name>", "    Assign the name <name> to the current connection.",
+        "UNBLOCK <clientid> [TIMEOUT|ERROR]", "    End what the client waits for.",
     };
     struct chain *out = slot_answer(s);
     build_array(out, sizeof lines / sizeof lines[0]);
@@ -107,7 +110,7 @@ static const struct {
 } subcommands[] = {
     {"ID", do_id},           {"GETNAME", do_getname},   {"SETNAME", do_setname}, {"SETINFO", do_setinfo},
     {"INFO", do_info},       {"NO-EVICT", do_no_evict}, {"NO-TOUCH", do_no_touch}, {"LIST", clients_list},
-    {"HELP", do_help},
+    {"HELP", do_help},       {"KILL", reach_kill},      {"UNBLOCK", reach_unblock},
 };
 
 bool local_client(struct session *s, const struct job *job)

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "proxy/address.h"
+#include "proxy/archived.h"
 #include "proxy/dispatch.h"
 #include "proxy/parcel.h"
 #include "proxy/slot.h"
@@ -202,10 +203,22 @@ static void take_kept(struct session *s)
         drop_input(s);
 }
 
+/* A client whose request waits is read on, up to a limit, to see when it leaves: nothing must be taken for it then. */
 static void update_reading(struct session *s)
 {
+    bool listens = s->pauses == 0 || (s->blocked != NULL && s->in_len < LIMIT_READ);
     if (!s->stream.closing)
-        stream_set_reading(&s->stream, s->pauses == 0 && !s->ending);
+        stream_set_reading(&s->stream, listens && !s->ending);
+}
+
+void session_unread(struct session *s, struct slice request)
+{
+    pack_input(s);
+    grow_input(s, s->in_len + request.len);
+    memmove(s->in + request.len, s->in, s->in_len);
+    memcpy(s->in, request.p, request.len);
+    s->in_len += request.len;
+    s->progress = (struct request_progress){0};
 }
 
 void session_pause(struct session *s, enum pause pause)
@@ -390,6 +403,7 @@ void session_end(struct session *s)
 {
     s->ending = true;
     update_reading(s);
+    archived_recall(s);
     if (s->head != NULL)
         return;
     stream_flush(&s->stream);

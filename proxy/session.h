@@ -41,6 +41,7 @@ struct session {
     size_t kept;               /* bytes of those that the proxy made and that wait for others before them */
     size_t in_flight;          /* slots that wait for an upstream */
     const void *current;       /* the upstream they are on, or &archived_target */
+    struct slot *blocked;      /* the last one, when its request may wait for long; it listens for the client's end then */
     char *in;                  /* a request that is not whole, or may not go on yet: */
     size_t in_at, in_len, in_cap; /* in_len bytes from in_at on */
     struct request_progress progress;
@@ -64,10 +65,12 @@ struct session {
 void session_new(struct loop *l, int own_fd);
 /* Ends the connection now. reason: for the log at debug level; NULL when the client left. */
 void session_close(struct session *s, const char *reason);
-/* No more requests; closes once all replies are written. */
+/* No more requests; closes once all replies are written. One that waits is called back: it is not waited for. */
 void session_end(struct session *s);
 /* Takes no further requests until session_resume. */
 void session_pause(struct session *s, enum pause pause);
+/* Puts a request back in front of what was not taken yet. */
+void session_unread(struct session *s, struct slice request);
 /* Clears pauses and lets the session look at its input again before the turn ends. */
 void session_resume(struct session *s, unsigned pauses);
 /* Called before the turn's output is flushed; true: some session went on. */

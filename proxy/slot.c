@@ -235,6 +235,23 @@ void slot_defer(struct slot *slot, const void *target)
     slot->session->in_flight++;
 }
 
+void slot_take_back(struct slot *own_slot)
+{
+    struct session *s = own_slot->session;
+    struct slot **at = &s->head;
+
+    while (*at != own_slot)
+        at = &(*at)->next;
+    *at = own_slot->next;
+    if (*at == NULL)
+        s->tail = at;
+    s->owed--;
+    s->in_flight--;
+    if (s->in_flight == 0)
+        session_resume(s, PAUSE_ORDER);
+    slot_give(own_slot);
+}
+
 void slot_complete(struct slot *own_slot)
 {
     over(own_slot);

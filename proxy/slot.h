@@ -79,6 +79,8 @@ void slot_defer(struct slot *slot, const void *target);
 void slot_complete(struct slot *own_slot); /* slot->reply is filled */
 void slot_take_reply(struct slot *own_slot, const char *p, size_t n);
 void slot_fail(struct slot *own_slot, enum err e, const char *detail);
+/* Its request was not begun, and is not owed any more: it leaves the client's queue. */
+void slot_take_back(struct slot *own_slot);
 /* A deferred slot whose loop has ended. Any thread. */
 void slot_free_orphan(struct slot *own_slot);
 

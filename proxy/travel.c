@@ -1,5 +1,6 @@
 #include "proxy/travel.h"
 
+#include "proxy/archived.h"
 #include "proxy/drain.h"
 #include "proxy/handover.h"
 #include "proxy/server.h"
@@ -53,6 +54,7 @@ static void send_off(struct loop *l)
                 return;
             session_pause(s, PAUSE_LEAVING);
         }
+        archived_recall(s); /* a request that waits goes along */
         if (session_is_idle(s))
             give(s);
     }

@@ -1,0 +1,205 @@
+#include "proxy/reach.h"
+
+#include "proxy/archived.h"
+#include "proxy/internal.h"
+#include "proxy/server.h"
+#include "proxy/slot.h"
+#include "resp/frame.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum act { ACT_KILL, ACT_UNBLOCK, ACT_UNBLOCK_ERROR };
+
+struct reach {
+    struct loop *asker;
+    struct slot *slot; /* of the one who asks */
+    uint64_t asker_id;
+    unsigned next; /* the loop to go to next */
+    enum act act;
+    int64_t id;               /* 0: any */
+    char addr[64], laddr[64]; /* "": any */
+    bool nobody;              /* a type that the proxy has none of */
+    bool skip_me;
+    bool old_form; /* CLIENT KILL addr: OK, or an error */
+    bool me;       /* the asker is one of them: it ends when it was answered */
+    int64_t found;
+    char error[160]; /* "": the arguments are right */
+};
+
+/* ---- what is meant ---- */
+
+static bool is_meant(const struct reach *r, const struct session *s)
+{
+    if (r->nobody || (r->skip_me && s->id == r->asker_id) || s->ending)
+        return false;
+    return (r->id == 0 || (uint64_t)r->id == s->id) &&
+           (r->addr[0] == '\0' || strcmp(r->addr, s->addr) == 0) &&
+           (r->laddr[0] == '\0' || strcmp(r->laddr, s->laddr) == 0);
+}
+
+static void act_on(struct reach *r, struct session *s)
+{
+    if (r->act != ACT_KILL) {
+        r->found += archived_unblock(s, r->act == ACT_UNBLOCK_ERROR);
+        return;
+    }
+    r->found++;
+    if (s->id == r->asker_id)
+        r->me = true;
+    else
+        session_close(s, "CLIENT KILL");
+}
+
+/* ---- from loop to loop ---- */
+
+static void answer(struct reach *own_r)
+{
+    struct slot *slot = own_r->slot;
+    struct session *s = slot->session;
+
+    if (own_r->old_form && own_r->found == 0)
+        build_error(&slot->reply, "ERR No such client");
+    else if (own_r->old_form)
+        build_status(&slot->reply, "OK");
+    else
+        build_int(&slot->reply, own_r->found);
+    slot_complete(slot);
+    if (own_r->me && s != NULL && !s->stream.closing)
+        session_end(s);
+    free(own_r);
+}
+
+static void visit(struct loop *l, void *arg);
+
+/* To the next loop that has not closed, or at the end to the asker's. When that has closed, nobody waits for an answer. */
+static void pass_on(struct server *server, struct reach *r)
+{
+    struct loop *l;
+
+    while ((l = server_loop(server, r->next)) != NULL) {
+        r->next++;
+        if (l != r->asker && loop_try_post(l, visit, r))
+            return;
+    }
+    if (!loop_try_post(r->asker, visit, r))
+        free(r);
+}
+
+static void visit(struct loop *l, void *arg)
+{
+    struct reach *r = arg;
+
+    for (struct session *s = l->sessions, *next; s != NULL; s = next) {
+        next = s->next;
+        if (is_meant(r, s))
+            act_on(r, s);
+    }
+    if (l == r->asker)
+        answer(r);
+    else
+        pass_on(l->server, r);
+}
+
+static struct reach *reach_new(struct session *s, enum act act)
+{
+    struct reach *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        abort();
+    r->asker = s->loop;
+    r->asker_id = s->id;
+    r->act = act;
+    return r;
+}
+
+static bool start(struct session *s, const struct job *job, struct reach *own_r)
+{
+    if (own_r->error[0] != '\0') {
+        local_error(s, own_r->error);
+        free(own_r);
+        return true;
+    }
+    own_r->slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
+    slot_defer(own_r->slot, s->current);
+    pass_on(s->loop->server, own_r);
+    return true;
+}
+
+/* ---- CLIENT UNBLOCK id [TIMEOUT|ERROR] ---- */
+
+bool reach_unblock(struct session *s, const struct job *job)
+{
+    if (job->argc > 4)
+        return local_unknown_sub(s, job);
+    struct reach *r = reach_new(s, ACT_UNBLOCK);
+    if (job->argc == 4 && local_is(job->argv[3], "error"))
+        r->act = ACT_UNBLOCK_ERROR;
+    else if (job->argc == 4 && !local_is(job->argv[3], "timeout"))
+        snprintf(r->error, sizeof r->error, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    if (r->error[0] == '\0' && !frame_number(job->argv[2].p, job->argv[2].len, &r->id))
+        snprintf(r->error, sizeof r->error, "ERR value is not an integer or out of range");
+    r->nobody = r->id <= 0;
+    return start(s, job, r);
+}
+
+/* ---- CLIENT KILL addr | [ID id] [ADDR addr] [LADDR addr] [TYPE type] [USER name] [SKIPME yes|no] ---- */
+
+static void take_text(char *to, size_t cap, struct slice text)
+{
+    snprintf(to, cap, "%.*s", (int)(text.len < cap ? text.len : cap - 1), text.p);
+}
+
+static void take_type(struct reach *r, struct slice type)
+{
+    static const char *const others[] = {"master", "replica", "slave", "pubsub"};
+
+    if (local_is(type, "normal"))
+        return;
+    r->nobody = true;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (local_is(type, others[i]))
+            return;
+    snprintf(r->error, sizeof r->error, "ERR Unknown client type '%.*s'",
+             (int)(type.len < 64 ? type.len : 64), type.p);
+}
+
+static void take_filter(struct reach *r, struct slice name, struct slice value)
+{
+    if (local_is(name, "id")) {
+        if (!frame_number(value.p, value.len, &r->id) || r->id < 1)
+            snprintf(r->error, sizeof r->error, "ERR client-id should be greater than 0");
+    } else if (local_is(name, "type")) {
+        take_type(r, value);
+    } else if (local_is(name, "addr")) {
+        take_text(r->addr, sizeof r->addr, value);
+    } else if (local_is(name, "laddr")) {
+        take_text(r->laddr, sizeof r->laddr, value);
+    } else if (local_is(name, "user")) {
+        if (!local_is(value, "default"))
+            snprintf(r->error, sizeof r->error, "ERR No such user '%.*s'",
+                     (int)(value.len < 64 ? value.len : 64), value.p);
+    } else if (local_is(name, "skipme") && (local_is(value, "yes") || local_is(value, "no"))) {
+        r->skip_me = local_is(value, "yes");
+    } else {
+        snprintf(r->error, sizeof r->error, "ERR syntax error");
+    }
+}
+
+bool reach_kill(struct session *s, const struct job *job)
+{
+    struct reach *r = reach_new(s, ACT_KILL);
+
+    if (job->argc == 3) {
+        r->old_form = true;
+        take_text(r->addr, sizeof r->addr, job->argv[2]);
+        r->nobody = r->addr[0] == '\0';
+        return start(s, job, r);
+    }
+    r->skip_me = true;
+    if (job->argc % 2 != 0)
+        snprintf(r->error, sizeof r->error, "ERR syntax error");
+    for (size_t i = 2; i + 1 < job->argc && r->error[0] == '\0'; i += 2)
+        take_filter(r, job->argv[i], job->argv[i + 1]);
+    return start(s, job, r);
+}

@@ -1,0 +1,463 @@
+"""Blocking commands on keys of the archive: who is served when, with what, and what becomes of those that wait.
+
+Where it can be, the same steps run on redis-server too, and the replies must be the same byte for byte."""
+import os
+import random
+import subprocess
+import time
+from contextlib import ExitStack, closing, contextmanager
+
+import pytest
+from harness import Proxy, RedisServer, RespConn, RespError, eventually
+from harness.proxy import binary
+
+pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
+
+NOBODY = "redis://127.0.0.1:1/0"  # nothing listens there: the archive has all keys
+SERVES_ALL = {"conv.match": "*", "conv.primary": "archive", "conv.ttl": 0, "conv.max_messages": 0, "proxy.threads": 2}
+
+
+@pytest.fixture(scope="module")
+def durable(tmp_path_factory):
+    proxy = Proxy(tmp_path_factory.mktemp("durable"), NOBODY, settings=SERVES_ALL).start()
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    server = RedisServer(tmp_path_factory.mktemp("plain")).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["proxy", "redis"])
+def side(request, durable, plain):
+    """The proxy, and then redis-server: what a test asserts holds for both."""
+    server = durable if request.param == "proxy" else plain
+    with RespConn.to(server) as conn:
+        conn.cmd("FLUSHALL")
+    return server
+
+
+class Waiter:
+    """A client with a blocking command on its way; it is known to wait when CLIENT LIST says so."""
+
+    def __init__(self, stack, side, *command, resp=2):
+        self.conn = stack.enter_context(closing(RespConn.to(side, timeout=20)))
+        if resp == 3:
+            self.conn.cmd("HELLO", 3)
+        self.id = self.conn.cmd("CLIENT", "ID")
+        self.conn.send_cmd(*command)
+        with RespConn.to(side) as asker:
+            eventually(lambda: "b" in flags_of(asker, self.id))
+
+    def read(self):
+        return self.conn.read()
+
+
+def flags_of(conn, number):
+    line = conn.cmd("CLIENT", "LIST", "ID", number).decode()
+    return line.split(" flags=")[1].split(" ")[0] if line else ""
+
+
+@contextmanager
+def stage(side, *commands, resp=2):
+    """(a free connection, one waiter for each command, in this order)."""
+    with ExitStack() as stack:
+        conn = stack.enter_context(closing(RespConn.to(side, timeout=20)))
+        yield conn, [Waiter(stack, side, *command, resp=resp) for command in commands]
+
+
+# ---- served at once, by whatever makes an element ----
+
+PUSHES = {
+    "rpush": [("RPUSH", "k", "v")],
+    "lpush": [("LPUSH", "k", "v")],
+    "multi": [("MULTI",), ("SET", "other", "1"), ("RPUSH", "k", "v"), ("EXEC",)],
+    "rename": [("RPUSH", "from", "v"), ("RENAME", "from", "k")],
+    "copy": [("RPUSH", "from", "v"), ("COPY", "from", "k")],
+    "sort": [("RPUSH", "from", "v"), ("SORT", "from", "ALPHA", "STORE", "k")],
+    "lmove": [("RPUSH", "from", "v"), ("LMOVE", "from", "k", "LEFT", "RIGHT")],
+    "rpoplpush": [("RPUSH", "from", "v"), ("RPOPLPUSH", "from", "k")],
+    "linsert": [("MULTI",), ("RPUSH", "k", "w"), ("LINSERT", "k", "BEFORE", "w", "v"), ("LREM", "k", "1", "w"), ("EXEC",)],
+}
+WAITS = {
+    "blpop": (("BLPOP", "k", "0"), [b"k", b"v"]),
+    "brpop": (("BRPOP", "nokey", "k", "0"), [b"k", b"v"]),
+    "blmove": (("BLMOVE", "k", "to", "LEFT", "RIGHT", "0"), b"v"),
+    "brpoplpush": (("BRPOPLPUSH", "k", "to", "0"), b"v"),
+    "blmpop": (("BLMPOP", "0", "2", "nokey", "k", "LEFT"), [b"k", [b"v"]]),
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.parametrize("push", PUSHES)
+def test_served_by(side, push, wait):
+    command, served = WAITS[wait]
+    with stage(side, command) as (conn, [waiter]):
+        started = time.monotonic()
+        for step in PUSHES[push]:
+            assert not isinstance(conn.cmd(*step), RespError)
+        assert waiter.read() == served
+        assert time.monotonic() - started < 2, "it came by looking again, not by being woken"
+        assert conn.cmd("EXISTS", "k") == 0
+
+
+def test_served_by_restore(side):
+    with RespConn.to(side) as conn:
+        conn.cmd("RPUSH", "from", "v")
+        payload = conn.cmd("DUMP", "from")
+    with stage(side, ("BLPOP", "k", "0")) as (conn, [waiter]):
+        assert conn.cmd("RESTORE", "k", "0", payload) == "OK"
+        assert waiter.read() == [b"k", b"v"]
+
+
+ZADDS = {
+    "zadd": [("ZADD", "z", "1", "m")],
+    "zincrby": [("ZINCRBY", "z", "1", "m")],
+    "zunionstore": [("ZADD", "from", "1", "m"), ("ZUNIONSTORE", "z", "1", "from")],
+    "zrangestore": [("ZADD", "from", "1", "m"), ("ZRANGESTORE", "z", "from", "0", "-1")],
+    "geoadd": [("ZADD", "from", "1", "m"), ("RENAME", "from", "z")],
+}
+ZWAITS = {
+    "bzpopmin": (("BZPOPMIN", "z", "0"), [b"z", b"m", b"1"]),
+    "bzpopmax": (("BZPOPMAX", "nokey", "z", "0"), [b"z", b"m", b"1"]),
+    "bzmpop": (("BZMPOP", "0", "1", "z", "MIN"), [b"z", [[b"m", b"1"]]]),
+}
+
+
+@pytest.mark.parametrize("wait", ZWAITS)
+@pytest.mark.parametrize("push", ZADDS)
+def test_sorted_sets_served_by(side, push, wait):
+    command, served = ZWAITS[wait]
+    with stage(side, command) as (conn, [waiter]):
+        for step in ZADDS[push]:
+            assert not isinstance(conn.cmd(*step), RespError)
+        assert waiter.read() == served
+
+
+def test_doubles_of_resp3(side):
+    with stage(side, ("BZPOPMIN", "z", "0"), resp=3) as (conn, [waiter]):
+        conn.cmd("ZADD", "z", "1.5", "m")
+        assert waiter.read() == [b"z", b"m", 1.5]
+
+
+def test_what_is_pushed_can_be_gone_at_once(side):
+    """Several elements, fewer than wait: the rest waits on."""
+    with stage(side, ("BLPOP", "k", "0"), ("BLPOP", "k", "0"), ("BLPOP", "k", "0")) as (conn, waiters):
+        assert conn.cmd("RPUSH", "k", "1", "2") == 2
+        assert [waiters[0].read(), waiters[1].read()] == [[b"k", b"1"], [b"k", b"2"]]
+        assert flags_of(conn, waiters[2].id) == "b"
+        assert conn.cmd("RPUSH", "k", "3") == 1
+        assert waiters[2].read() == [b"k", b"3"]
+
+
+def test_chain_of_moves(side):
+    """What one waiter is given is what the next one waits for."""
+    commands = [("BLMOVE", "b", "c", "LEFT", "LEFT", "0"), ("BLMOVE", "a", "b", "LEFT", "LEFT", "0"), ("BLPOP", "c", "0")]
+    with stage(side, *commands) as (conn, waiters):
+        conn.cmd("RPUSH", "a", "v")
+        assert [w.read() for w in waiters] == [b"v", b"v", [b"c", b"v"]]
+
+
+def test_other_types_wake_nobody(side):
+    with stage(side, ("BLPOP", "k", "0")) as (conn, [waiter]):
+        conn.cmd("SET", "k", "text")
+        conn.cmd("DEL", "k")
+        conn.cmd("ZADD", "k", "1", "m")
+        conn.cmd("DEL", "k")
+        assert flags_of(conn, waiter.id) == "b"
+        conn.cmd("RPUSH", "k", "v")
+        assert waiter.read() == [b"k", b"v"]
+
+
+def test_wrong_type_from_the_beginning(side):
+    with RespConn.to(side) as conn:
+        conn.cmd("SET", "k", "text")
+        assert conn.cmd("BLPOP", "k", "0").startswith("WRONGTYPE")
+        assert conn.cmd("BLPOP", "nokey", "k", "0").startswith("WRONGTYPE")
+
+
+# ---- order ----
+
+
+def test_first_come_first_served(side):
+    commands = [("BLPOP", "k", "0"), ("BRPOP", "j", "k", "0"), ("BLMOVE", "k", "to", "LEFT", "LEFT", "0"), ("BLPOP", "k", "j", "0")]
+    with stage(side, *commands) as (conn, waiters):
+        for value in ("1", "2", "3", "4"):
+            conn.cmd("RPUSH", "k", value)
+        assert [w.read() for w in waiters] == [[b"k", b"1"], [b"k", b"2"], b"3", [b"k", b"4"]]
+
+
+def test_keys_of_a_transaction_in_the_order_they_were_written(side):
+    """The first key that was written decides, not the first one that the client named."""
+    with stage(side, ("BLPOP", "a", "b", "0"), ("BLPOP", "b", "0")) as (conn, waiters):
+        conn.pipeline(("MULTI",), ("RPUSH", "b", "vb"), ("RPUSH", "a", "va"), ("EXEC",))
+        assert waiters[0].read() == [b"b", b"vb"]
+        assert flags_of(conn, waiters[1].id) == "b"
+        assert conn.cmd("LRANGE", "a", "0", "-1") == [b"va"]
+
+
+def test_a_woken_client_goes_before_a_new_one(side):
+    """A pop that comes behind the push in one pipeline finds nothing: the element is the waiter's."""
+    with stage(side, ("BLPOP", "k", "0")) as (conn, [waiter]):
+        assert conn.pipeline(("RPUSH", "k", "v"), ("LPOP", "k"), ("LLEN", "k")) == [1, None, 0]
+        assert waiter.read() == [b"k", b"v"]
+
+
+def test_random_schedule(durable, plain):
+    """The same clients wait on the same keys in the same order: each gets the same."""
+    seed = int(os.environ.get("CONV_SEED") or random.SystemRandom().randrange(1 << 30))
+    print(f"CONV_SEED={seed}")
+    for number in range(6):
+        rng = random.Random(f"{seed}:{number}")
+        waits = [("BLPOP", *rng.sample("abcd", rng.randint(1, 3)), "0") for _ in range(8)]
+        pushes = [("RPUSH", rng.choice("abcd"), f"{i}a", f"{i}b") for i in range(6)]
+        results = []
+        for server in (durable, plain):
+            with RespConn.to(server) as conn:
+                conn.cmd("FLUSHALL")
+            with stage(server, *waits) as (conn, waiters):
+                for push in pushes:
+                    conn.cmd(*push)
+                got = [w.read() if "b" not in flags_of(conn, w.id) else None for w in waiters]
+                results.append((got, [conn.cmd("LRANGE", key, "0", "-1") for key in "abcd"]))
+        assert results[0] == results[1], (waits, pushes)
+
+
+# ---- time ----
+
+NILS = [
+    ("BLPOP", "k", "T"), ("BRPOP", "k", "T"), ("BLMOVE", "k", "to", "LEFT", "LEFT", "T"), ("BRPOPLPUSH", "k", "to", "T"),
+    ("BLMPOP", "T", "1", "k", "LEFT"), ("BZPOPMIN", "k", "T"), ("BZPOPMAX", "k", "T"), ("BZMPOP", "T", "1", "k", "MIN"),
+    ("XREAD", "BLOCK", "M", "STREAMS", "k", "$"), ("XREADGROUP", "GROUP", "g", "c", "BLOCK", "M", "STREAMS", "s", ">"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+@pytest.mark.parametrize("command", NILS, ids=lambda command: command[0].lower())
+def test_nil_after_the_time(durable, plain, command, resp):
+    command = [{"T": "0.15", "M": "150"}.get(word, word) for word in command]
+    seen = []
+    for server in (durable, plain):
+        with RespConn.to(server) as conn:
+            conn.cmd("FLUSHALL")
+            conn.cmd("HELLO", resp)
+            conn.cmd("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+            conn.send_cmd(*command)
+            started = time.monotonic()
+            seen.append(conn.read_with_bytes()[1])
+            took = time.monotonic() - started
+            assert 0.14 <= took < (0.2 if server is durable and "CONVPROXY_BIN" not in os.environ else 1.0), took
+    assert seen[0] == seen[1]
+
+
+ERRORS = [
+    ("BLPOP", "k", "-1"), ("BLPOP", "k", "x"), ("BLPOP", "k", "nan"), ("BLPOP", "k", "1e400"), ("BLPOP", "k", ""),
+    ("BLMPOP", "1", "0", "k", "LEFT"), ("BLMPOP", "-1", "1", "k", "LEFT"), ("BZMPOP", "0.1", "1", "k", "MID"),
+    ("XREAD", "BLOCK", "-1", "STREAMS", "k", "$"), ("XREAD", "BLOCK", "x", "STREAMS", "k", "$"),
+    ("XREADGROUP", "GROUP", "g", "c", "BLOCK", "10", "STREAMS", "nokey", ">"), ("BLPOP", "k"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ERRORS, ids=" ".join)
+def test_errors(durable, plain, command):
+    with RespConn.to(durable) as ours, RespConn.to(plain) as theirs:
+        reply = ours.cmd(*command)
+        assert isinstance(reply, RespError) and reply == theirs.cmd(*command)
+
+
+def test_inside_multi_nothing_waits(durable, plain):
+    commands = [("MULTI",), *([{"T": "0", "M": "0"}.get(word, word) for word in c] for c in NILS), ("EXEC",)]
+    seen = []
+    for server in (durable, plain):
+        with RespConn.to(server) as conn:
+            conn.cmd("FLUSHALL")
+            conn.cmd("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+            seen.append(conn.pipeline(*commands))
+    assert seen[0] == seen[1]
+
+
+# ---- streams ----
+
+
+def test_xread_from_now_on(side):
+    with RespConn.to(side) as conn:
+        conn.cmd("XADD", "s", "1-1", "f", "old")
+    with stage(side, ("XREAD", "BLOCK", "0", "STREAMS", "s", "t", "$", "0"), ("XREAD", "COUNT", "1", "BLOCK", "0", "STREAMS", "s", "$")) as (
+        conn,
+        [both, one],
+    ):
+        conn.cmd("XADD", "s", "2-1", "f", "new")
+        entries = [[b"s", [[b"2-1", [b"f", b"new"]]]]]
+        assert both.read() == entries and one.read() == entries
+        assert conn.cmd("XLEN", "s") == 2
+
+
+def test_xread_of_a_transaction(side):
+    """Two streams are written: the client gets the one that was written first, and everything new of it."""
+    with stage(side, ("XREAD", "BLOCK", "0", "STREAMS", "s", "t", "$", "$")) as (conn, [waiter]):
+        conn.pipeline(("MULTI",), ("XADD", "t", "1-1", "f", "a"), ("XADD", "t", "1-2", "f", "b"), ("XADD", "s", "1-1", "f", "c"), ("EXEC",))
+        assert waiter.read() == [[b"t", [[b"1-1", [b"f", b"a"]], [b"1-2", [b"f", b"b"]]]]]
+
+
+def test_xreadgroup_gives_each_entry_to_one(side):
+    with RespConn.to(side) as conn:
+        conn.cmd("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+    read = ("XREADGROUP", "GROUP", "g", "{}", "COUNT", "1", "BLOCK", "0", "STREAMS", "s", ">")
+    with stage(side, *([word.format(f"c{i}") for word in read] for i in range(3))) as (conn, waiters):
+        for i in range(3):
+            conn.cmd("XADD", "s", f"{i + 1}-0", "f", i)
+        assert [w.read()[0][1][0][0] for w in waiters] == [b"1-0", b"2-0", b"3-0"]
+        assert sorted(row[:2] for row in conn.cmd("XPENDING", "s", "g", "-", "+", "9")) == [
+            [b"1-0", b"c0"],
+            [b"2-0", b"c1"],
+            [b"3-0", b"c2"],
+        ]
+
+
+@pytest.mark.parametrize("end", [("XGROUP", "DESTROY", "s", "g"), ("DEL", "s"), ("SET", "s", "text")], ids=lambda end: end[0].lower())
+def test_group_that_goes_away(side, end, request):
+    with RespConn.to(side) as conn:
+        conn.cmd("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+    with stage(side, ("XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "s", ">")) as (conn, [waiter]):
+        conn.cmd(*end)
+        reply = waiter.read()
+        assert isinstance(reply, RespError)
+        print(side.name, reply)
+
+
+# ---- clients that leave, are told to, or go on ----
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "half", "kill"])
+def test_nothing_is_taken_for_a_client_that_is_gone(side, how):
+    import socket
+    import struct
+
+    with stage(side, ("BLPOP", "k", "0"), ("BLPOP", "k", "0")) as (conn, [gone, stays]):
+        if how == "kill":
+            assert conn.cmd("CLIENT", "KILL", "ID", gone.id) == 1
+        elif how == "half":
+            gone.conn.sock.shutdown(socket.SHUT_WR)
+        else:
+            if how == "reset":
+                gone.conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            gone.conn.close()
+        eventually(lambda: flags_of(conn, gone.id) == "")
+        conn.cmd("RPUSH", "k", "v")
+        assert stays.read() == [b"k", b"v"]
+        if how in ("kill", "half"):
+            assert gone.conn.closed()
+
+
+@pytest.mark.parametrize("reason, reply", [((), None), (("TIMEOUT",), None), (("error",), "UNBLOCKED client unblocked via CLIENT UNBLOCK")])
+def test_client_unblock(side, reason, reply):
+    with stage(side, ("BLPOP", "k", "0"), ("BLPOP", "k", "0")) as (conn, [first, second]):
+        assert conn.cmd("CLIENT", "UNBLOCK", first.id, *reason) == 1
+        assert first.read() == reply
+        eventually(lambda: flags_of(conn, first.id) == "N")
+        assert conn.cmd("CLIENT", "UNBLOCK", first.id, *reason) == 0
+        conn.cmd("RPUSH", "k", "v")
+        assert second.read() == [b"k", b"v"]
+        assert first.conn.cmd("PING") == "PONG"
+
+
+CLIENT_COMMANDS = [
+    ("UNBLOCK", "x"), ("UNBLOCK", "-1"), ("UNBLOCK", "99999999"), ("UNBLOCK", "1", "WHY"), ("UNBLOCK", "1", "ERROR", "x"), ("UNBLOCK",),
+    ("KILL", "1.2.3.4:5"), ("KILL", "ID", "0"), ("KILL", "ID", "99999999"), ("KILL", "ID"), ("KILL", "ID", "1", "SKIPME", "maybe"),
+    ("KILL", "TYPE", "what"), ("KILL", "TYPE", "pubsub"), ("KILL", "USER", "nobody"), ("KILL", "ADDR", "1.2.3.4:5", "ID", "5"), ("KILL",),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", CLIENT_COMMANDS, ids=" ".join)
+def test_client_kill_and_unblock_words(durable, plain, command):
+    with RespConn.to(durable) as ours, RespConn.to(plain) as theirs:
+        assert ours.cmd("CLIENT", *command) == theirs.cmd("CLIENT", *command)
+
+
+def test_client_kill_oneself(side):
+    with RespConn.to(side) as conn:
+        number = conn.cmd("CLIENT", "ID")
+        assert conn.cmd("CLIENT", "KILL", "ID", number) == 0
+        assert conn.cmd("CLIENT", "KILL", "ID", number, "SKIPME", "no") == 1
+        assert conn.closed()
+
+
+def test_commands_behind_one_that_waits(side):
+    with stage(side) as (conn, _), RespConn.to(side) as waiter:
+        number = waiter.cmd("CLIENT", "ID")
+        from harness.resp import encode
+
+        waiter.send(b"".join(encode(*c) for c in [("SET", "x", "1"), ("BLPOP", "k", "0"), ("INCR", "x"), ("BLPOP", "k", "0"), ("QUIT",)]))
+        assert waiter.read() == "OK"
+        eventually(lambda: flags_of(conn, number) == "b")
+        assert conn.cmd("GET", "x") == b"1"
+        conn.cmd("RPUSH", "k", "1", "2")
+        assert [waiter.read() for _ in range(4)] == [[b"k", b"1"], 2, [b"k", b"2"], "OK"]
+        assert waiter.closed()
+
+
+def test_many_wait(durable):
+    """A thousand clients: one push for each, every one is served once."""
+    count = 300 if "CONVPROXY_BIN" in os.environ else 1000
+    with ExitStack() as stack:
+        conns = [stack.enter_context(closing(RespConn.to(durable, timeout=30))) for _ in range(count)]
+        for conn in conns:
+            conn.send_cmd("BLPOP", "many", "0")
+        with RespConn.to(durable, timeout=30) as conn:
+            eventually(lambda: conn.cmd("CLIENT", "LIST").count(b" flags=b ") == count, timeout=20)
+            started = time.monotonic()
+            for i in range(count):
+                conn.send_cmd("RPUSH", "many", i)
+            for i in range(count):
+                conn.read()
+            got = sorted(int(c.read()[1]) for c in conns)
+            print(f"{count} served in {time.monotonic() - started:.2f} s")
+            assert got == list(range(count))
+            assert conn.cmd("EXISTS", "many") == 0
+
+
+# ---- the end of the process ----
+
+
+def test_sigterm_with_clients_that_wait(make_proxy):
+    proxy = make_proxy(NOBODY, settings={**SERVES_ALL, "proxy.drain_time": "2s"}).start()
+    with stage(proxy, ("BLPOP", "k", "0"), ("BLPOP", "k", "100")) as (conn, waiters):
+        started = time.monotonic()
+        proxy.stop()
+        assert time.monotonic() - started < 6
+        assert all(w.conn.closed() for w in waiters)
+
+
+def test_those_who_wait_go_along_to_the_next_process(make_proxy):
+    settings = {**SERVES_ALL, "proxy.handover": "handover.sock"}
+    proxy = make_proxy(NOBODY, settings=settings)
+    proxy.settings["proxy.handover"] = str(proxy.folder / "handover.sock")
+    proxy.start()
+    with RespConn.to(proxy) as conn:
+        conn.cmd("XADD", "s", "1-1", "f", "old")
+    commands = [("BLPOP", "k", "0"), ("BLPOP", "k", "30"), ("XREAD", "BLOCK", "30000", "STREAMS", "s", "$"), ("BLMPOP", "2", "1", "no", "LEFT")]
+    with stage(proxy, *commands) as (conn, waiters):
+        waiters[0].conn.send_cmd("ECHO", "behind")
+        started = time.monotonic()
+        first = proxy.process
+        with open(proxy.log_path, "ab") as log:
+            proxy.process = subprocess.Popen(
+                [*proxy.command(), "--takeover"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=proxy.environment(), cwd=proxy.directory()
+            )
+        assert first.wait(10) == 0
+        assert time.monotonic() - started < 8
+        assert conn.cmd("XADD", "s", "2-1", "f", "new") == b"2-1"
+        assert waiters[2].read() == [[b"s", [[b"2-1", [b"f", b"new"]]]]]
+        eventually(lambda: conn.cmd("CLIENT", "LIST").count(b" flags=b ") >= 2)
+        conn.cmd("RPUSH", "k", "1", "2")
+        assert sorted([waiters[0].read(), waiters[1].read()]) == [[b"k", b"1"], [b"k", b"2"]]
+        assert waiters[0].read() == b"behind"
+        assert waiters[3].read() is None
+        assert time.monotonic() - started < 12, "the time that was left went along"
+
+
+def test_binary():
+    assert os.path.exists(binary())
