@@ -1,5 +1,5 @@
-/* tools/convctl — the operator's command: asks a running convproxy, or changes its settings, over its admin
- * server. Exit codes: 0 all is well; 1 the proxy is unhealthy, or refused what was asked; 2 wrong usage; 3 it
+/* tools/convctl — the operator's command: asks a running convproxy, changes its settings, and switches, over its admin server.
+ * Exit codes: 0 all is well; 1 the proxy is unhealthy, or refused what was asked; 2 wrong usage; 3 it
  * cannot be reached. */
 #include "base/clock.h"
 #include "tools/client.h"
@@ -40,7 +40,13 @@ static const char help_text[] =
     "  convctl [OPTIONS] health                    ok, or what is wrong\n"
     "  convctl [OPTIONS] settings [get PATTERN]    settings with value, live or restart, and where they come "
     "from\n"
-    "  convctl [OPTIONS] settings set NAME=VALUE…  changes settings at once, all or none\n\n"
+    "  convctl [OPTIONS] settings set NAME=VALUE…  changes settings at once, all or none\n"
+    "  convctl [OPTIONS] primary                   which store answers for each policy\n"
+    "  convctl [OPTIONS] primary redis|mongo [--policy NAME] [--yes]\n"
+    "                                              lets that store answer from now on (mongo: the archive,\n"
+    "                                              whichever it is); nothing is copied in this version\n"
+    "  convctl [OPTIONS] fault [PLAN]              shows or sets the faults of the archive, for game days;\n"
+    "                                              \"\" ends them; needs the setting archive.faults\n\n"
     "  -u, --url URL           the admin server: http://host:port or unix:/path (http://127.0.0.1:9380)\n"
     "  -t, --token TOKEN       admin.token, for changes; safer: the file, or the variable CONV_ADMIN_TOKEN\n"
     "  -T, --token-file FILE   reads it from the first line of FILE\n"
@@ -229,13 +235,19 @@ static void print_changed(FILE *out, const cJSON *doc)
     {
         fprintf(out, "%s = %s\n", screen_text(item, "name"), screen_text(item, "value"));
     }
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(doc, "warnings"))
+    {
+        fprintf(stderr, "convctl: warning: %s\n", screen_text(item, ""));
+    }
 }
 
-static int settings_send(const struct options *o, const char *json)
+/* A change: what the proxy answers is shown, or its refusal. *ret_doc may be NULL, otherwise it gets the document. */
+static int change(const struct options *o, const char *path, const char *json,
+                  void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc)
 {
     struct answer answer;
     int code = EXIT_OK;
-    cJSON *doc = call(o, "POST", "/api/v1/settings", json, &answer, &code);
+    cJSON *doc = call(o, "POST", path, json, &answer, &code);
 
     if (doc == NULL)
         return code;
@@ -243,12 +255,27 @@ static int settings_send(const struct options *o, const char *json)
     if (o->json)
         puts(answer.body);
     else if (ok)
-        print_changed(stdout, doc);
+        print(stdout, doc);
     else
         fprintf(stderr, "convctl: refused: %s\n", screen_text(doc, "error"));
-    cJSON_Delete(doc);
     answer_done(&answer);
+    if (ok && ret_doc != NULL)
+        *ret_doc = doc;
+    else
+        cJSON_Delete(doc);
     return ok ? EXIT_OK : EXIT_UNHEALTHY;
+}
+
+/* The same with a document, which is taken. */
+static int change_by(const struct options *o, const char *path, cJSON *own_json,
+                     void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc)
+{
+    char *own_text = cJSON_PrintUnformatted(own_json);
+    int code = own_text != NULL ? change(o, path, own_text, print, ret_doc) : EXIT_UNHEALTHY;
+
+    cJSON_Delete(own_json);
+    free(own_text);
+    return code;
 }
 
 static int settings_set(const struct options *o, int argc, char **argv)
@@ -265,11 +292,7 @@ static int settings_set(const struct options *o, int argc, char **argv)
         snprintf(name, sizeof name, "%.*s", (int)(equals - argv[i]), argv[i]);
         cJSON_AddStringToObject(doc, name, equals + 1);
     }
-    char *own_json = cJSON_PrintUnformatted(doc);
-    cJSON_Delete(doc);
-    int code = own_json != NULL ? settings_send(o, own_json) : EXIT_UNHEALTHY;
-    free(own_json);
-    return code;
+    return change_by(o, "/api/v1/settings", doc, print_changed, NULL);
 }
 
 static int run_settings(struct options *o, int argc, char **argv)
@@ -284,13 +307,96 @@ static int run_settings(struct options *o, int argc, char **argv)
                        argv[1]);
 }
 
+/* ---- primary ---- */
+
+struct wish {
+    const char *store;
+    const char *policy; /* "": the usual one */
+    bool yes;
+};
+
+/* False after a message. */
+static bool read_wish(int argc, char **argv, struct wish *w)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--yes") == 0 || strcmp(argv[i], "-y") == 0)
+            w->yes = true;
+        else if (strcmp(argv[i], "--policy") == 0 && i + 1 < argc)
+            w->policy = argv[++i];
+        else if (w->store == NULL && argv[i][0] != '-')
+            w->store = argv[i];
+        else
+            return usage_error("primary does not know ", argv[i]), false;
+    }
+    static const char *const stores[] = {"redis", "mongo", "archive"};
+    for (size_t i = 0; i < sizeof stores / sizeof stores[0] && w->store != NULL; i++)
+        if (strcmp(w->store, stores[i]) == 0)
+            return true;
+    return usage_error("expected primary redis or primary mongo, not primary ",
+                       w->store != NULL ? w->store : ""),
+           false;
+}
+
+/* Whoever sits at a terminal is asked; a script says --yes. */
+static bool confirmed(const struct wish *w)
+{
+    char answer[16] = "";
+
+    if (w->yes)
+        return true;
+    if (!isatty(STDIN_FILENO))
+        return usage_error("a switch needs --yes where nobody can be asked", ""), false;
+    printf("Commands on these keys go to %s at once; nothing is copied. Switch? [y/N] ", w->store);
+    fflush(stdout);
+    return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static int run_primary(struct options *o, int argc, char **argv)
+{
+    struct wish w = {.policy = ""};
+    cJSON *switched = NULL, *json;
+
+    if (argc == 1)
+        return show(o, "/api/v1/primary", screen_placement);
+    if (!read_wish(argc, argv, &w))
+        return EXIT_WRONG_USAGE;
+    int code = o->json ? EXIT_OK : show(o, "/api/v1/primary", screen_placement);
+    if (code != EXIT_OK)
+        return code;
+    if (!confirmed(&w))
+        return EXIT_WRONG_USAGE;
+    json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "policy", w.policy);
+    cJSON_AddStringToObject(json, "store", w.store);
+    code = change_by(o, "/api/v1/primary", json, screen_switched, &switched);
+    if (switched == NULL)
+        return code;
+    bool there =
+        strcmp(screen_text(switched, "after"), strcmp(w.store, "redis") == 0 ? "redis" : "archive") == 0;
+    cJSON_Delete(switched);
+    return there ? EXIT_OK : EXIT_UNHEALTHY;
+}
+
+/* ---- fault ---- */
+
+static int run_fault(struct options *o, int argc, char **argv)
+{
+    if (argc > 2)
+        return usage_error("the plan must be one argument, in quotes: ", argv[2]);
+    if (argc == 1)
+        return show(o, "/api/v1/archive/faults", screen_faults);
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "plan", argv[1]);
+    return change_by(o, "/api/v1/archive/faults", json, screen_faults, NULL);
+}
+
 /* ---- main ---- */
 
 static const struct command {
     const char *name;
     int (*run)(struct options *o, int argc, char **argv);
-} commands[] = {
-    {"status", run_status}, {"watch", run_watch}, {"health", run_health}, {"settings", run_settings}};
+} commands[] = {{"status", run_status},     {"watch", run_watch},     {"health", run_health},
+                {"settings", run_settings}, {"primary", run_primary}, {"fault", run_fault}};
 
 static bool read_token(struct options *o, const char *file)
 {
@@ -363,7 +469,7 @@ static int read_options(struct options *o, int argc, char **argv)
 static int run_command(struct options *o, int argc, char **argv)
 {
     if (argc == 0)
-        return usage_error("which command? status, watch, health or settings", "");
+        return usage_error("which command? status, watch, health, settings, primary or fault", "");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(argv[0], commands[i].name) == 0)
             return commands[i].run(o, argc, argv);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXTS     8
+#define TEXTS     16
 #define TEXT_MAX  160
 #define TOP       8 /* commands that watch lists */
 #define BAR_WIDTH 30
@@ -136,6 +136,34 @@ static void show_redis(FILE *out, const cJSON *s)
             screen_number(s, "redis.latencyMs.p99"), screen_text(s, "redis.latencyMs.of"));
 }
 
+/* A proxy that knows of no archive says nothing about one. */
+static void show_archive(FILE *out, const cJSON *s)
+{
+    bool up = screen_flag(s, "archive.up");
+
+    if (find(s, "archive.kind") == NULL)
+        return;
+    if (strcmp(screen_text(s, "archive.kind"), "none") == 0) {
+        fprintf(out, "%-10s none (%s)\n", "archive", screen_text(s, "archive.error"));
+        return;
+    }
+    fprintf(out, "%-10s %s (%s)   %s documents, %s   p50 %.2f ms   p95 %.2f ms   p99 %.2f ms\n", "archive",
+            up ? "up" : "DOWN", screen_text(s, "archive.kind"),
+            find(s, "archive.documents") != NULL ? count(screen_number(s, "archive.documents")) : "-",
+            bytes(screen_number(s, "archive.bytes")), screen_number(s, "archive.latencyMs.p50"),
+            screen_number(s, "archive.latencyMs.p95"), screen_number(s, "archive.latencyMs.p99"));
+    if (!up)
+        fprintf(out, "%-10s %s\n", "  problem", screen_text(s, "archive.error"));
+    fprintf(
+        out,
+        "%-10s %s waiting, %s running, %s parked   failed %s   refused %s   late %s   races %s   swept %s\n",
+        "  queue", count(screen_number(s, "archive.queue.waiting") + screen_number(s, "archive.queue.ready")),
+        count(screen_number(s, "archive.queue.running")), count(screen_number(s, "archive.queue.parked")),
+        count(screen_number(s, "archive.failed")), count(screen_number(s, "archive.refused")),
+        count(screen_number(s, "archive.late")), count(screen_number(s, "archive.races")),
+        count(screen_number(s, "archive.swept")));
+}
+
 static void show_memory(FILE *out, const cJSON *s)
 {
     double most = screen_number(s, "redis.maxMemory");
@@ -196,6 +224,7 @@ void screen_status(FILE *out, const cJSON *s)
 
     show_head(out, s);
     show_redis(out, s);
+    show_archive(out, s);
     show_memory(out, s);
     show_clients(out, s);
     fprintf(out, "%-10s %s requests   in %s   out %s   protocol errors %s\n", "traffic",
@@ -304,6 +333,7 @@ void screen_watch(FILE *out, const cJSON *s, const cJSON *before, double seconds
 {
     show_head(out, s);
     show_redis(out, s);
+    show_archive(out, s);
     show_memory(out, s);
     show_clients(out, s);
     show_upstream(out, s);
@@ -322,6 +352,32 @@ void screen_health(FILE *out, const cJSON *health)
     fprintf(out, "%s\n", screen_flag(health, "healthy") ? "ok" : "NOT OK");
     show_list(out, health, "reasons", "problem");
     show_list(out, health, "warnings", "warning");
+}
+
+void screen_placement(FILE *out, const cJSON *doc)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, find(doc, "placement"))
+    {
+        fprintf(out, "%-10s %s   primary %s   answered by %s\n", "policy", screen_text(item, "policy"),
+                screen_text(item, "primary"), screen_text(item, "acting"));
+    }
+}
+
+void screen_switched(FILE *out, const cJSON *doc)
+{
+    fprintf(out, "%-10s %s   answered by %s, was %s\n", "switched", screen_text(doc, "policy"),
+            screen_text(doc, "after"), screen_text(doc, "before"));
+    show_list(out, doc, "warnings", "warning");
+}
+
+void screen_faults(FILE *out, const cJSON *doc)
+{
+    bool allowed = screen_flag(doc, "allowed");
+
+    fprintf(out, "%-10s %s%s\n", "faults", screen_text(doc, "plan"),
+            allowed ? "" : "   (not allowed: archive.faults is off)");
 }
 
 void screen_settings(FILE *out, const cJSON *settings)

@@ -16,10 +16,15 @@ void screen_status(FILE *out, const cJSON *state);
 void screen_watch(FILE *out, const cJSON *state, const cJSON *before, double seconds);
 /* /healthz. */
 void screen_health(FILE *out, const cJSON *health);
+/* /api/v1/primary: what it is, and the answer to a change. */
+void screen_placement(FILE *out, const cJSON *doc);
+void screen_switched(FILE *out, const cJSON *doc);
+/* /api/v1/archive/faults. */
+void screen_faults(FILE *out, const cJSON *doc);
 /* /api/v1/settings. */
 void screen_settings(FILE *out, const cJSON *settings);
 
-/* By a path like "redis.latencyMs.p95"; 0, "-" or false when there is none. A text is valid until 8 calls
+/* By a path like "redis.latencyMs.p95"; 0, "-" or false when there is none. A text is valid until 16 calls
  * later. */
 double screen_number(const cJSON *doc, const char *path);
 const char *screen_text(const cJSON *doc, const char *path);
