@@ -130,6 +130,8 @@ static void take_settings(struct loop *l, const struct settings *own)
     l->policies = policy_set_new(own);
     for (size_t i = 0; i < own->policy_count && i < STATS_POLICIES; i++)
         l->policy_ids[i] = (uint8_t)stats_policy_id(own->policies[i].name);
+    if (l->executor == NULL) /* there is no placement that would tell it */
+        placement_copy(NULL, l->settings, &l->acting);
 }
 
 void loop_apply(struct loop *l, void *own_settings)

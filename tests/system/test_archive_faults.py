@@ -327,7 +327,10 @@ def test_newer_schema(serve, tmp_path):
     """Only an operator can mend it, by another program: this one says so, touches nothing, and does what it can."""
     proxy, path, good = damaged_archive(serve, tmp_path, newer_schema)
     proxy.log_contains("event=archive_closed .*newer convproxy")
-    assert is_down(ask(proxy, "SET", "k0", "v")) and is_down(ask(proxy, "GET", "k0"))
+    for command in (["SET", "k0", "v"], ["GET", "k0"], ["MGET", "a", "b"], ["KEYS", "*"], ["DBSIZE"], ["WATCH", "k0"]):
+        assert is_down(ask(proxy, *command)), command  # and never sent to Redis instead
+    with RespConn.to(proxy) as conn:
+        assert is_down(conn.pipeline(["MULTI"], ["SET", "k0", "v"], ["EXEC"])[-1])
     assert ask(proxy, "PING") == "PONG"
     proxy.stop()
     with sqlite3.connect(path) as db:
