@@ -9,10 +9,11 @@
 #define SETTLES    8    /* commits in the way of one read, at most */
 #define CONTROL_MS 1500 /* a linearizable read waits for a majority */
 #define LOCKED     (-1)
+#define IDS        256 /* in one query */
 
 struct loading {
     const struct mongo_id *ids;
-    size_t n;
+    size_t from, to; /* what the query asks for */
     struct arena *arena;
     struct archive_found *found;
 };
@@ -30,36 +31,44 @@ static bool load_doc(void *ctx, const bson_t *doc)
     mongo_stored_read(doc, &s);
     f.version = s.locked ? LOCKED : s.version;
     f.doc = s.locked ? (struct slice){NULL, 0} : mongo_stored_unlocked(doc, &s, l->arena);
-    for (size_t i = 0; i < l->n; i++)
+    for (size_t i = l->from; i < l->to; i++)
         if (strcmp(l->ids[i].text, id) == 0)
             l->found[i] = f;
     return true;
 }
 
-/* One query where that is one look into an index for each id, else a query for each. */
-static enum err load_all(struct mongo_handle *h, struct loading *l)
+static void filter_init(bson_t *filter, const struct loading *l)
 {
-    size_t step = h->caps.by_id_only ? 1 : l->n;
+    bson_t in, list;
+    char digits[16];
+    const char *index;
+
+    bson_init(filter);
+    if (l->to - l->from == 1) {
+        BSON_APPEND_UTF8(filter, "_id", l->ids[l->from].text);
+        return;
+    }
+    BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &in);
+    BSON_APPEND_ARRAY_BEGIN(&in, "$in", &list);
+    for (size_t i = l->from; i < l->to; i++) {
+        bson_uint32_to_string((uint32_t)(i - l->from), &index, digits, sizeof digits);
+        BSON_APPEND_UTF8(&list, index, l->ids[i].text);
+    }
+    bson_append_array_end(&in, &list);
+    bson_append_document_end(filter, &in);
+}
+
+/* Many ids in a query where that is one look into an index for each, else a query for each. */
+static enum err load_all(struct mongo_handle *h, struct loading *l, size_t n)
+{
+    size_t step = h->caps.by_id_only ? 1 : IDS;
     enum err e = ERR_NONE;
 
-    for (size_t at = 0; at < l->n && e == ERR_NONE; at += step) {
-        bson_t filter, in, list;
-        char digits[16];
-        const char *index;
-
-        bson_init(&filter);
-        if (step == 1) {
-            BSON_APPEND_UTF8(&filter, "_id", l->ids[at].text);
-        } else {
-            BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &in);
-            BSON_APPEND_ARRAY_BEGIN(&in, "$in", &list);
-            for (size_t i = 0; i < l->n; i++) {
-                bson_uint32_to_string((uint32_t)i, &index, digits, sizeof digits);
-                BSON_APPEND_UTF8(&list, index, l->ids[i].text);
-            }
-            bson_append_array_end(&in, &list);
-            bson_append_document_end(&filter, &in);
-        }
+    for (size_t at = 0; at < n && e == ERR_NONE; at += step) {
+        bson_t filter;
+        l->from = at;
+        l->to = n - at < step ? n : at + step;
+        filter_init(&filter, l);
         e = mongo_find(h, h->keys, &filter, NULL, load_doc, l);
         bson_destroy(&filter);
     }
@@ -109,12 +118,12 @@ enum err mongo_load(struct archive_handle *base, const struct slice *keys, size_
         return e;
 
     struct mongo_id *ids = arena_get(arena, n * sizeof *ids);
-    struct loading l = {ids, n, arena, found};
+    struct loading l = {.ids = ids, .arena = arena, .found = found};
     for (size_t i = 0; i < n; i++) {
         mongo_id_init(&ids[i], keys[i]);
         found[i] = (struct archive_found){0};
     }
-    e = load_all(h, &l);
+    e = load_all(h, &l, n);
     for (size_t i = 0; i < n && e == ERR_NONE; i++) {
         if (found[i].version != LOCKED)
             continue;

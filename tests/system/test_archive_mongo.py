@@ -9,7 +9,7 @@ import time
 
 import pytest
 from harness import eventually, free_port
-from harness.archive_cli import BESIDE, ArchiveCli
+from harness.archive_cli import BESIDE, ArchiveCli, environment
 from harness.mongo_server import SECOND, GivenMongo, mongo_kind, start_mongo
 
 CONTRACT = BESIDE / "test_archive_mongo"
@@ -39,10 +39,11 @@ def own(mongo):
         mongo.start()
 
 
+@pytest.mark.sanitize
 @pytest.mark.timeout(400)
 def test_contract(mongo, capsys):
     run = subprocess.run(
-        [CONTRACT], env={**os.environ, "CONV_TEST_MONGO_URI": mongo.url}, capture_output=True, text=True, check=False
+        [CONTRACT], env={**environment(), "CONV_TEST_MONGO_URI": mongo.url}, capture_output=True, text=True, check=False
     )
     with capsys.disabled():
         print(f"\nthe archive's contract on {mongo.name}: exit code {run.returncode}")
@@ -69,6 +70,7 @@ def works_again(cli, *words):
     return answer, time.monotonic() - began
 
 
+@pytest.mark.sanitize
 def test_frozen_server(own):
     """Calls fail after their time-out; what was in doubt is there wholly or not at all; then all works again."""
     key = fresh("frozen")
@@ -101,6 +103,7 @@ def test_frozen_server_and_a_commit_of_two(own):
         assert cli.value(left) == cli.value(right) == (3, "three")
 
 
+@pytest.mark.sanitize
 def test_server_is_killed_and_comes_back(own):
     key = fresh("killed")
     with ArchiveCli(own.url) as cli:

@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from .proxy import ROOT
 
 BESIDE = (ROOT / os.environ.get("CONVPROXY_BIN", "build/convproxy")).resolve().parent / "tests/unit/backends"
+# libmongoc is not built with TSan, so that its locks and counters are not seen.
+NOT_OURS = ROOT / "tests" / "servers" / "tsan-suppressions.txt"
+
+
+def environment():
+    """For programs that link libmongoc."""
+    return {**os.environ, "TSAN_OPTIONS": f"suppressions={NOT_OURS} second_deadlock_stack=1"}
 
 
 @dataclass
@@ -24,7 +31,8 @@ class ArchiveCli:
 
     def __init__(self, url, connect_ms=500, timeout_ms=1000):
         command = [BESIDE / "archive_cli", url, str(connect_ms), str(timeout_ms)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+        self.process = subprocess.Popen(command, env=environment(), **pipes)
 
     def __enter__(self):
         return self
