@@ -64,6 +64,18 @@ static void stats_section(FILE *out, const struct overview *o)
     number(out, "rejected_connections", STATS_SUM(clients_refused));
 }
 
+/* Clients (redis-py, LangChain) ask these before they talk to what may be a cluster or a replica. */
+static void replication_section(FILE *out, const struct overview *o)
+{
+    text(out, "role", "master");
+    number(out, "connected_slaves", 0);
+}
+
+static void cluster_section(FILE *out, const struct overview *o)
+{
+    number(out, "cluster_enabled", 0);
+}
+
 /* Which keys there are only Redis knows. */
 static void keyspace_section(FILE *out, const struct overview *o)
 {
@@ -139,8 +151,9 @@ static const struct section {
     const char *name;
     void (*write)(FILE *out, const struct overview *o);
 } sections[] = {
-    {"Server", server_section}, {"Clients", clients_section},   {"Memory", memory_section},
-    {"Stats", stats_section},   {"Keyspace", keyspace_section}, {"Convproxy", convproxy_section},
+    {"Server", server_section},           {"Clients", clients_section},     {"Memory", memory_section},
+    {"Stats", stats_section},             {"Replication", replication_section},
+    {"Cluster", cluster_section},         {"Keyspace", keyspace_section},   {"Convproxy", convproxy_section},
 };
 #define SECTIONS (sizeof sections / sizeof sections[0])
 
