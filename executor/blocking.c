@@ -11,14 +11,17 @@
 #include <strings.h>
 
 enum where { FIRST_SECONDS, LAST_SECONDS, OPTION_MS };
+enum keys { ONE, UNTIL_TIME, COUNTED, STREAMS };
 
 static const struct {
     const char *name;
     enum where where;
+    enum keys keys;
 } rows[] = {
-    {"blpop", LAST_SECONDS},     {"brpop", LAST_SECONDS},     {"blmove", LAST_SECONDS},   {"brpoplpush", LAST_SECONDS},
-    {"bzpopmin", LAST_SECONDS},  {"bzpopmax", LAST_SECONDS},  {"blmpop", FIRST_SECONDS},  {"bzmpop", FIRST_SECONDS},
-    {"xread", OPTION_MS},        {"xreadgroup", OPTION_MS},
+    {"blpop", LAST_SECONDS, UNTIL_TIME},    {"brpop", LAST_SECONDS, UNTIL_TIME},    {"blmove", LAST_SECONDS, ONE},
+    {"brpoplpush", LAST_SECONDS, ONE},      {"bzpopmin", LAST_SECONDS, UNTIL_TIME}, {"bzpopmax", LAST_SECONDS, UNTIL_TIME},
+    {"blmpop", FIRST_SECONDS, COUNTED},     {"bzmpop", FIRST_SECONDS, COUNTED},     {"xread", OPTION_MS, STREAMS},
+    {"xreadgroup", OPTION_MS, STREAMS},
 };
 
 #define ROWS (sizeof rows / sizeof rows[0])
@@ -96,12 +99,91 @@ void blocking_request(const struct op *op, int64_t now_us, struct chain *out)
     }
 }
 
+/* ---- what woke it ---- */
+
+/* The argument behind STREAMS. */
+static size_t first_stream(const struct slice *argv, size_t argc)
+{
+    size_t i = 1;
+    while (i < argc && !is_word(argv[i], "streams"))
+        i++;
+    return i + 1;
+}
+
+struct keys_of {
+    size_t first, n, rest; /* rest: where the arguments behind them begin */
+};
+
+static struct keys_of keys_of(const struct slice *argv, size_t argc, enum keys keys)
+{
+    int64_t n = 1;
+    size_t first;
+
+    switch (keys) {
+    case ONE:
+        break;
+    case UNTIL_TIME:
+        return (struct keys_of){1, argc - 2, argc - 1};
+    case COUNTED:
+        number_int(argv[2], &n);
+        return (struct keys_of){3, (size_t)n, 3 + (size_t)n};
+    case STREAMS:
+        first = first_stream(argv, argc);
+        return (struct keys_of){first, (argc - first) / 2, argc};
+    }
+    return (struct keys_of){1, 1, 2};
+}
+
+const struct slice *blocking_narrow(struct op *op, size_t *ret_argc)
+{
+    const struct op_step *step = &op->steps[op->blocking];
+    const struct slice *argv = op->argv + step->argv;
+    enum keys keys = rows[find(step)].keys;
+    struct keys_of k = keys_of(argv, step->argc, keys);
+    size_t at = k.first, n = k.first;
+
+    while (at < k.first + k.n && !slice_equal(argv[at], op->woken_by))
+        at++;
+    if (k.n < 2 || at == k.first + k.n)
+        return NULL;
+    struct slice *narrow = (struct slice *)op_get(op, (step->argc + 1) * sizeof *narrow);
+    memcpy(narrow, argv, k.first * sizeof *narrow);
+    if (keys == COUNTED)
+        narrow[2] = (struct slice){"1", 1};
+    narrow[n++] = argv[at];
+    if (keys == STREAMS)
+        narrow[n++] = argv[at + k.n];
+    for (size_t i = k.rest; i < step->argc; i++)
+        narrow[n++] = argv[i];
+    *ret_argc = n;
+    return narrow;
+}
+
+static bool starts(const char *reply, size_t n, const char *with)
+{
+    return n >= strlen(with) && memcmp(reply, with, strlen(with)) == 0;
+}
+
 bool blocking_found_nothing(const char *reply, size_t n, bool again)
 {
-    static const char wrong[] = "-WRONGTYPE ";
     if (reply[0] == '_' || (n >= 2 && reply[1] == '-' && (reply[0] == '$' || reply[0] == '*')))
         return true;
-    return again && n >= sizeof wrong - 1 && memcmp(reply, wrong, sizeof wrong - 1) == 0;
+    return again && starts(reply, n, "-WRONGTYPE ");
+}
+
+const char *blocking_lost(const struct op *op, const char *reply, size_t n, const struct object *objects)
+{
+    const struct op_step *step = &op->steps[op->blocking];
+    const struct slice *argv = op->argv + step->argv;
+    bool gone = starts(reply, n, "-WRONGTYPE "), no_group = starts(reply, n, "-NOGROUP ");
+
+    if (!op->woken || strcmp(step->cmd->name, "xreadgroup") != 0 || !(gone || no_group))
+        return NULL;
+    struct keys_of k = keys_of(argv, step->argc, STREAMS);
+    for (size_t i = k.first; i < k.first + k.n; i++)
+        gone |= objects[op_find_key(op, argv[i])].type != OBJECT_STREAM;
+    return gone ? "-UNBLOCKED the stream key no longer exists\r\n"
+                : "-NOGROUP the consumer group this client was blocked on no longer exists\r\n";
 }
 
 static struct stream_id last_id(const struct object *o)
@@ -115,14 +197,11 @@ void blocking_pin(struct op *op, const struct object *objects)
     enum { ID_TEXT = 48 };
     const struct op_step *step = &op->steps[op->blocking];
     struct slice *argv = op->argv + step->argv;
-    size_t first = 1;
-
     if (strcmp(step->cmd->name, "xread") != 0 || op->pinned)
         return;
     op->pinned = true;
-    while (first < step->argc && !is_word(argv[first], "streams"))
-        first++;
-    size_t n = (step->argc - ++first) / 2;
+    size_t first = first_stream(argv, step->argc);
+    size_t n = (step->argc - first) / 2;
     for (size_t i = 0; i < n; i++) {
         struct slice *id = &argv[first + n + i];
         if (id->len != 1 || id->p[0] != '$')

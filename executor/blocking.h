@@ -12,6 +12,11 @@ int64_t blocking_until(const struct op *op);
 bool blocking_found_nothing(const char *reply, size_t n, bool again);
 /* The op is about to be parked: "$" of XREAD becomes the last id of its stream as it is now. objects: as for the op's keys. */
 void blocking_pin(struct op *op, const struct object *objects);
+/* The op was woken by one of its keys, which is served before the others: its command with that key only, in memory of the
+ * op. NULL: it has no other keys. */
+const struct slice *blocking_narrow(struct op *op, size_t *ret_argc);
+/* The op was parked before, and what it has waited for is no more: the error that says so. NULL: reply is right. */
+const char *blocking_lost(const struct op *op, const char *reply, size_t n, const struct object *objects);
 /* The op's command as a request, that waits for what is left of its time and goes on where this one was. */
 void blocking_request(const struct op *op, int64_t now_us, struct chain *out);
 /* What it answers when its time is over. */

@@ -281,17 +281,28 @@ static void advance(struct lanes *l, struct key_lane *lane)
     set_ready(l, first->op);
 }
 
+static void wake(struct lanes *l, struct op *op, struct slice by)
+{
+    op->woken_by = by;
+    op_list_remove(&l->parked, op);
+    for (size_t i = 0; i < op->nkeys; i++)
+        unlink_key(&op->keys[i].lane->parked, &op->keys[i]);
+    enqueue(l, op);
+}
+
+/* Each is told its own copy of the key: the op that changes it may be gone sooner. */
 static void wake_parked(struct lanes *l, struct key_lane *lane)
 {
     while (lane->parked.head != NULL)
-        lanes_wake(l, lane->parked.head->op);
+        wake(l, lane->parked.head->op, lane->parked.head->key);
 }
 
 /* Parked ops are woken while the op that woke them still stands before them. */
 static void leave_lanes(struct lanes *l, struct op *op)
 {
     for (size_t i = 0; op->changed && i < op->nkeys; i++)
-        wake_parked(l, op->keys[i].lane);
+        if (op->keys[i].changed)
+            wake_parked(l, op->keys[i].lane);
     for (size_t i = 0; i < op->nkeys; i++) {
         struct key_lane *lane = op->keys[i].lane;
         bool was_first = lane->queue.head == &op->keys[i];
@@ -323,10 +334,7 @@ void lanes_park(struct lanes *l, struct op *op)
 
 void lanes_wake(struct lanes *l, struct op *op)
 {
-    op_list_remove(&l->parked, op);
-    for (size_t i = 0; i < op->nkeys; i++)
-        unlink_key(&op->keys[i].lane->parked, &op->keys[i]);
-    enqueue(l, op);
+    wake(l, op, (struct slice){NULL, 0});
 }
 
 static void withdraw_queued(struct lanes *l, struct op *op)

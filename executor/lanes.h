@@ -29,8 +29,8 @@ struct lanes {
     size_t nbuckets, count;
     struct key_lane *spare;       /* freed ones, for the next keys */
     struct op_list reads, writes; /* what is ready: ops that only read, and others */
-    struct op_list parked;    /* in order of arrival of their parking */
-    size_t waiting;           /* ops in lanes that are not ready */
+    struct op_list parked;        /* in order of arrival of their parking */
+    size_t waiting;               /* ops in lanes that are not ready */
     uint64_t seq;
 };
 
@@ -46,7 +46,7 @@ void lanes_take(struct lanes *l, bool only_reads, size_t max, struct op_list *ba
 void lanes_leave(struct lanes *l, struct op *op);
 /* A running op leaves but stays known to its lanes: until one of its keys is changed by another, or it is woken. */
 void lanes_park(struct lanes *l, struct op *op);
-/* A parked op waits again. */
+/* A parked op waits again, without a key having changed. */
 void lanes_wake(struct lanes *l, struct op *op);
 /* A parked, waiting or ready op leaves for good. */
 void lanes_withdraw(struct lanes *l, struct op *op);

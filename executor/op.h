@@ -45,6 +45,7 @@ struct op_key {
     struct op *op;
     struct key_lane *lane;
     struct op_key *next, **back;
+    bool changed;    /* the op has changed it */
     int64_t watched; /* the version that it must have; -1: any. OP_WATCH: the version it has */
 };
 
@@ -59,7 +60,8 @@ struct op {
     _Atomic bool timed_out; /* its time to block is over: nil instead of parking */
     _Atomic bool unblocked; /* and an error instead of nil: CLIENT UNBLOCK … ERROR */
     bool woken;       /* was parked before */
-    bool changed;     /* it has changed a key: whoever is parked there is woken */
+    bool changed;     /* it has changed some of its keys: whoever is parked there is woken */
+    struct slice woken_by; /* which of its keys has woken it; p NULL: none in particular */
     bool parks;       /* it found nothing and is to wait */
     uint64_t seq;     /* order of arrival */
     unsigned blocked; /* lanes in which it is not first */

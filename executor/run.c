@@ -157,16 +157,16 @@ struct applying {
     bool written;        /* the last step that is not if_written has written something */
 };
 
-static void run_engine(struct applying *a, const struct op_step *step, call_fn fn)
+static void run_engine(struct applying *a, const struct op_step *step, const struct slice *argv, size_t argc)
 {
     struct run *r = a->run;
-    struct call c = {.argv = a->op->argv + step->argv, .argc = step->argc, .resp = a->op->resp, .now_ms = r->now_us / 1000,
+    struct call c = {.argv = argv, .argc = argc, .resp = a->op->resp, .now_ms = r->now_us / 1000,
                      .out = &r->out, .arena = &r->arena, .keys = &a->keys, .random = draw, .random_ctx = r};
     struct whole_call w = {.call = &c, .handle = r->handle};
-    whole_fn whole = fn == NULL ? whole_find(step->cmd) : NULL;
+    whole_fn whole = step->fn == NULL ? whole_find(step->cmd) : NULL;
 
-    if (fn != NULL)
-        fn(&c);
+    if (step->fn != NULL)
+        step->fn(&c);
     else if (whole != NULL)
         whole(&w);
     else
@@ -187,6 +187,33 @@ static void park(struct applying *a)
         a->keys.objects[i].changed = false;
 }
 
+static bool found_nothing(const struct applying *a, const struct op_step *step, struct slice reply)
+{
+    const struct op *op = a->op;
+    return op->block_until_us != 0 && step == &op->steps[op->blocking] &&
+           blocking_found_nothing(reply.p, reply.len, op->woken);
+}
+
+/* The key that has woken an op is asked first. */
+static struct slice run_command(struct applying *a, const struct op_step *step)
+{
+    struct run *r = a->run;
+    struct op *op = a->op;
+    bool waits = op->block_until_us != 0 && step == &op->steps[op->blocking];
+    size_t argc;
+    const struct slice *narrow = waits && op->woken_by.p != NULL ? blocking_narrow(op, &argc) : NULL;
+
+    if (narrow != NULL)
+        run_engine(a, step, narrow, argc);
+    if (narrow == NULL || found_nothing(a, step, chain_flat(&r->out))) {
+        chain_clear(&r->out);
+        run_engine(a, step, op->argv + step->argv, step->argc);
+    }
+    struct slice reply = chain_flat(&r->out);
+    const char *lost = waits ? blocking_lost(op, reply.p, reply.len, a->keys.objects) : NULL;
+    return lost != NULL ? (struct slice){lost, strlen(lost)} : reply;
+}
+
 /* Adds its reply to the op's. False: the op has failed, or waits. */
 static bool run_step(struct applying *a, const struct op_step *step)
 {
@@ -197,11 +224,10 @@ static bool run_step(struct applying *a, const struct op_step *step)
         op_reply_add(op, ":0\r\n", 4);
         return true;
     }
-    run_engine(a, step, step->fn);
-    struct slice reply = chain_flat(&r->out);
+    struct slice reply = run_command(a, step);
     if (!step->if_written && reply.len > 0)
         a->written = !plan_nothing_written(step->conditional, reply.p, reply.len);
-    if (op->block_until_us != 0 && step == &op->steps[op->blocking] && blocking_found_nothing(reply.p, reply.len, op->woken))
+    if (found_nothing(a, step, reply))
         park(a);
     else if (op->error == ERR_NONE)
         op_reply_add(op, reply.p, reply.len);
@@ -229,6 +255,7 @@ static void keep_changes(struct applying *a)
         struct cell *cell = a->cells[i];
         bool had_changed = cell->object.changed;
         cell->object = a->keys.objects[i];
+        op->keys[i].changed = cell->object.changed;
         if (cell->object.changed) {
             op->changed = true;
             cell->version = cell->version >= a->run->now_us ? cell->version + 1 : a->run->now_us;

@@ -130,10 +130,13 @@ static bool start(struct session *s, const struct job *job, struct reach *own_r)
 
 bool reach_unblock(struct session *s, const struct job *job)
 {
-    if (job->argc > 4)
-        return local_unknown_sub(s, job);
     struct reach *r = reach_new(s, ACT_UNBLOCK);
-    if (job->argc == 4 && local_is(job->argv[3], "error"))
+
+    if (job->argc > 4)
+        snprintf(r->error, sizeof r->error,
+                 "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
+                 (int)job->argv[1].len, job->argv[1].p);
+    else if (job->argc == 4 && local_is(job->argv[3], "error"))
         r->act = ACT_UNBLOCK_ERROR;
     else if (job->argc == 4 && !local_is(job->argv[3], "timeout"))
         snprintf(r->error, sizeof r->error, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
