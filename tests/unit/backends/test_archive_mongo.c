@@ -238,6 +238,23 @@ static void test_killed_then_swept(void **state)
     }
 }
 
+/* The last of its keys is not as expected: the locks of the others go at once, the document made for one, too. */
+static void test_lost_commit_leaves_nothing(void **state)
+{
+    struct archive_world *w = *state;
+    struct archive_stats stats;
+    struct commit c;
+
+    commit_make(w, &c);
+    c.writes[KEYS - 1].expected = 5;
+    assert_int_equal(archive_commit(w->h, c.writes, KEYS), ERR_RACE);
+    assert_non_null(strstr(archive_why(w->h), "version 5 was expected"));
+    assert_int_equal(archive_stats(w->h, &stats), ERR_NONE);
+    assert_int_equal(stats.documents, 2);
+    expect(w, false);
+    commit_free(&c);
+}
+
 /* A lock that a frozen server sets when its commit is long forgotten. */
 static void test_lock_without_record(void **state)
 {
@@ -266,8 +283,9 @@ static void test_lock_without_record(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(killed_then_read),     T(killed_then_written), T(killed_then_committed), T(undone_under_its_owner),
-        T(done_under_its_owner), T(killed_then_swept),   T(lock_without_record),
+        T(killed_then_read),       T(killed_then_written),        T(killed_then_committed),
+        T(undone_under_its_owner), T(done_under_its_owner),       T(killed_then_swept),
+        T(lock_without_record),    T(lost_commit_leaves_nothing),
     };
 
     if (getenv("CONV_TEST_MONGO_URI") == NULL) {
