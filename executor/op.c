@@ -99,9 +99,10 @@ static void add_step(struct op *op, const struct request *r)
 
 static void parse(struct op *op, size_t n)
 {
-    static _Thread_local struct request r; /* its vector is kept from op to op */
+    struct request r;
     size_t at = 0;
 
+    request_init(&r);
     while (at < n) {
         struct request_progress progress = {0};
         if (request_parse(&r, &progress, op->bytes + at, n - at, SIZE_MAX / 2) != REQUEST_DONE)
@@ -110,6 +111,7 @@ static void parse(struct op *op, size_t n)
             add_step(op, &r);
         at += r.used;
     }
+    request_done(&r);
 }
 
 struct op *op_new(enum op_form form, enum resp resp, struct slice requests)
