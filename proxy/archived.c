@@ -58,6 +58,15 @@ void archived_send(struct slot *slot, struct op *own_op)
     l->ops_tail = &own_op->next;
 }
 
+/* Some command of it sees, or changes, keys that it does not name. */
+static bool is_about_all(const struct op *op)
+{
+    size_t i = 0;
+    while (i < op->nsteps && (op->steps[i].cmd == NULL || op->steps[i].cmd->nspecs > 0))
+        i++;
+    return i < op->nsteps;
+}
+
 static void submit(struct slot *slot, struct op *op)
 {
     struct session *s = slot->session;
@@ -67,6 +76,8 @@ static void submit(struct slot *slot, struct op *op)
     if (op->block_until_us != 0) {
         s->blocked = slot;
         session_pause(s, PAUSE_ORDER); /* what follows waits as long as this does */
+    } else if (is_about_all(op)) {
+        session_pause(s, PAUSE_ORDER); /* what follows has other lanes */
     }
 }
 
@@ -151,12 +162,12 @@ bool archived_command(struct session *s, const struct job *job)
 
 /* ---- transactions ---- */
 
-bool archived_exec(struct session *s, const struct job *exec, struct slice requests)
+bool archived_exec(struct session *s, const struct job *exec, struct slice requests, bool about_all)
 {
     struct loop *l = s->loop;
     struct chain out;
 
-    if (must_wait(s, false))
+    if (must_wait(s, about_all))
         return false;
     if (archived_refuses(s))
         return true;

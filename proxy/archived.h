@@ -16,8 +16,8 @@ extern const char archived_target;
 
 /* One command whose keys are the archive's (or all keys). False: it must wait; the session is paused. */
 bool archived_command(struct session *s, const struct job *job);
-/* A client's transaction: the requests between MULTI and EXEC. False as above. */
-bool archived_exec(struct session *s, const struct job *exec, struct slice requests);
+/* A client's transaction: the requests between MULTI and EXEC. about_all: some name no key. False as above. */
+bool archived_exec(struct session *s, const struct job *exec, struct slice requests, bool about_all);
 /* Why nothing can be asked of the archive for this client now. True: the client was told. */
 bool archived_refuses(struct session *s);
 /* Sends a part (slot_new_part), or a slot that is deferred already. */

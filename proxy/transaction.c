@@ -11,6 +11,7 @@
 struct transaction {
     bool spoiled;
     bool slow; /* a queued command belongs on the slow deadline */
+    bool about_all; /* a queued command names no key, so it may be about all */
     unsigned home; /* where the keys of the queued commands live: enum home */
     size_t count;
     struct chain queued; /* the requests, as RESP */
@@ -237,7 +238,7 @@ static bool exec_archived(struct session *s, const struct job *exec)
         transaction_drop(s);
         return refuse_mixed(s, exec);
     }
-    if (!archived_exec(s, exec, chain_flat(&s->txn->queued)))
+    if (!archived_exec(s, exec, chain_flat(&s->txn->queued), s->txn->about_all))
         return false;
     transaction_drop(s);
     return true;
@@ -311,6 +312,7 @@ void transaction_queue(struct session *s, const struct job *job)
     managed_put_raw(&txn->queued, job);
     txn->count++;
     txn->slow |= job->slow;
+    txn->about_all |= job->cmd != NULL && job->cmd->nspecs == 0;
     build_status(slot_answer(s), "QUEUED");
     slot_answered(s);
 }
