@@ -5,6 +5,20 @@
 
 #define ATTEMPTS 8 /* as many locks of intents may be in the way */
 
+/* In the transaction: made and deleted, so that it collides with whoever makes the key meanwhile. */
+static enum err stay_absent(struct mongo_handle *h, const char *id, bool *ret_hit)
+{
+    bson_t *doc = BCON_NEW("_id", BCON_UTF8(id), "ver", BCON_INT64(0));
+    int64_t n = 0;
+    enum err e = mongo_insert(h, h->keys, doc);
+
+    if (e == ERR_NONE)
+        e = mongo_delete(h, h->keys, doc, &n);
+    *ret_hit = n > 0;
+    bson_destroy(doc);
+    return e;
+}
+
 /* In the transaction. *ret_loser is the write whose version was another. */
 static enum err write_all(struct mongo_handle *h, const struct archive_write *writes, size_t n,
                           const bson_oid_t *wid, size_t *ret_loser)
@@ -13,18 +27,15 @@ static enum err write_all(struct mongo_handle *h, const struct archive_write *wr
 
     for (size_t i = 0; i < n && e == ERR_NONE; i++) {
         const struct archive_write *w = &writes[i];
-        struct mongo_stored s = {0};
         struct mongo_id id;
         bool hit = false;
 
         *ret_loser = i;
         mongo_id_init(&id, w->entry.key);
-        if (w->doc == NULL && w->expected == 0) {
-            e = mongo_look(h, id.text, &s);
-            hit = s.version == 0 && !s.locked;
-        } else {
+        if (w->doc == NULL && w->expected == 0)
+            e = stay_absent(h, id.text, &hit);
+        else
             e = mongo_write_once(h, id.text, w, wid, &hit);
-        }
         mongo_id_done(&id);
         if (e == ERR_NONE && !hit)
             e = mongo_fail(h, ERR_RACE, "version %lld was expected, another is there",

@@ -255,6 +255,30 @@ static void test_lost_commit_leaves_nothing(void **state)
     commit_free(&c);
 }
 
+/* More than a document of MongoDB can hold is refused for good, alone and among others; nothing is left of it. */
+static void test_too_large(void **state)
+{
+    struct archive_world *w = *state;
+    size_t n = 17u << 20;
+    char *value = calloc(1, n);
+    struct commit c;
+
+    commit_make(w, &c);
+    bson_t *large = archive_document(archive_text(names[2]), value, n);
+    c.writes[2].doc = large;
+    assert_int_equal(archive_commit(w->h, &c.writes[2], 1), ERR_ARCHIVEBAD);
+    assert_int_not_equal(strlen(archive_why(w->h)), 0);
+    expect(w, false);
+    assert_int_equal(archive_commit(w->h, c.writes, KEYS), ERR_ARCHIVEBAD);
+    expect(w, false);
+    c.writes[2].doc = c.docs[2];
+    assert_int_equal(archive_commit(w->h, c.writes, KEYS), ERR_NONE);
+    expect(w, true);
+    bson_destroy(large);
+    free(value);
+    commit_free(&c);
+}
+
 /* A lock that a frozen server sets when its commit is long forgotten. */
 static void test_lock_without_record(void **state)
 {
@@ -285,7 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(killed_then_read),       T(killed_then_written),        T(killed_then_committed),
         T(undone_under_its_owner), T(done_under_its_owner),       T(killed_then_swept),
-        T(lock_without_record),    T(lost_commit_leaves_nothing),
+        T(lock_without_record),    T(lost_commit_leaves_nothing), T(too_large),
     };
 
     if (getenv("CONV_TEST_MONGO_URI") == NULL) {
