@@ -164,11 +164,15 @@ static bool starts(const char *reply, size_t n, const char *with)
     return n >= strlen(with) && memcmp(reply, with, strlen(with)) == 0;
 }
 
-bool blocking_found_nothing(const char *reply, size_t n, bool again)
+bool blocking_found_nothing(const struct op *op, struct slice reply, const struct object *objects)
 {
-    if (reply[0] == '_' || (n >= 2 && reply[1] == '-' && (reply[0] == '$' || reply[0] == '*')))
+    const struct op_step *step = &op->steps[op->blocking];
+
+    if (reply.p[0] == '_' || (reply.len >= 2 && reply.p[1] == '-' && (reply.p[0] == '$' || reply.p[0] == '*')))
         return true;
-    return again && starts(reply, n, "-WRONGTYPE ");
+    if (!op->woken || !starts(reply.p, reply.len, "-WRONGTYPE "))
+        return false;
+    return rows[find(step)].keys != ONE || objects[op_find_key(op, op->argv[step->argv + 1])].type != OBJECT_LIST;
 }
 
 const char *blocking_lost(const struct op *op, const char *reply, size_t n, const struct object *objects)

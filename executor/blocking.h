@@ -8,8 +8,9 @@
 
 /* When op->steps[op->blocking] gives up waiting (mono µs): 0 it does not wait at all, INT64_MAX: never. */
 int64_t blocking_until(const struct op *op);
-/* The reply says that there was nothing to take. again: the op was parked before, so a key of another type means that too. */
-bool blocking_found_nothing(const char *reply, size_t n, bool again);
+/* The reply says that there was nothing to take. When the op was parked before, a key of another type means that too, unless it
+ * is where something that was found should go. objects: as for the op's keys. */
+bool blocking_found_nothing(const struct op *op, struct slice reply, const struct object *objects);
 /* The op is about to be parked: "$" of XREAD becomes the last id of its stream as it is now. objects: as for the op's keys. */
 void blocking_pin(struct op *op, const struct object *objects);
 /* The op was woken by one of its keys, which is served before the others: its command with that key only, in memory of the

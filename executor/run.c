@@ -191,7 +191,7 @@ static bool found_nothing(const struct applying *a, const struct op_step *step, 
 {
     const struct op *op = a->op;
     return op->block_until_us != 0 && step == &op->steps[op->blocking] &&
-           blocking_found_nothing(reply.p, reply.len, op->woken);
+           blocking_found_nothing(op, reply, a->keys.objects);
 }
 
 /* The key that has woken an op is asked first. */
