@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from harness import Proxy, RespConn, RespError, eventually, free_port
@@ -35,17 +35,15 @@ class Mortal(Proxy):
 @pytest.fixture
 def serve(tmp_path):
     """serve(path) starts a proxy with its archive there; stopping it checks its exit code and its log."""
-    started = []
+    with ExitStack() as started:
 
-    def start(path, wait=True, **settings):
-        options = {**SETTINGS, "archive.url": f"sqlite:{path}", **settings}
-        proxy = Mortal(tmp_path, f"redis://127.0.0.1:{free_port()}/0", settings=options)
-        started.append(proxy)
-        return proxy.start(wait)
+        def start(path, wait=True, **settings):
+            options = {**SETTINGS, "archive.url": f"sqlite:{path}", **settings}
+            proxy = Mortal(tmp_path, f"redis://127.0.0.1:{free_port()}/0", settings=options)
+            started.callback(proxy.stop)
+            return proxy.start(wait)
 
-    yield start
-    for proxy in started:
-        proxy.stop()
+        yield start
 
 
 @pytest.fixture
