@@ -8,9 +8,25 @@
 
 #define ID_TEXT 48 /* two 64-bit numbers, a dash, a NUL */
 
+/* How many bytes at the beginning are ASCII without NUL, in steps of eight: most of what people write, found out much faster
+ * than character by character. A byte less 1 has its top bit set when it is 0 or above 128; 128 itself has it anyway. */
+static size_t ascii_prefix(struct slice s)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    size_t at = 0;
+
+    for (uint64_t word; at + sizeof word <= s.len; at += sizeof word) {
+        memcpy(&word, s.p + at, sizeof word);
+        if ((((word - ones) | word) & tops) != 0)
+            break;
+    }
+    return at;
+}
+
 bool record_is_text(struct slice s)
 {
-    return s.len == 0 || bson_utf8_validate(s.p, s.len, false);
+    size_t at = ascii_prefix(s);
+    return at == s.len || bson_utf8_validate(s.p + at, s.len - at, false);
 }
 
 /* ---- reading ---- */
