@@ -434,9 +434,28 @@ static void test_damaged(void **state)
     bson_destroy(&doc);
 }
 
+/* The shortcut for ASCII says what libbson's validator says, wherever the odd byte stands. */
+static void test_is_text(void **state)
+{
+    static const struct slice odd[] = {{"", 0},     {"\0", 1},       {"\x7f", 1},         {"\x80", 1},             {"\xff", 1},
+                                       {"\xc3", 1}, {"\xc3\xa9", 2}, {"\xe4\xbd\xa0", 3}, {"\xf0\x9f\x98\x80", 4}, {"\x01", 1}};
+    char text[40];
+
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
+        for (size_t before = 0; before <= 17; before++)
+            for (size_t after = 0; after <= 17; after++) {
+                size_t len = before + odd[i].len + after;
+                memset(text, 'a', sizeof text);
+                memcpy(text + before, odd[i].p, odd[i].len);
+                bool want = len == 0 || bson_utf8_validate(text, len, false);
+                assert_int_equal(record_is_text((struct slice){text, len}), want);
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_is_text),
         cmocka_unit_test_setup_teardown(test_string, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hash_and_set, set_up, tear_down),
