@@ -48,6 +48,7 @@ struct executor {
     _Atomic uint64_t refused, late, failed, sweeps, swept;
     struct hist latency; /* under the lock */
     int64_t polled_us, pinged_us, swept_us;
+    _Atomic int64_t asked_us; /* since when a ping waits for its answer; 0: none does */
 };
 
 static size_t in_hand(const struct executor *e)
@@ -308,8 +309,24 @@ static void ping(struct executor *e, int64_t now_us)
     if (now_us - e->pinged_us < PING_US)
         return;
     e->pinged_us = now_us;
+    atomic_store(&e->asked_us, clock_mono_us());
     enum err result = archive_ping(e->house_handle);
+    atomic_store(&e->asked_us, 0);
     set_up(e, result, archive_why(e->house_handle));
+}
+
+void executor_watch(struct executor *e)
+{
+    int64_t asked = atomic_load(&e->asked_us);
+    char why[64];
+
+    pthread_mutex_lock(&e->lock);
+    int64_t timeout = e->settings->archive_timeout;
+    pthread_mutex_unlock(&e->lock);
+    if (asked == 0 || !atomic_load(&e->up) || clock_mono_us() - asked < timeout * 1000)
+        return;
+    snprintf(why, sizeof why, "it has not answered for %lld ms", (long long)timeout);
+    set_up(e, ERR_ARCHIVELOST, why);
 }
 
 static void sweep(struct executor *e, int64_t now_us, int64_t interval_us)
@@ -461,6 +478,19 @@ void executor_settings(struct executor *e, const struct settings *settings)
     settings_unref(old);
 }
 
+/* ERR_NONE: it may wait for its turn. What is known to be down is not asked: a worker that hangs would not tell. The lock is
+ * held. */
+static enum err admit(const struct executor *e, const struct op *op)
+{
+    bool up = atomic_load(&e->up), readable = atomic_load(&e->readable);
+
+    if (in_hand(e) >= (size_t)e->settings->archive_queue || e->closing)
+        return ERR_ARCHIVEBUSY;
+    if (up || (readable && !op->writes))
+        return ERR_NONE;
+    return readable ? ERR_ARCHIVEBAD : ERR_ARCHIVEDOWN;
+}
+
 void executor_submit(struct executor *e, struct op *own_list)
 {
     struct ends ends;
@@ -472,12 +502,13 @@ void executor_submit(struct executor *e, struct op *own_list)
         next = op->next;
         op->queued_us = now;
         op->deadline_us = now + e->settings->archive_timeout * 1000;
-        if (in_hand(e) < (size_t)e->settings->archive_queue && !e->closing) {
+        enum err error = admit(e, op);
+        if (error == ERR_NONE) {
             lanes_enter(&e->lanes, op);
             continue;
         }
         e->refused++;
-        op_fail(op, ERR_ARCHIVEBUSY, "");
+        op_fail(op, error, error == ERR_ARCHIVEBUSY ? "" : e->why);
         end(e, &ends, op, now);
     }
     call_workers(e);

@@ -40,6 +40,9 @@ void executor_submit(struct executor *e, struct op *own_list);
  * worked off. */
 void executor_cancel(struct executor *e, struct op *op, bool client_gone);
 
+/* Call it a few times a second: an archive that has not answered a ping for archive.timeout counts as down, whatever hangs. */
+void executor_watch(struct executor *e);
+
 struct executor_report {
     const char *kind; /* of the archive */
     bool up;

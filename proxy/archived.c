@@ -6,6 +6,7 @@
 #include "proxy/server.h"
 #include "proxy/slot.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,15 +46,40 @@ bool archived_refuses(struct session *s)
     return false;
 }
 
+/* ---- what the archive has ---- */
+
+static void ask(struct slot *slot, struct op *op)
+{
+    struct loop *l = slot->loop;
+
+    slot->op = op;
+    slot->archived = true;
+    slot->asked_next = NULL;
+    slot->asked_back = l->asked_tail;
+    *l->asked_tail = slot;
+    l->asked_tail = &slot->asked_next;
+}
+
+static void forget(struct slot *slot)
+{
+    struct loop *l = slot->loop;
+
+    slot->op = NULL;
+    *slot->asked_back = slot->asked_next;
+    if (slot->asked_next != NULL)
+        slot->asked_next->asked_back = slot->asked_back;
+    else
+        l->asked_tail = slot->asked_back;
+}
+
 void archived_send(struct slot *slot, struct op *own_op)
 {
     struct loop *l = slot->loop;
 
+    ask(slot, own_op);
     own_op->owner = slot;
     own_op->home = l->index;
     own_op->next = NULL;
-    slot->op = own_op;
-    slot->archived = true;
     *l->ops_tail = own_op;
     l->ops_tail = &own_op->next;
 }
@@ -285,19 +311,30 @@ static void take_back(struct slot *slot, const struct op *op)
     session_touch(s);
 }
 
+/* Nobody waits for the op any more but its watches. */
+static void let_go(struct slot *slot, const struct op *op)
+{
+    struct session *s = slot->session;
+
+    forget(slot);
+    if (s != NULL && s->blocked == slot)
+        s->blocked = NULL;
+    if (s != NULL && op->form == OP_WATCH)
+        s->watching--;
+}
+
 static void take_one(struct op *op)
 {
     struct slot *slot = op->owner;
-    struct session *s = slot->session;
 
-    slot->op = NULL;
-    if (s != NULL && s->blocked == slot)
-        s->blocked = NULL;
-    if (op->form == OP_WATCH && s != NULL) {
-        s->watching--;
-        if (op->error == ERR_NONE)
-            keep_watched(s, op);
+    if (slot == NULL) { /* see archived_second */
+        op_free(op);
+        return;
     }
+    struct session *s = slot->session;
+    let_go(slot, op);
+    if (op->form == OP_WATCH && s != NULL && op->error == ERR_NONE)
+        keep_watched(s, op);
     if (s != NULL && not_begun(op))
         take_back(slot, op);
     else if (op->error != ERR_NONE || not_begun(op))
@@ -305,6 +342,32 @@ static void take_one(struct op *op)
     else
         slot_take_reply(slot, op->reply, op->reply_len);
     op_free(op);
+}
+
+/* Its turn and its operation may each take archive.timeout; what waits for something to take, longer. */
+static bool overdue(const struct op *op, int64_t now_us, int64_t patience_us)
+{
+    int64_t from = op->block_until_us > op->queued_us ? op->block_until_us : op->queued_us;
+    return from < now_us - patience_us;
+}
+
+void archived_second(struct loop *l, int64_t now_us)
+{
+    int64_t patience = 2 * l->settings->archive_timeout;
+    char text[64];
+
+    snprintf(text, sizeof text, "%lld ms", (long long)patience);
+    for (struct slot *slot = l->asked, *next; slot != NULL; slot = next) {
+        struct op *op = slot->op;
+        next = slot->asked_next;
+        if (op->queued_us == 0 || op->queued_us >= now_us - patience * 1000)
+            return; /* not submitted yet, or younger, as are those behind it */
+        if (!overdue(op, now_us, patience * 1000))
+            continue;
+        let_go(slot, op);
+        op->owner = NULL;
+        slot_fail(slot, ERR_ARCHIVELOST, text);
+    }
 }
 
 static void take_done(struct loop *l, void *list)
@@ -320,7 +383,8 @@ static void drop(struct op *list)
 {
     for (struct op *op = list, *next; op != NULL; op = next) {
         next = op->next;
-        slot_free_orphan(op->owner);
+        if (op->owner != NULL)
+            slot_free_orphan(op->owner);
         op_free(op);
     }
 }

@@ -37,6 +37,8 @@ bool archived_unblock(struct session *s, bool with_error);
 
 /* Before the turn's flush: submits what it has made. */
 void archived_flush(struct loop *l);
+/* Once a second: whoever has waited for much too long hears so, though the archive still has the op. */
+void archived_second(struct loop *l, int64_t now_us);
 /* For executor_ops.done; ctx is the server. */
 void archived_done(void *ctx, struct op *own_list);
 

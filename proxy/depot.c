@@ -97,6 +97,7 @@ void depot_tick(struct depot *d, int64_t now_us)
 
     if (d->census == NULL)
         return;
+    executor_watch(d->executor);
     executor_report(d->executor, &report);
     census_tick(d->census, now_us, report.documents + report.swept);
 }

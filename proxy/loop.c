@@ -91,6 +91,7 @@ static void on_second(uv_timer_t *timer)
     int64_t now = turn_now(&l->turn);
     l->wall_minus_mono_us = clock_wall_us() - now;
     listener_second(l);
+    archived_second(l, now);
     for (struct session *s = l->sessions, *next; s != NULL; s = next) {
         next = s->next;
         session_second(s, now);
@@ -208,6 +209,7 @@ struct loop *loop_start(struct server *server, unsigned index, const struct sett
     pool_init(&l->pool, &l->turn, l->settings, &slot_upstream_ops, count_upstream, l);
     l->executor = server_executor(server);
     l->ops_tail = &l->ops;
+    l->asked_tail = &l->asked;
     l->inbox_tail = &l->inbox;
     uv_mutex_init(&l->inbox_lock);
     uv_async_init(&l->uv, &l->inbox_wake, on_inbox);

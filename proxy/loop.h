@@ -50,6 +50,7 @@ struct loop {
     struct executor *executor;       /* the server's; NULL: there is no archive */
     struct acting acting;            /* which policies it serves */
     struct op *ops, **ops_tail;      /* made in this turn: submitted at its end */
+    struct slot *asked, **asked_tail; /* whose ops the archive has, oldest first */
     struct slot *free_slots;
     size_t nfree_slots;
     int64_t block_ms;                /* what loop_block_now_ms told last */

@@ -36,7 +36,8 @@ struct slot {
     /* Replaces slot->reply, which holds the whole reply of Redis, by the client's reply. */
     void (*finish)(struct slot *slot);
     struct block *block; /* finish's own; block_free'd with the slot */
-    struct op *op;       /* what the archive's executor has of it */
+    struct op *op;       /* what the archive's executor has of it; then it is in loop.asked, by */
+    struct slot *asked_next, **asked_back;
     struct split *whole; /* of a part: what it is a part of */
     uint8_t part;        /* enum split_store */
     uint8_t kind;
