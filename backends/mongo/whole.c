@@ -34,7 +34,8 @@ enum err mongo_stats(struct archive_handle *base, struct archive_stats *ret)
     if (ret->documents < 0)
         return mongo_error(h, &error, false);
     bson_t *command = BCON_NEW("collStats", BCON_UTF8("keys"));
-    if (mongoc_client_command_simple(h->client, m->database, command, NULL, &reply, &error))
+    if (mongoc_client_command_simple(h->client, m->database, command, NULL, &reply, &error) &&
+        bson_has_field(&reply, "size"))
         ret->bytes = mongo_number(&reply, "size");
     bson_destroy(command);
     bson_destroy(&reply);

@@ -10,6 +10,7 @@ import time
 import pytest
 from harness import eventually, free_port
 from harness.archive_cli import BESIDE, ArchiveCli, environment
+from harness.mongo_fake import LOST, FakeMongo, Refused
 from harness.mongo_server import SECOND, GivenMongo, mongo_kind, start_mongo
 
 CONTRACT = BESIDE / "test_archive_mongo"
@@ -39,16 +40,82 @@ def own(mongo):
         mongo.start()
 
 
+def run_contract(url):
+    env = {**environment(), "CONV_TEST_MONGO_URI": url}
+    run = subprocess.run([CONTRACT], env=env, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "[  FAILED  ]" not in run.stderr and "[  PASSED  ]" in run.stderr + run.stdout
+
+
 @pytest.mark.sanitize
 @pytest.mark.timeout(400)
 def test_contract(mongo, capsys):
-    run = subprocess.run(
-        [CONTRACT], env={**environment(), "CONV_TEST_MONGO_URI": mongo.url}, capture_output=True, text=True, check=False
-    )
+    run_contract(mongo.url)
     with capsys.disabled():
-        print(f"\nthe archive's contract on {mongo.name}: exit code {run.returncode}")
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "[  FAILED  ]" not in run.stderr and "[  PASSED  ]" in run.stderr + run.stdout
+        print(f"\nthe archive's contract holds on {mongo.name}")
+
+
+def test_contract_by_transactions():
+    """What of it goes through transactions, on a fake: neither of the others has them."""
+    with FakeMongo() as fake:
+        run_contract(fake.url)
+        assert fake.store.committed > 20
+
+
+UNKNOWN = Refused(91, "UnknownTransactionCommitResult")
+
+
+@pytest.mark.parametrize(
+    "command, errors, said, version",
+    [
+        ("commitTransaction", [Refused(189)], "archivelost", 1),
+        ("commitTransaction", [Refused(10107)], "archivedown", 1),
+        ("commitTransaction", [Refused(112, "TransientTransactionError")], "race", 1),
+        ("commitTransaction", [UNKNOWN], "ok", 2),
+        ("commitTransaction", [UNKNOWN] * 4, "archivelost", 1),
+        ("update", [Refused(189)], "archivedown", 1),
+        ("update", [Refused(112, "TransientTransactionError")], "race", 1),
+        ("update", [Refused(13)], "archivedown", 1),
+        ("update", [Refused(2)], "archivebad", 1),
+        ("update", [LOST], "archivedown", 1),
+    ],
+)
+def test_errors_of_transactions(command, errors, said, version):
+    with FakeMongo() as fake, ArchiveCli(fake.url) as cli:
+        assert cli.ask("pair", "left", "right", 0, 1, "v1").ok
+        fake.store.errors[command] = list(errors)
+        answer = cli.ask("pair", "left", "right", 1, 2, "v2")
+        assert answer.name == said, answer
+        fake.store.errors.clear()
+        works_again(cli, "ping")
+        assert cli.value("left") == cli.value("right") == (version, f"v{version}")
+
+
+@pytest.mark.parametrize("command, expected", [("insert", 0), ("update", 1)])
+def test_answer_is_lost_and_the_driver_sends_again(command, expected):
+    """The second sending meets what the first one did: that is no race. This fake does not know what it was sent before."""
+    with FakeMongo() as fake, ArchiveCli(fake.url) as cli:
+        assert cli.ask("put", "key", 0, 1, "one").ok
+        key = "key" if expected else "new"
+        fake.store.errors[command] = [LOST]
+        assert cli.ask("put", key, expected, 2, "two").ok
+        assert fake.store.errors[command] == []
+        assert cli.value(key) == (2, "two")
+        assert cli.ask("put", key, 1, 3, "three").name == "race"
+
+
+@pytest.mark.parametrize(
+    "code, said", [(10107, "archivedown"), (189, "archivelost"), (64, "archivelost"), (13, "archivedown"), (2, "archivebad")]
+)
+def test_errors_of_one_write(code, said):
+    with FakeMongo() as fake, ArchiveCli(fake.url) as cli:
+        assert cli.ask("put", "key", 0, 1, "one").ok
+        fake.store.errors["update"] = [Refused(code)] * 2
+        answer = cli.ask("put", "key", 1, 2, "two")
+        assert answer.name == said and str(code) in answer.words, answer
+        fake.store.errors.clear()
+        works_again(cli, "ping")
+        assert cli.ask("put", "key", 1, 2, "two").ok
 
 
 def test_contract_is_skipped_without_a_server():
