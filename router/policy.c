@@ -117,6 +117,29 @@ const struct policy_conf *policy_find(const struct policy_set *set, struct slice
     return NULL;
 }
 
+static bool begins(struct slice s, const char *with, size_t len)
+{
+    return s.len >= len && (len == 0 || memcmp(s.p, with, len) == 0);
+}
+
+/* A pattern that takes some of the keys, but perhaps not all, settles nothing and hides what comes behind it. */
+bool policy_of_prefix(const struct policy_set *set, struct slice prefix, const struct policy_conf **ret)
+{
+    *ret = NULL;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct pattern *pat = &set->patterns[i];
+        if (pat->kind == PATTERN_PREFIX && begins(prefix, pat->prefix, pat->prefix_len)) {
+            *ret = pat->conf;
+            return true;
+        }
+        struct slice other = {pat->prefix, pat->prefix_len};
+        if (begins(other, prefix.p, prefix.len) ||
+            (pat->kind == PATTERN_GLOB && begins(prefix, pat->prefix, pat->prefix_len)))
+            return false;
+    }
+    return true;
+}
+
 bool policy_set_empty(const struct policy_set *set)
 {
     return set->count == 0;

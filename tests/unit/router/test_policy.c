@@ -184,6 +184,31 @@ static void test_empty(void **state)
     policy_set_free(NULL);
 }
 
+static void test_of_prefix(void **state)
+{
+    static const struct {
+        const char *prefix;
+        int policy; /* -1: none, -2: may differ */
+    } rows[] = {
+        {"conv:", -2},   {"conv:1", 1}, {"conv:vip:", -2}, {"conv:vip", -2}, {"conv", -2},
+        {"", -2},        {"app:", -1},  {"exact", -2},     {"exactly", -1},  {"t:", -2},
+        {"t:a:wm:", -2}, {"u", -1},     {"conv:x", 1},     {"conv;", -1},
+    };
+    struct policy_conf policies[] = {
+        {.match = "conv:vip:1"}, {.match = "conv:*"}, {.match = "exact"}, {.match = "t:*:wm:*"}};
+    struct settings conf = {.policies = policies, .policy_count = 4};
+    struct policy_set *set = policy_set_new(&conf);
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct policy_conf *found;
+        bool same = policy_of_prefix(set, (struct slice){rows[i].prefix, strlen(rows[i].prefix)}, &found);
+        int got = !same ? -2 : (found == NULL ? -1 : (int)(found - policies));
+        if (got != rows[i].policy)
+            fail_msg("%s: %d, expected %d", rows[i].prefix, got, rows[i].policy);
+    }
+    policy_set_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_first_match_wins),
         cmocka_unit_test(test_order_is_the_settings_order),
         cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_of_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
