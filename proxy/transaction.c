@@ -120,12 +120,23 @@ static bool do_multi(struct session *s, const struct job *job)
     return true;
 }
 
+/* What ends watches comes behind them: the archive tells only with its answer what is watched. True: it must wait. */
+static bool waits_for_watch(struct session *s)
+{
+    if (s->watching == 0 || s->in_flight == 0)
+        return false;
+    s->pauses |= PAUSE_ORDER;
+    return true;
+}
+
 static bool do_discard(struct session *s, const struct job *job)
 {
     if (s->txn == NULL) {
         answer_error(s, "ERR DISCARD without MULTI");
         return true;
     }
+    if (waits_for_watch(s))
+        return false;
     transaction_drop(s);
     answer_ok(s);
     return true;
@@ -175,6 +186,8 @@ static bool do_unwatch(struct session *s, const struct job *job)
         transaction_queue(s, job);
         return true;
     }
+    if (waits_for_watch(s))
+        return false;
     unpin(s, true);
     archived_unwatch(s);
     s->watch_refused = false;
@@ -246,7 +259,9 @@ static bool exec_archived(struct session *s, const struct job *exec)
 
 static bool do_exec(struct session *s, const struct job *job)
 {
-    if ((s->pinned != NULL || s->watching > 0) && s->in_flight > 0) {
+    if (waits_for_watch(s))
+        return false;
+    if (s->pinned != NULL && s->in_flight > 0) {
         s->pauses |= PAUSE_ORDER; /* WATCH must be answered before its connection can be judged */
         return false;
     }
