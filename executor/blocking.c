@@ -195,7 +195,15 @@ static struct stream_id last_id(const struct object *o)
     return o->type == OBJECT_STREAM ? o->v.stream->last_id : (struct stream_id){0, 0};
 }
 
-/* Keys and ids stand in two halves behind STREAMS. */
+static size_t find_slice(const struct slice *list, struct slice s)
+{
+    size_t i = 0;
+    while (!slice_equal(list[i], s))
+        i++;
+    return i;
+}
+
+/* Keys and ids stand in two halves behind STREAMS. Who waits for a stream twice waits from the first id on. */
 void blocking_pin(struct op *op, const struct object *objects)
 {
     enum { ID_TEXT = 48 };
@@ -208,6 +216,7 @@ void blocking_pin(struct op *op, const struct object *objects)
     size_t n = (step->argc - first) / 2;
     for (size_t i = 0; i < n; i++) {
         struct slice *id = &argv[first + n + i];
+        *id = argv[first + n + find_slice(argv + first, argv[first + i])];
         if (id->len != 1 || id->p[0] != '$')
             continue;
         struct stream_id last = last_id(&objects[op_find_key(op, argv[first + i])]);

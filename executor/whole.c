@@ -209,13 +209,19 @@ static void whole_time(struct whole_call *w)
     build_number(w->call->out, w->call->now_ms % 1000 * 1000);
 }
 
+/* EXEC, which it is part of, has ended all watches. */
+static void whole_unwatch(struct whole_call *w)
+{
+    call_ok(w->call);
+}
+
 static const struct {
     const char *name;
     whole_fn fn;
 } rows[] = {
     {"scan", whole_scan},       {"keys", whole_keys},         {"dbsize", whole_dbsize}, {"randomkey", whole_randomkey},
     {"flushdb", whole_flush},   {"flushall", whole_flush},    {"ping", whole_ping},     {"echo", whole_echo},
-    {"time", whole_time},
+    {"time", whole_time},       {"unwatch", whole_unwatch},
 };
 
 whole_fn whole_find(const struct command *cmd)

@@ -1,5 +1,5 @@
 /* executor/whole — commands about all keys: SCAN, KEYS, DBSIZE, RANDOMKEY, FLUSHDB, FLUSHALL, and those that need no key
- * (PING, ECHO, TIME) inside a transaction.
+ * (PING, ECHO, TIME, UNWATCH) inside a transaction.
  * Source:  redis.io/commands/scan and its kin.
  * Threads: [worker]. */
 #ifndef EXECUTOR_WHOLE_H
