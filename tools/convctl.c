@@ -337,18 +337,19 @@ static bool read_wish(int argc, char **argv, struct wish *w)
            false;
 }
 
-/* Whoever sits at a terminal is asked; a script says --yes. */
-static bool confirmed(const struct wish *w)
+/* Whoever sits at a terminal is asked; a script says --yes. EXIT_OK: go on. */
+static int confirm(const struct wish *w)
 {
     char answer[16] = "";
 
     if (w->yes)
-        return true;
+        return EXIT_OK;
     if (!isatty(STDIN_FILENO))
-        return usage_error("a switch needs --yes where nobody can be asked", ""), false;
+        return usage_error("a switch needs --yes where nobody can be asked", "");
     printf("Commands on these keys go to %s at once; nothing is copied. Switch? [y/N] ", w->store);
     fflush(stdout);
-    return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
+    bool yes = fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
+    return yes ? EXIT_OK : EXIT_UNHEALTHY;
 }
 
 static int run_primary(struct options *o, int argc, char **argv)
@@ -361,10 +362,10 @@ static int run_primary(struct options *o, int argc, char **argv)
     if (!read_wish(argc, argv, &w))
         return EXIT_WRONG_USAGE;
     int code = o->json ? EXIT_OK : show(o, "/api/v1/primary", screen_placement);
+    if (code == EXIT_OK)
+        code = confirm(&w);
     if (code != EXIT_OK)
         return code;
-    if (!confirmed(&w))
-        return EXIT_WRONG_USAGE;
     json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "policy", w.policy);
     cJSON_AddStringToObject(json, "store", w.store);

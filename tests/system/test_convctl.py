@@ -1,5 +1,6 @@
 """convctl against a real proxy: what it prints, and its exit codes."""
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -80,6 +81,88 @@ def test_settings(ctl):
     assert ctl("settings", "get", "conv.ttl").stdout.split()[1] == "5d"
 
 
+# ---- the archive ----
+
+
+@pytest.fixture
+def archived(make_proxy):
+    """convctl with the URL of a proxy that has no Redis: the archive answers."""
+    proxy = make_proxy("redis://127.0.0.1:1/0", settings={"archive.faults": "yes"}).start()
+
+    def run(*args, **options):
+        return convctl("--url", proxy.admin_url(""), *args, **options)
+
+    eventually(lambda: proxy.get_json("/api/v1/primary")["placement"][0]["acting"] == "archive")
+    run.proxy = proxy
+    return run
+
+
+def test_status_shows_the_archive(archived):
+    archived.proxy.client().rpush("conv:1", "a")
+    done = eventually(lambda: (d := archived("status")).stdout.count("1 documents") == 1 and d)
+    assert done.returncode == OK, done.stderr
+    assert "archive    up (sqlite)" in done.stdout and "0 waiting, 0 running, 0 parked" in done.stdout
+    assert "policy     conv  conv:*   answered by archive" in done.stdout
+    assert "warning  Redis is down" in done.stdout
+    assert "archive    up (sqlite)" in archived("watch", "-c", "1").stdout
+    done = archived("health")
+    assert done.returncode == OK and done.stdout.startswith("ok\n") and "keys of no policy" in done.stdout
+
+
+def test_health_of_an_archive_that_is_down(archived):
+    assert archived("fault", "op=ping fail=100% error=down").returncode == OK
+    done = eventually(lambda: (d := archived("health")).returncode == UNHEALTHY and d)
+    assert "problem    archive: " in done.stdout and "warning    faults are in force" in done.stdout
+    assert "archive    DOWN (sqlite)" in archived("status").stdout
+    assert archived("fault", "").returncode == OK
+    eventually(lambda: archived("health").returncode == OK)
+
+
+def test_primary(ctl):
+    done = ctl("primary")
+    assert (done.returncode, done.stdout) == (OK, "policy     conv   primary redis   answered by redis\n")
+    done = ctl("primary", "mongo", "--yes")
+    assert done.returncode == OK, done.stderr
+    before, after, warning = done.stdout.splitlines()
+    assert before.endswith("answered by redis") and after == "switched   conv   answered by archive, was redis"
+    assert warning.startswith("warning    what is in Redis will not be seen until")
+    assert "answered by archive" in ctl("primary").stdout
+    done = ctl("--json", "primary", "redis", "--policy", "conv", "--yes")
+    assert done.returncode == OK and json.loads(done.stdout)["after"] == "redis"
+    done = ctl("primary", "mongo", "--policy", "nope", "--yes")
+    assert done.returncode == UNHEALTHY and "no policy 'nope'" in done.stderr
+    done = ctl("settings", "set", "conv.primary=mongo")
+    assert (done.returncode, done.stdout) == (OK, "conv.primary = mongo\n") and "warning" in done.stderr
+
+
+def test_primary_asks_where_somebody_can_answer(ctl):
+    """Without a terminal and without --yes nothing happens; at a terminal the answer counts."""
+    done = ctl("primary", "mongo")
+    assert done.returncode == USAGE and "--yes" in done.stderr
+    for answer, store in ((b"n\n", "redis"), (b"y\n", "archive")):
+        leader, follower = os.openpty()
+        command = [str(Path(binary()).parent / "tools" / "convctl"), "-u", ctl.proxy.admin_url(""), "primary", "mongo"]
+        with subprocess.Popen(command, stdin=follower, stdout=subprocess.PIPE, text=True) as running:
+            os.write(leader, answer)
+            out = running.stdout.read()
+        os.close(leader)
+        os.close(follower)
+        assert "Switch? [y/N]" in out and running.returncode == (OK if store == "archive" else UNHEALTHY)
+        assert f"answered by {store}" in ctl("primary").stdout
+
+
+def test_faults(archived, ctl):
+    done = archived("fault", "op=load delay=20ms")
+    assert (done.returncode, done.stdout) == (OK, "faults     op=load delay=20ms\n")
+    assert archived("fault").stdout == "faults     op=load delay=20ms\n"
+    assert "warning  faults are in force for the archive: op=load delay=20ms" in archived("status").stdout
+    done = archived("fault", "op=load sleep=1s")
+    assert done.returncode == UNHEALTHY and "'sleep'" in done.stderr
+    assert archived("fault", "").stdout == "faults     -\n"
+    done = ctl("fault", "op=load delay=20ms")
+    assert done.returncode == UNHEALTHY and "archive.faults" in done.stderr
+
+
 def test_token_from_option_file_and_environment(ctl, tmp_path):
     ctl.proxy.post_json("/api/v1/settings", {"admin.token": "tok"})
     secret = tmp_path / "token"
@@ -114,6 +197,10 @@ def test_a_unix_socket(make_proxy, redis_server, tmp_path):
         ["settings", "set"],
         ["settings", "set", "conv.ttl"],
         ["settings", "put", "a=b"],
+        ["primary", "mars", "--yes"],
+        ["primary", "--yes"],
+        ["primary", "redis", "mongo"],
+        ["fault", "op=load", "hang"],
         ["--nonsense"],
         ["--url", "ftp://x", "status"],
         ["--url", "http://nohost", "status"],
