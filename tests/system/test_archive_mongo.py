@@ -237,6 +237,14 @@ def killed_within(url, left, right, version, seconds):
     cli.kill()
 
 
+def written_on(cli, left, right):
+    """What both keys held when the next commit was made; None while the server is still at what it was sent last."""
+    found = cli.value(left)
+    if cli.value(right) != found:
+        return None
+    return found if cli.ask("pair", left, right, found[0], found[0] + 1, f"v{found[0] + 1}").ok else None
+
+
 def test_process_is_killed_within_commits_of_two(mongo):
     """Whatever it was doing, readers see both keys or neither of each commit, and the next proxy goes on."""
     left, right = fresh("left"), fresh("right")
@@ -247,9 +255,7 @@ def test_process_is_killed_within_commits_of_two(mongo):
         for _ in range(6):
             version, _ = reader.value(left)
             killed_within(mongo.url, left, right, version, chance.uniform(0.01, 0.3))
-            # The server may still be at the last thing it was sent, between these two reads.
-            found = eventually(lambda: (value := reader.value(left)) == reader.value(right) and value)
-            assert reader.ask("pair", left, right, found[0], found[0] + 1, f"v{found[0] + 1}").ok
+            found = eventually(lambda: written_on(reader, left, right))
             assert reader.value(left) == reader.value(right) == (found[0] + 1, f"v{found[0] + 1}")
             began += found[0] > version
     assert began > 0, "no commit was made before the kill: the test tested nothing"
