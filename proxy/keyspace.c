@@ -28,6 +28,18 @@ static bool is_word(struct slice s, const char *word)
     return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
 }
 
+/* Every key that the pattern may name is the archive's: Redis need not be asked, nor be there. */
+static bool names_only_archives(const struct loop *l, struct slice pattern)
+{
+    const struct policy_conf *policy;
+    size_t literal = 0;
+
+    while (literal < pattern.len && memchr("*?[\\", pattern.p[literal], 4) == NULL)
+        literal++;
+    return policy_of_prefix(l->policies, (struct slice){pattern.p, literal}, &policy) && policy != NULL &&
+           policy->index < STATS_POLICIES && l->acting.archive[policy->index];
+}
+
 /* ---- replies ---- */
 
 struct reader {
@@ -164,13 +176,23 @@ static bool scan_archive(struct session *s, const struct job *job, int64_t hash)
     return true;
 }
 
+static bool is_match_of_archives(const struct loop *l, const struct job *job)
+{
+    for (size_t i = 2; i + 1 < job->argc; i += 2)
+        if (is_word(job->argv[i], "match"))
+            return names_only_archives(l, job->argv[i + 1]);
+    return false;
+}
+
 static bool do_scan(struct session *s, const struct job *job)
 {
     int64_t cursor;
+    bool exact = frame_number(job->argv[1].p, job->argv[1].len, &cursor);
 
-    if (frame_number(job->argv[1].p, job->argv[1].len, &cursor) && cursor >= KEYSPACE_ARCHIVE &&
-        cursor < 2 * KEYSPACE_ARCHIVE)
+    if (exact && cursor >= KEYSPACE_ARCHIVE && cursor < 2 * KEYSPACE_ARCHIVE)
         return scan_archive(s, job, cursor - KEYSPACE_ARCHIVE);
+    if (exact && cursor == 0 && is_match_of_archives(s->loop, job))
+        return scan_archive(s, job, 0);
     return dispatch_forward_collect(s, job, finish_redis_page);
 }
 
@@ -277,6 +299,8 @@ static bool ask_both(struct session *s, const struct job *job,
 
 static bool do_keys(struct session *s, const struct job *job)
 {
+    if (names_only_archives(s->loop, job->argv[1]))
+        return archived_command(s, job);
     return ask_both(s, job, finish_keys);
 }
 

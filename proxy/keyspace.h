@@ -1,7 +1,7 @@
 /* proxy/keyspace — commands about all keys while some keys live in Redis and others in the archive.
  *
  *   SCAN       Redis's cursors first, then the archive's, which are KEYSPACE_ARCHIVE + a hash
- *   KEYS       both
+ *   KEYS       both; like SCAN only the archive when all keys that the pattern can name are its own (MATCH conv:*)
  *   DBSIZE     the sum: a key that both stores hold counts twice
  *   RANDOMKEY  some keys of each store are drawn; which store is told from follows their sizes
  *   FLUSHDB, FLUSHALL  both
