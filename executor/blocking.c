@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "engine/number.h"
 #include "engine/stream.h"
+#include "engine/streamargs.h"
 #include "resp/build.h"
 
 #include <inttypes.h>
@@ -201,6 +202,36 @@ static size_t find_slice(const struct slice *list, struct slice s)
     while (!slice_equal(list[i], s))
         i++;
     return i;
+}
+
+/* RESP2 has no maps: a list of one pair. */
+static void build_pair(struct chain *out)
+{
+    build_array(out, 1);
+    build_array(out, 2);
+}
+
+bool blocking_came_and_went(const struct op *op, const struct object *objects, struct chain *out)
+{
+    const struct op_step *step = &op->steps[op->blocking];
+    const struct slice *argv = op->argv + step->argv;
+    struct stream_id id;
+
+    if (strcmp(step->cmd->name, "xread") != 0 || op->woken_by.p == NULL)
+        return false;
+    struct keys_of k = keys_of(argv, step->argc, STREAMS);
+    size_t at = k.first + find_slice(argv + k.first, op->woken_by);
+    const struct object *o = &objects[op_find_key(op, op->woken_by)];
+    if (o->type != OBJECT_STREAM || !stream_id_parse(argv[at + k.n], 0, &id) || stream_id_compare(last_id(o), id) <= 0)
+        return false;
+    chain_clear(out);
+    if (op->resp == RESP3)
+        build_map(out, RESP3, 1);
+    else
+        build_pair(out);
+    build_bulk(out, argv[at].p, argv[at].len);
+    build_array(out, 0);
+    return true;
 }
 
 /* Keys and ids stand in two halves behind STREAMS. Who waits for a stream twice waits from the first id on. */

@@ -11,6 +11,9 @@ int64_t blocking_until(const struct op *op);
 /* The reply says that there was nothing to take. When the op was parked before, a key of another type means that too, unless it
  * is where something that was found should go. objects: as for the op's keys. */
 bool blocking_found_nothing(const struct op *op, struct slice reply, const struct object *objects);
+/* What an XREAD has waited for was written and is gone again (XADD MAXLEN 0), which ends its wait too: out becomes its reply,
+ * without entries. False: out is as it was. objects: as for the op's keys. */
+bool blocking_came_and_went(const struct op *op, const struct object *objects, struct chain *out);
 /* The op is about to be parked: "$" of XREAD becomes the last id of its stream as it is now. objects: as for the op's keys. */
 void blocking_pin(struct op *op, const struct object *objects);
 /* The op was woken by one of its keys, which is served before the others: its command with that key only, in memory of the

@@ -210,6 +210,8 @@ static struct slice run_command(struct applying *a, const struct op_step *step)
         run_engine(a, step, op->argv + step->argv, step->argc);
     }
     struct slice reply = chain_flat(&r->out);
+    if (found_nothing(a, step, reply) && blocking_came_and_went(op, a->keys.objects, &r->out))
+        return chain_flat(&r->out);
     const char *lost = waits ? blocking_lost(op, reply.p, reply.len, a->keys.objects) : NULL;
     return lost != NULL ? (struct slice){lost, strlen(lost)} : reply;
 }
