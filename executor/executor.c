@@ -16,6 +16,7 @@
 #define READERS      2    /* beside the one writer */
 #define LOST_MAX     5    /* answers that did not come, in a row, before the archive counts as down */
 #define POLL_US      250000 /* another process may have written what a parked op waits for */
+#define POLL_MAX     1000   /* ops that are woken for this at once: thousands that wait must not take the writer's time */
 #define TICK_US      10000
 #define PING_US      500000
 #define SWEEP_LIMIT  500
@@ -276,9 +277,10 @@ static void *work(void *arg)
 
 /* ---- the housekeeper ---- */
 
-static void wake_all(struct executor *e)
+/* In turn, when there are many: those that find nothing go to the end of the list. */
+static void look_again(struct executor *e)
 {
-    for (size_t n = e->lanes.parked.count; n > 0; n--)
+    for (size_t n = e->lanes.parked.count < POLL_MAX ? e->lanes.parked.count : POLL_MAX; n > 0; n--)
         lanes_wake(&e->lanes, e->lanes.parked.head);
     call_workers(e);
 }
@@ -300,7 +302,7 @@ static void look_after_parked(struct executor *e, struct ends *ends, int64_t now
     }
     if (now_us - e->polled_us >= POLL_US) {
         e->polled_us = now_us;
-        wake_all(e);
+        look_again(e);
     }
 }
 
