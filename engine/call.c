@@ -147,13 +147,7 @@ void call_double(struct call *c, double value)
     char text[NUMBER_TEXT];
     size_t n = number_print_double(text, value);
 
-    if (c->resp == RESP2) {
-        build_bulk(c->out, text, n);
-        return;
-    }
-    chain_put(c->out, ",", 1);
-    chain_put(c->out, text, n);
-    chain_put(c->out, "\r\n", 2);
+    build_double(c->out, c->resp, text, n);
 }
 
 void call_syntax_error(struct call *c)

@@ -49,13 +49,7 @@ static void answer_coordinate(struct call *c, double degrees)
     char text[NUMBER_TEXT];
     size_t n = number_print_human(text, degrees);
 
-    if (c->resp == RESP2) {
-        build_bulk(c->out, text, n);
-        return;
-    }
-    chain_put(c->out, ",", 1);
-    chain_put(c->out, text, n);
-    chain_put(c->out, "\r\n", 2);
+    build_double(c->out, c->resp, text, n);
 }
 
 void geo_answer_point(struct call *c, struct geohash_point p)
@@ -103,7 +97,9 @@ void geo_geoadd(struct call *c)
     zsets_add_all(c, &how, scores, members, n);
 }
 
-void geo_geopos(struct call *c)
+/* An array with one answer for each member that argument 2 and those behind it name. */
+static void answer_each(struct call *c, void (*answer)(struct call *c, struct geohash_point p),
+                        void (*nothing)(struct call *c))
 {
     bool wrong;
     struct geohash_point p;
@@ -114,10 +110,15 @@ void geo_geopos(struct call *c)
     build_array(c->out, c->argc - 2);
     for (size_t i = 2; i < c->argc; i++) {
         if (geo_member(o, c->argv[i], &p))
-            geo_answer_point(c, p);
+            answer(c, p);
         else
-            call_null_array(c);
+            nothing(c);
     }
+}
+
+void geo_geopos(struct call *c)
+{
+    answer_each(c, geo_answer_point, call_null_array);
 }
 
 void geo_geodist(struct call *c)
@@ -156,17 +157,5 @@ static void answer_hash(struct call *c, struct geohash_point p)
 
 void geo_geohash(struct call *c)
 {
-    bool wrong;
-    struct geohash_point p;
-    struct object *o = zsets_of(c, &wrong);
-
-    if (wrong)
-        return;
-    build_array(c->out, c->argc - 2);
-    for (size_t i = 2; i < c->argc; i++) {
-        if (geo_member(o, c->argv[i], &p))
-            answer_hash(c, p);
-        else
-            call_null(c);
-    }
+    answer_each(c, answer_hash, call_null);
 }

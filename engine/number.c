@@ -1,4 +1,5 @@
 #include "engine/number.h"
+#include "base/decimal.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -143,18 +144,7 @@ bool number_long_double(struct slice s, long double *ret)
 
 size_t number_print_int(char *buf, int64_t value)
 {
-    char digits[20];
-    size_t n = 0, len = 0;
-    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-
-    do {
-        digits[n++] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
-    if (value < 0)
-        buf[len++] = '-';
-    while (n > 0)
-        buf[len++] = digits[--n];
+    size_t len = decimal_print(buf, value);
     buf[len] = '\0';
     return len;
 }

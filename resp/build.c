@@ -1,4 +1,5 @@
 #include "resp/build.h"
+#include "base/decimal.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -6,19 +7,8 @@
 /* "<type><number>\r\n" into buf (at least 24 bytes); returns its length. */
 static size_t header(char *buf, char type, int64_t value)
 {
-    char digits[20];
-    size_t n = 0, len = 0;
-    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-
-    do {
-        digits[n++] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
-    buf[len++] = type;
-    if (value < 0)
-        buf[len++] = '-';
-    while (n > 0)
-        buf[len++] = digits[--n];
+    buf[0] = type;
+    size_t len = 1 + decimal_print(buf + 1, value);
     buf[len++] = '\r';
     buf[len++] = '\n';
     return len;
@@ -79,9 +69,19 @@ void build_bulk(struct chain *c, const void *p, size_t n)
 
 void build_number(struct chain *c, int64_t value)
 {
-    char buf[24];
-    size_t n = header(buf, ':', value);
-    build_bulk(c, buf + 1, n - 3); /* the digits alone: without type byte and CR LF */
+    char text[DECIMAL_MAX];
+    build_bulk(c, text, decimal_print(text, value));
+}
+
+void build_double(struct chain *c, enum resp resp, const char *digits, size_t n)
+{
+    if (resp == RESP2) {
+        build_bulk(c, digits, n);
+        return;
+    }
+    chain_put(c, ",", 1);
+    chain_put(c, digits, n);
+    chain_put(c, "\r\n", 2);
 }
 
 void build_text(struct chain *c, const char *text)

@@ -19,6 +19,7 @@ void build_err(struct chain *c, enum err e, const char *detail);
 void build_int(struct chain *c, int64_t value);
 void build_bulk(struct chain *c, const void *p, size_t n);
 void build_number(struct chain *c, int64_t value);                 /* a bulk of its decimal */
+void build_double(struct chain *c, enum resp resp, const char *digits, size_t n); /* ,digits or a bulk */
 void build_text(struct chain *c, const char *text);            /* a bulk of a C string */
 void build_null(struct chain *c, enum resp resp);              /* $-1 or _ */
 void build_null_array(struct chain *c, enum resp resp);        /* *-1 or _ */

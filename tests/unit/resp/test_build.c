@@ -136,6 +136,18 @@ static void test_bulks(void **state)
     assert_text("+x\r\n$0\r\n\r\n");
 }
 
+static void test_numbers_as_bulks(void **state)
+{
+    build_number(&chain, 0);
+    assert_value("$1\r\n0\r\n");
+    build_number(&chain, INT64_MIN);
+    assert_value("$20\r\n-9223372036854775808\r\n");
+    build_double(&chain, RESP2, "-1.5e+300", 9);
+    assert_value("$9\r\n-1.5e+300\r\n");
+    build_double(&chain, RESP3, "-1.5e+300", 9);
+    assert_value(",-1.5e+300\r\n");
+}
+
 static void test_nulls(void **state)
 {
     build_null(&chain, RESP2);
@@ -269,12 +281,13 @@ static void test_across_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_lines),        TEST(test_line_ends_become_spaces),
-        TEST(test_err_rows),     TEST(test_integers),
-        TEST(test_bulks),        TEST(test_nulls),
-        TEST(test_aggregates),   TEST(test_verbatim),
-        TEST(test_nested),       TEST(test_request),
-        TEST(test_long_command), TEST(test_across_chunks),
+        TEST(test_lines),         TEST(test_line_ends_become_spaces),
+        TEST(test_err_rows),      TEST(test_integers),
+        TEST(test_bulks),         TEST(test_numbers_as_bulks),
+        TEST(test_nulls),         TEST(test_aggregates),
+        TEST(test_verbatim),      TEST(test_nested),
+        TEST(test_request),       TEST(test_long_command),
+        TEST(test_across_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
