@@ -1,6 +1,6 @@
 #include "engine/internal.h"
 #include "engine/list.h"
-#include "engine/number.h"
+#include "engine/pops.h"
 
 /* Lists: taking elements out at the ends, and moving them from list to list. The blocking commands are here
  * in the form that never waits, as in a transaction: nil when there is nothing. Waiting is the executor's. */
@@ -36,10 +36,8 @@ static void pop(struct call *c, bool at_head, const char *arity_error)
         call_error(c, arity_error);
         return;
     }
-    if (counted && (!number_int(c->argv[2], &count) || count < 0)) {
-        call_error(c, "ERR value is out of range, must be positive");
+    if (counted && !pops_count_arg(c, 2, &count))
         return;
-    }
     struct object *o = call_lookup_typed(c, c->argv[1], OBJECT_LIST, &wrong);
     if (wrong)
         return;
@@ -124,31 +122,13 @@ void lists_brpoplpush(struct call *c)
         move(c, false, true);
 }
 
-/* The first of n keys from argument `arg` on that holds a list. NULL and not *wrong: none. */
-static struct object *first_list(struct call *c, size_t arg, size_t n, bool *wrong)
-{
-    *wrong = false;
-    for (size_t i = 0; i < n; i++) {
-        struct object *o = call_lookup_typed(c, c->argv[arg + i], OBJECT_LIST, wrong);
-        if (o != NULL || *wrong)
-            return o;
-    }
-    return NULL;
-}
-
 static void blocking_pop(struct call *c, bool at_head)
 {
-    bool wrong;
-
     if (!call_timeout_arg(c, c->argc - 1))
         return;
-    struct object *o = first_list(c, 1, c->argc - 2, &wrong);
-    if (wrong)
+    struct object *o = pops_first(c, 1, c->argc - 2, OBJECT_LIST);
+    if (o == NULL)
         return;
-    if (o == NULL) {
-        call_null_array(c);
-        return;
-    }
     build_array(c->out, 2);
     call_bulk(c, o->key);
     call_bulk(c, list_pop(o->v.list, at_head));
@@ -165,73 +145,35 @@ void lists_brpop(struct call *c)
     blocking_pop(c, false);
 }
 
-static bool natural_arg(struct call *c, size_t arg, int64_t *ret, const char *error)
+static bool many_args(struct call *c, size_t arg, struct pops_many *q)
 {
-    if (number_int(c->argv[arg], ret) && *ret > 0)
-        return true;
-    call_error(c, error);
-    return false;
+    return pops_many_args(c, arg, "left", "right", q);
 }
 
-struct multi_pop {
-    size_t first, keys; /* arguments */
-    int64_t count;
-    bool at_head;
-};
-
-/* "numkeys key … LEFT|RIGHT [COUNT n]" from argument `arg` on. False: wrong, answered. */
-static bool multi_pop_args(struct call *c, size_t arg, struct multi_pop *q)
+static void pop_many(struct call *c, const struct pops_many *q)
 {
-    int64_t keys;
+    struct object *o = pops_first(c, q->first, q->keys, OBJECT_LIST);
 
-    if (!natural_arg(c, arg, &keys, "ERR numkeys should be greater than 0"))
-        return false;
-    if ((uint64_t)keys >= c->argc - arg - 1) {
-        call_syntax_error(c);
-        return false;
-    }
-    *q = (struct multi_pop){.first = arg + 1, .keys = (size_t)keys, .count = 1};
-    size_t end = q->first + q->keys, options = c->argc - end - 1;
-    if (!end_arg(c, end, &q->at_head))
-        return false;
-    if (options >= 2 && call_is(c, end + 1, "count") &&
-        !natural_arg(c, end + 2, &q->count, "ERR count should be greater than 0"))
-        return false;
-    if (options == 0 || (options == 2 && call_is(c, end + 1, "count")))
-        return true;
-    call_syntax_error(c);
-    return false;
-}
-
-static void multi_pop(struct call *c, const struct multi_pop *q)
-{
-    bool wrong;
-    struct object *o = first_list(c, q->first, q->keys, &wrong);
-
-    if (wrong)
+    if (o == NULL)
         return;
-    if (o == NULL) {
-        call_null_array(c);
-        return;
-    }
     build_array(c->out, 2);
     call_bulk(c, o->key);
-    take_many(c, o, q->at_head, (uint64_t)q->count);
+    take_many(c, o, !q->high, (uint64_t)q->count);
 }
 
 void lists_lmpop(struct call *c)
 {
-    struct multi_pop q;
+    struct pops_many q;
 
-    if (multi_pop_args(c, 1, &q))
-        multi_pop(c, &q);
+    if (many_args(c, 1, &q))
+        pop_many(c, &q);
 }
 
 /* As in Redis, the timeout is looked at last. */
 void lists_blmpop(struct call *c)
 {
-    struct multi_pop q;
+    struct pops_many q;
 
-    if (multi_pop_args(c, 2, &q) && call_timeout_arg(c, 1))
-        multi_pop(c, &q);
+    if (many_args(c, 2, &q) && call_timeout_arg(c, 1))
+        pop_many(c, &q);
 }

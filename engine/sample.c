@@ -5,7 +5,7 @@
 
 static const char out_of_range[] = "ERR value is out of range";
 
-bool sample_args(struct call *c, bool with_scores, struct sample *q)
+bool sample_args(struct call *c, const char *with_pairs, struct sample *q)
 {
     if (!call_int_arg(c, 2, &q->count))
         return false;
@@ -14,12 +14,12 @@ bool sample_args(struct call *c, bool with_scores, struct sample *q)
                     (long long)INT64_MAX);
         return false;
     }
-    q->scores = with_scores && c->argc == 4 && call_is(c, 3, "withscores");
-    if (c->argc > 3 && !q->scores) {
+    q->pairs = with_pairs != NULL && c->argc == 4 && call_is(c, 3, with_pairs);
+    if (c->argc > 3 && !q->pairs) {
         call_syntax_error(c);
         return false;
     }
-    if (q->scores && (q->count < -INT64_MAX / 2 || q->count > INT64_MAX / 2)) {
+    if (q->pairs && (q->count < -INT64_MAX / 2 || q->count > INT64_MAX / 2)) {
         call_error(c, out_of_range);
         return false;
     }

@@ -98,6 +98,19 @@ bool scan_takes(const struct scan *s, struct slice name)
     return s->pattern.p == NULL || pattern_match(s->pattern, name);
 }
 
+size_t *scan_find(struct call *c, struct scan *s, struct scan_names names, bool whole, size_t *ret_n)
+{
+    size_t *found = arena_get(c->arena, names.n * sizeof *found);
+    const char *at = (const char *)names.first;
+
+    scan_page(s, names.n, whole);
+    *ret_n = 0;
+    for (size_t i = 0; i < names.n; i++, at += names.stride)
+        if (scan_takes(s, *(const struct slice *)(const void *)at))
+            found[(*ret_n)++] = i;
+    return found;
+}
+
 void scan_reply(struct call *c, const struct scan *s, size_t items)
 {
     char cursor[24];

@@ -23,6 +23,14 @@ struct object *scan_begin(struct call *c, enum object_type type, struct scan *s)
 void scan_page(struct scan *s, size_t elements, bool whole);
 /* Whether the page has this name and the pattern matches it. */
 bool scan_takes(const struct scan *s, struct slice name);
+
+/* n names of an object, which is never empty, each `stride` bytes behind the one before. */
+struct scan_names {
+    const struct slice *first;
+    size_t stride, n;
+};
+/* scan_page and scan_takes for all of them: the positions of those that the page has, *ret_n of them. */
+size_t *scan_find(struct call *c, struct scan *s, struct scan_names names, bool whole, size_t *ret_n);
 /* The reply's beginning; `items` bulks must follow. */
 void scan_reply(struct call *c, const struct scan *s, size_t items);
 

@@ -2,6 +2,7 @@
 #include "engine/dict.h"
 #include "engine/internal.h"
 #include "engine/number.h"
+#include "engine/pops.h"
 #include "engine/sample.h"
 #include "engine/scan.h"
 
@@ -225,10 +226,8 @@ void sets_spop(struct call *c)
         call_syntax_error(c);
         return;
     }
-    if (c->argc == 3 && (!number_int(c->argv[2], &count) || count < 0)) {
-        call_error(c, "ERR value is out of range, must be positive");
+    if (c->argc == 3 && !pops_count_arg(c, 2, &count))
         return;
-    }
     struct object *o = set_of(c, &wrong);
     if (wrong)
         return;
@@ -275,7 +274,7 @@ void sets_srandmember(struct call *c)
         call_syntax_error(c);
         return;
     }
-    if (c->argc == 3 && !sample_args(c, false, &q))
+    if (c->argc == 3 && !sample_args(c, NULL, &q))
         return;
     struct object *o = set_of(c, &wrong);
     if (wrong)
@@ -292,16 +291,13 @@ void sets_sscan(struct call *c)
 {
     struct scan s;
     struct object *o = scan_begin(c, OBJECT_SET, &s);
-    size_t n = 0;
+    size_t n;
 
     if (o == NULL)
         return;
     const struct dict_entry *entries = sets_entries(c, o);
-    size_t count = o->v.set->count, *found = arena_get(c->arena, count * sizeof *found);
-    scan_page(&s, count, o->encoding == ENC_INTSET);
-    for (size_t i = 0; i < count; i++)
-        if (scan_takes(&s, entries[i].name))
-            found[n++] = i;
+    struct scan_names names = {&entries->name, sizeof *entries, o->v.set->count};
+    size_t *found = scan_find(c, &s, names, o->encoding == ENC_INTSET, &n);
     scan_reply(c, &s, n);
     for (size_t i = 0; i < n; i++)
         call_bulk(c, entries[found[i]].name);

@@ -1,5 +1,6 @@
 #include "engine/internal.h"
 #include "engine/number.h"
+#include "engine/pops.h"
 #include "engine/sample.h"
 #include "engine/scan.h"
 #include "engine/zsets.h"
@@ -33,10 +34,8 @@ static void pop(struct call *c, bool highest)
         call_syntax_error(c);
         return;
     }
-    if (c->argc == 3 && (!number_int(c->argv[2], &count) || count < 0)) {
-        call_error(c, "ERR value is out of range, must be positive");
+    if (c->argc == 3 && !pops_count_arg(c, 2, &count))
         return;
-    }
     struct object *o = zsets_of(c, &wrong);
     if (wrong)
         return;
@@ -56,27 +55,11 @@ void zsets_zpopmax(struct call *c)
     pop(c, true);
 }
 
-/* The first of n keys from argument `arg` on that holds a sorted set. NULL: none and nil was answered, or
- * another type and the error was. */
-static struct object *first_zset(struct call *c, size_t arg, size_t n)
-{
-    bool wrong = false;
-
-    for (size_t i = 0; i < n && !wrong; i++) {
-        struct object *o = call_lookup_typed(c, c->argv[arg + i], OBJECT_ZSET, &wrong);
-        if (o != NULL)
-            return o;
-    }
-    if (!wrong)
-        call_null_array(c);
-    return NULL;
-}
-
 static void blocking_pop(struct call *c, bool highest)
 {
     if (!call_timeout_arg(c, c->argc - 1))
         return;
-    struct object *o = first_zset(c, 1, c->argc - 2);
+    struct object *o = pops_first(c, 1, c->argc - 2, OBJECT_ZSET);
     if (o == NULL)
         return;
     build_array(c->out, 3);
@@ -94,49 +77,14 @@ void zsets_bzpopmax(struct call *c)
     blocking_pop(c, true);
 }
 
-struct multi_pop {
-    size_t first, keys; /* arguments */
-    int64_t count;
-    bool highest;
-};
-
-static bool natural_arg(struct call *c, size_t arg, int64_t *ret, const char *error)
+static bool many_args(struct call *c, size_t arg, struct pops_many *q)
 {
-    if (number_int(c->argv[arg], ret) && *ret > 0)
-        return true;
-    call_error(c, error);
-    return false;
+    return pops_many_args(c, arg, "min", "max", q);
 }
 
-/* "numkeys key … MIN|MAX [COUNT n]" from argument `arg` on. False: wrong, answered. */
-static bool multi_pop_args(struct call *c, size_t arg, struct multi_pop *q)
+static void pop_many(struct call *c, const struct pops_many *q)
 {
-    int64_t keys;
-
-    if (!natural_arg(c, arg, &keys, "ERR numkeys should be greater than 0"))
-        return false;
-    if ((uint64_t)keys >= c->argc - arg - 1) {
-        call_syntax_error(c);
-        return false;
-    }
-    *q = (struct multi_pop){.first = arg + 1, .keys = (size_t)keys, .count = 1};
-    size_t end = q->first + q->keys, options = c->argc - end - 1;
-    q->highest = call_is(c, end, "max");
-    bool good = q->highest || call_is(c, end, "min");
-    if (good && options >= 2 && call_is(c, end + 1, "count")) {
-        if (!natural_arg(c, end + 2, &q->count, "ERR count should be greater than 0"))
-            return false;
-        options -= 2;
-    }
-    if (good && options == 0)
-        return true;
-    call_syntax_error(c);
-    return false;
-}
-
-static void multi_pop(struct call *c, const struct multi_pop *q)
-{
-    struct object *o = first_zset(c, q->first, q->keys);
+    struct object *o = pops_first(c, q->first, q->keys, OBJECT_ZSET);
 
     if (o == NULL)
         return;
@@ -144,24 +92,24 @@ static void multi_pop(struct call *c, const struct multi_pop *q)
     build_array(c->out, 2);
     call_bulk(c, o->key);
     build_array(c->out, n);
-    take(c, o, q->highest, n, true);
+    take(c, o, q->high, n, true);
 }
 
 void zsets_zmpop(struct call *c)
 {
-    struct multi_pop q;
+    struct pops_many q;
 
-    if (multi_pop_args(c, 1, &q))
-        multi_pop(c, &q);
+    if (many_args(c, 1, &q))
+        pop_many(c, &q);
 }
 
 /* As in Redis, the timeout is looked at last. */
 void zsets_bzmpop(struct call *c)
 {
-    struct multi_pop q;
+    struct pops_many q;
 
-    if (multi_pop_args(c, 2, &q) && call_timeout_arg(c, 1))
-        multi_pop(c, &q);
+    if (many_args(c, 2, &q) && call_timeout_arg(c, 1))
+        pop_many(c, &q);
 }
 
 static void random_many(struct call *c, const struct zset *z, const struct sample *q)
@@ -178,7 +126,7 @@ static void random_many(struct call *c, const struct zset *z, const struct sampl
         bytes += q->count < 0 ? rows[i].member.len : 0;
     }
     if (sample_fits(c, bytes))
-        zsets_answer(c, rows, n, false, q->scores);
+        zsets_answer(c, rows, n, false, q->pairs);
 }
 
 void zsets_zrandmember(struct call *c)
@@ -186,7 +134,7 @@ void zsets_zrandmember(struct call *c)
     bool wrong, many = c->argc > 2;
     struct sample q = {0};
 
-    if (many && !sample_args(c, true, &q))
+    if (many && !sample_args(c, "withscores", &q))
         return;
     struct object *o = zsets_of(c, &wrong);
     if (wrong)
@@ -215,16 +163,13 @@ void zsets_zscan(struct call *c)
 {
     struct scan s;
     struct object *o = scan_begin(c, OBJECT_ZSET, &s);
-    size_t n = 0;
+    size_t n;
 
     if (o == NULL)
         return;
     const struct zset *z = o->v.zset;
-    size_t *found = arena_get(c->arena, z->count * sizeof *found);
-    scan_page(&s, z->count, o->encoding == ENC_LISTPACK);
-    for (size_t i = 0; i < z->count; i++)
-        if (scan_takes(&s, z->rows[i].member))
-            found[n++] = i;
+    struct scan_names names = {&z->rows->member, sizeof *z->rows, z->count};
+    size_t *found = scan_find(c, &s, names, o->encoding == ENC_LISTPACK, &n);
     scan_reply(c, &s, 2 * n);
     for (size_t i = 0; i < n; i++) {
         char text[NUMBER_TEXT];
