@@ -76,19 +76,12 @@ static void add_keys(struct op *op, const struct op_step *step)
             add_key(op, argv[i], -1);
 }
 
-static const struct command *row_of(const struct slice *argv, size_t argc)
-{
-    const struct command *cmd = command_find(argv[0]);
-    const struct command *sub = cmd != NULL && cmd->container && argc > 1 ? command_find_sub(cmd, argv[1]) : NULL;
-    return sub != NULL ? sub : cmd;
-}
-
 static void add_step(struct op *op, const struct request *r)
 {
     op->steps = more(op->steps, &op->steps_cap, op->nsteps + 1, sizeof *op->steps, op->few_steps);
     op->argv = more(op->argv, &op->argv_cap, op->nargv + r->argc, sizeof *op->argv, op->few_argv);
     struct op_step *step = &op->steps[op->nsteps++];
-    *step = (struct op_step){.argv = op->nargv, .argc = r->argc, .cmd = row_of(r->argv, r->argc)};
+    *step = (struct op_step){.argv = op->nargv, .argc = r->argc, .cmd = command_of(r->argv, r->argc)};
     memcpy(op->argv + op->nargv, r->argv, r->argc * sizeof *r->argv);
     op->nargv += r->argc;
     if (step->cmd != NULL) {

@@ -173,6 +173,14 @@ const struct command *command_find_sub(const struct command *parent, struct slic
     return fold(&f, sub) ? look_up(&f) : NULL;
 }
 
+const struct command *command_of(const struct slice *argv, size_t argc)
+{
+    const struct command *cmd = command_find(argv[0]);
+    const struct command *sub = cmd != NULL && argc > 1 ? command_find_sub(cmd, argv[1]) : NULL;
+
+    return sub != NULL ? sub : cmd;
+}
+
 const struct command *command_at(uint16_t id)
 {
     return id < ROWS ? &rows[id] : NULL;

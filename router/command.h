@@ -122,6 +122,8 @@ struct command {
 const struct command *command_find(struct slice verb);
 /* The row of "verb|sub" when parent is a container and has it, else NULL. */
 const struct command *command_find_sub(const struct command *parent, struct slice sub);
+/* The row of a request: its subcommand's when the table has one, else its verb's; NULL: neither. argc > 0. */
+const struct command *command_of(const struct slice *argv, size_t argc);
 /* All rows, subcommands included, in the order of the .def file; a container's subcommands follow it. */
 const struct command *command_at(uint16_t id);
 uint16_t command_count(void);

@@ -1,24 +1,23 @@
 /* engine_cli — the engine over pipes, for tests/system/test_engine.py: RESP requests on stdin, each answered
  * at once on stdout. A key's value is kept only as its encoded document, so every command also tests the
  * codec both ways. Beside the engine's commands: HELLO 2|3, SELECT, FLUSHALL, DBSIZE as Redis has them, and
- * of its own DEBUG-CLOCK ms   stops the clock there; 0 lets it run again      DEBUG-KEYS   the keys that have
- * not expired DEBUG-ROWS       the commands that engine/engine.def has         DEBUG-JSON key   the document,
- * as a person sees it Aborts when a handler breaks its contract: a change that was not said, or one by a
- * command that failed. */
+ *   DEBUG-CLOCK ms   stops the clock there; 0 lets it run again
+ *   DEBUG-KEYS       the keys that have not expired
+ *   DEBUG-ROWS       the commands that engine/engine.def has
+ *   DEBUG-JSON key   the document, as a person sees it
+ * Aborts when a handler breaks its contract: a change that was not said, or one by a command that failed. */
 #include "engine/call.h"
 #include "engine/document.h"
-#include "resp/request.h"
 #include "router/command.h"
 #include "router/keys.h"
+#include "tests/unit/requests.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#define INPUT_MAX (64u << 20)
-#define BUCKETS   1024
+#define BUCKETS 1024
 
 struct entry {
     struct entry *next;
@@ -364,11 +363,9 @@ static bool run_own(struct cli *cli, const struct slice *argv, size_t argc)
 
 static void dispatch(struct cli *cli, const struct slice *argv, size_t argc)
 {
-    const struct command *cmd = command_find(argv[0]);
-
-    if (cmd != NULL && cmd->container && argc > 1 && command_find_sub(cmd, argv[1]) != NULL)
-        cmd = command_find_sub(cmd, argv[1]);
+    const struct command *cmd = command_of(argv, argc);
     call_fn fn = cmd != NULL ? engine_find(cmd->name) : NULL;
+
     if (cmd != NULL && !command_arity_ok(cmd, argc))
         build_err(&cli->out, ERR_ARITY, cmd->name);
     else if (fn == NULL)
@@ -377,52 +374,16 @@ static void dispatch(struct cli *cli, const struct slice *argv, size_t argc)
         run(cli, cmd, fn, argv, argc);
 }
 
-static void answer(struct cli *cli, const struct slice *argv, size_t argc)
+static void answer(void *ctx, const struct slice *argv, size_t argc)
 {
+    struct cli *cli = ctx;
+
     arena_reset(&cli->arena);
     if (!run_own(cli, argv, argc))
         dispatch(cli, argv, argc);
     struct slice all = chain_flat(&cli->out);
     fwrite(all.p, 1, all.len, stdout);
-    fflush(stdout);
     chain_clear(&cli->out);
-}
-
-/* Answers what is whole in the input and returns how many bytes that was; *ret_bad: not RESP. */
-static size_t answer_all(struct cli *cli, struct request *r, const char *p, size_t n, bool *ret_bad)
-{
-    size_t used = 0;
-
-    for (;;) {
-        struct request_progress progress = {0};
-        enum request_status status = request_parse(r, &progress, p + used, n - used, INPUT_MAX);
-        *ret_bad = status == REQUEST_BAD;
-        if (status != REQUEST_DONE)
-            return used;
-        used += r->used;
-        if (r->argc > 0)
-            answer(cli, r->argv, r->argc);
-    }
-}
-
-static int serve(struct cli *cli)
-{
-    char *input = malloc(INPUT_MAX);
-    size_t have = 0;
-    ssize_t n = 0;
-    bool is_bad = input == NULL;
-    struct request r;
-
-    request_init(&r);
-    while (!is_bad && (n = read(STDIN_FILENO, input + have, INPUT_MAX - have)) > 0) {
-        have += (size_t)n;
-        size_t used = answer_all(cli, &r, input, have, &is_bad);
-        memmove(input, input + used, have - used);
-        have -= used;
-    }
-    request_done(&r);
-    free(input);
-    return is_bad || n < 0;
 }
 
 int main(void)
@@ -432,9 +393,9 @@ int main(void)
     chunk_pool_init(&cli.pool);
     chain_init(&cli.out, &cli.pool);
     arena_init(&cli.arena);
-    int failed = serve(&cli);
+    int status = requests_serve(answer, &cli);
     store_clear(&cli);
     arena_done(&cli.arena);
     chunk_pool_done(&cli.pool);
-    return failed;
+    return status;
 }

@@ -89,14 +89,6 @@ static bool remember(void *ctx, struct key_ref ref)
     return found->count < MAX_ARGS;
 }
 
-static const struct command *find(const struct slice *argv, size_t argc)
-{
-    const struct command *cmd = command_find(argv[0]);
-    if (cmd != NULL && cmd->container && argc > 1 && command_find_sub(cmd, argv[1]) != NULL)
-        return command_find_sub(cmd, argv[1]);
-    return cmd;
-}
-
 static void answer(char *line)
 {
     struct slice argv[MAX_ARGS];
@@ -104,7 +96,7 @@ static void answer(char *line)
     struct found found = {.count = 0};
     for (char *arg; argc < MAX_ARGS && (arg = strsep(&line, "\t")) != NULL; argc++)
         argv[argc] = (struct slice){arg, strlen(arg)};
-    const struct command *cmd = find(argv, argc);
+    const struct command *cmd = command_of(argv, argc);
     if (cmd == NULL || keys_each(cmd, argv, argc, remember, &found) < 0) {
         puts("null");
         return;

@@ -1,20 +1,19 @@
 /* plan_cli — router/plan for the system tests, over pipes.
  *   plan_cli name=pattern,ttl_ms,max_messages,max_bytes …   the policies
  * Requests come in RESP on stdin; each is answered at once on stdout by a line of JSON. A line that is
- * followed by requests for Redis gives their lengths; their bytes come right behind it. ROWS every row of the
- * command table, in one line PLAN resp in_multi now_ms verb arguments…   the plan, and the request of each
- * step WRITTEN conditional reply                   plan_nothing_written of the reply's bytes UNDO key set_ms
- * old_ms                      the request of plan_undo */
-#include "resp/request.h"
+ * followed by requests for Redis gives their lengths; their bytes come right behind it.
+ *   ROWS                                          every row of the command table, in one line
+ *   PLAN resp in_multi now_ms verb arguments…     the plan, and the request of each step
+ *   WRITTEN conditional reply                     plan_nothing_written of the reply's bytes
+ *   UNDO key set_ms old_ms                        the request of plan_undo */
 #include "router/plan.h"
+#include "tests/unit/requests.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MAX_POLICIES 8
-#define INPUT_MAX    (64u << 20)
 
 struct cli {
     struct policy_set *policies;
@@ -54,14 +53,6 @@ static void print_rows(void)
     puts("]");
 }
 
-static const struct command *find(const struct slice *argv, size_t argc)
-{
-    const struct command *cmd = command_find(argv[0]);
-    if (cmd != NULL && cmd->container && argc > 1 && command_find_sub(cmd, argv[1]) != NULL)
-        return command_find_sub(cmd, argv[1]);
-    return cmd;
-}
-
 static void print_plan(const struct plan *p, int64_t now_ms)
 {
     struct chain all;
@@ -85,7 +76,7 @@ static void print_plan(const struct plan *p, int64_t now_ms)
 
 static void answer_plan(struct cli *cli, const struct slice *argv, size_t argc)
 {
-    const struct command *cmd = argc > 4 ? find(argv + 4, argc - 4) : NULL;
+    const struct command *cmd = argc > 4 ? command_of(argv + 4, argc - 4) : NULL;
     if (cmd == NULL) {
         puts("null");
         return;
@@ -106,8 +97,10 @@ static void answer_undo(struct cli *cli, const struct slice *argv)
     chain_clear(&out);
 }
 
-static void answer(struct cli *cli, const struct slice *argv, size_t argc)
+static void answer(void *ctx, const struct slice *argv, size_t argc)
 {
+    struct cli *cli = ctx;
+
     if (rewrite_is_word(argv[0], "rows"))
         print_rows();
     else if (rewrite_is_word(argv[0], "plan"))
@@ -118,43 +111,6 @@ static void answer(struct cli *cli, const struct slice *argv, size_t argc)
         answer_undo(cli, argv);
     else
         puts("null");
-    fflush(stdout);
-}
-
-/* Answers what is whole in the input and returns how many bytes that was; 0 with *ret_bad: not RESP. */
-static size_t answer_all(struct cli *cli, struct request *r, const char *p, size_t n, bool *ret_bad)
-{
-    size_t used = 0;
-    for (;;) {
-        struct request_progress progress = {0};
-        enum request_status status = request_parse(r, &progress, p + used, n - used, INPUT_MAX);
-        *ret_bad = status == REQUEST_BAD;
-        if (status != REQUEST_DONE)
-            return used;
-        used += r->used;
-        if (r->argc > 0)
-            answer(cli, r->argv, r->argc);
-    }
-}
-
-static int serve(struct cli *cli)
-{
-    char *input = malloc(INPUT_MAX);
-    size_t have = 0;
-    ssize_t n = 0;
-    bool bad = input == NULL;
-    struct request r;
-
-    request_init(&r);
-    while (!bad && (n = read(STDIN_FILENO, input + have, INPUT_MAX - have)) > 0) {
-        have += (size_t)n;
-        size_t used = answer_all(cli, &r, input, have, &bad);
-        memmove(input, input + used, have - used);
-        have -= used;
-    }
-    request_done(&r);
-    free(input);
-    return bad || n < 0;
 }
 
 /* name=pattern,ttl_ms,max_messages,max_bytes */
@@ -183,9 +139,9 @@ int main(int argc, char **argv)
     cli.policies = policy_set_new(&settings);
     chunk_pool_init(&cli.pool);
     plan_init(&cli.plan, &cli.pool);
-    int failed = serve(&cli);
+    int status = requests_serve(answer, &cli);
     plan_done(&cli.plan);
     policy_set_free(cli.policies);
     chunk_pool_done(&cli.pool);
-    return failed;
+    return status;
 }
