@@ -83,10 +83,16 @@ static bool refuse_unknown(struct session *s, const struct job *job)
     return local_error(s, line);
 }
 
+/* The archive, when it has all keys, knows the table's commands only. */
+static bool is_beyond_archive(const struct session *s, const struct job *job)
+{
+    return job->cmd == NULL && s->loop->acting.whole && s->db == 0;
+}
+
 /* Redis would not take it in MULTI. Only what was learned can tell. */
 static bool is_unknown(const struct session *s, const struct job *job)
 {
-    return job->cmd == NULL && s->loop->learned != NULL;
+    return (job->cmd == NULL && s->loop->learned != NULL) || is_beyond_archive(s, job);
 }
 
 static bool is_unknown_sub(const struct session *s, const struct job *job)
@@ -320,6 +326,8 @@ static bool dispatch_job(struct session *s, struct job *job)
         return refuse(s, job, ERR_ARITY, job->cmd->name);
     if (transaction_is_open(s))
         return route_in_multi(s, job);
+    if (is_beyond_archive(s, job))
+        return refuse_unknown(s, job);
     return job->cmd != NULL ? route(s, job) : dispatch_forward(s, job);
 }
 

@@ -90,9 +90,10 @@ def test_a_conversation_survives_kill_9(archive, make_proxy):
 @pytest.mark.skipif(why_not_node() is not None, reason=str(why_not_node()))
 @pytest.mark.parametrize("protocol", [2, 3], ids=["resp2", "resp3"])
 def test_ioredis_on_the_embedded_archive(make_proxy, protocol):
-    config = {"policies": [{"name": "conv", "match": "conv:*", "max_messages": 0}]}
+    policy = {"name": "conv", "match": "*", "primary": "archive", "max_messages": 0, "ttl": 0}
+    config = {"policies": [policy]}
     proxy = make_proxy(f"redis://127.0.0.1:{free_port()}/0", config).start()
-    command = ["node", "ioredis.js", proxy.host, str(proxy.port), str(protocol), "conv:"]
+    command = ["node", "ioredis.js", proxy.host, str(proxy.port), str(protocol), "app:"]
     run = subprocess.run(command, cwd=ROOT / "tests" / "clients", capture_output=True, text=True, timeout=50, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.splitlines()[-1] == "ok errors"
