@@ -14,6 +14,8 @@ VALUE = "x" * 200
 CLIENTS = 50
 MAX_MESSAGES = 200  # as in peers.CONVPROXY_CONF
 MANAGED_KEYS = 1000
+ARCHIVE_MESSAGES = 20  # as in peers.ARCHIVE_CONF
+ARCHIVE_KEYS = 10000
 CALIBRATION_REQUESTS = 5000
 RUN_TIMEOUT = 120
 
@@ -28,8 +30,13 @@ class Row:
     pipelines: tuple = (1, 16)
     clients: int = CLIENTS
     managed: bool = False  # direct Redis and convproxy only
+    archive: bool = False  # direct Redis and convproxy without Redis
 
 
+ARCHIVE_APPEND = Row("archive append", ("RPUSH", "conv:__rand_int__", VALUE), ARCHIVE_KEYS, int,
+                     elements=ARCHIVE_MESSAGES, archive=True)
+ARCHIVE_READ = Row("archive read (20)", ("LRANGE", "conv:__rand_int__", "0", "19"), ARCHIVE_KEYS, list,
+                   elements=ARCHIVE_MESSAGES, archive=True)
 ROWS = (
     Row("SET", ("SET", "key:__rand_int__", VALUE), 1000, str),
     Row("GET", ("GET", "key:__rand_int__"), 1000, str, elements=-1),
@@ -41,6 +48,8 @@ ROWS = (
         managed=True),
     Row("managed read (20)", ("LRANGE", "conv:__rand_int__", "0", "19"), MANAGED_KEYS, list, elements=20,
         managed=True),
+    ARCHIVE_APPEND,
+    ARCHIVE_READ,
 )
 
 
@@ -48,10 +57,17 @@ def named_key(row, number):
     return row.command[1].replace("__rand_int__", f"{number:012d}")
 
 
+def store_of(stage, target):
+    """Who holds the keys: Redis, or the archive's own proxy."""
+    return target if target.name in peers.ARCHIVES else stage.peers["redis"]
+
+
 def prepare(stage, target, row):
-    """Empties Redis, fills the row's keys through the target, checks one reply, and resets Redis' counters."""
-    with resp.Client(stage.peers["redis"].port) as redis:
-        redis.call("FLUSHALL")
+    """Empties the store, fills the row's keys through the target, checks one reply, and resets Redis' counters. Returns
+    what verify wants to know."""
+    store = store_of(stage, target)
+    with resp.Client(store.port) as client:
+        client.call("FLUSHALL")
     try:
         with resp.Client(target.port) as client:
             fill(client, row)
@@ -60,8 +76,11 @@ def prepare(stage, target, row):
         raise peers.BenchError(f"{target.name}: preparing {row.name}: {error}") from None
     if not isinstance(reply, row.kind) or (row.kind is list and not reply):
         raise peers.BenchError(f"{target.name}: {row.command[0]} answered {reply!r}")
-    with resp.Client(stage.peers["redis"].port) as redis:
-        redis.call("CONFIG", "RESETSTAT")
+    with resp.Client(store.port) as client:
+        if store is target and target.name in peers.ARCHIVES:
+            return archive_counters(client)
+        client.call("CONFIG", "RESETSTAT")
+    return None
 
 
 def fill(client, row):
@@ -71,8 +90,11 @@ def fill(client, row):
         client.pipeline([("RPUSH", named_key(row, i)) + (VALUE,) * row.elements for i in range(row.keys)])
 
 
-def verify(stage, target, row, requests):
+def verify(stage, target, row, requests, before):
     """A proxy that refuses quickly would win every row: Redis must have seen the work, without failures."""
+    if before is not None:
+        verify_archive(target, row, requests, before)
+        return
     verb = row.command[0].lower()
     with resp.Client(stage.peers["redis"].port) as redis:
         counters = command_counters(redis, verb)
@@ -80,6 +102,22 @@ def verify(stage, target, row, requests):
             raise peers.BenchError(f"{target.name}: of {requests} {verb} Redis saw {counters or 'none'}")
         if row.managed and row.kind is int and target.name == "convproxy":
             verify_managed(redis, row)
+
+
+def archive_counters(client):
+    """(commands, of them failed) that the archive has seen so far."""
+    fields = dict(line.split(":", 1) for line in client.call("INFO", "convproxy").splitlines() if ":" in line)
+    return int(fields["archive_commands"]), int(fields["archive_failed"])
+
+
+def verify_archive(target, row, requests, before):
+    with resp.Client(target.port) as client:
+        commands, failed = archive_counters(client)
+        length, ttl = client.call("LLEN", named_key(row, 0)), client.call("TTL", named_key(row, 0))
+    if commands - before[0] < requests or failed != before[1]:
+        raise peers.BenchError(f"{target.name}: of {requests} the archive saw {commands - before[0]}, {failed} failed")
+    if length != ARCHIVE_MESSAGES or ttl <= 0:
+        raise peers.BenchError(f"{target.name}: {named_key(row, 0)} has length {length}, ttl {ttl}: not managed")
 
 
 def command_counters(redis, verb):
@@ -115,13 +153,13 @@ def benchmark(target, row, pipeline, requests):
 
 def measure(stage, target, row, pipeline, requests):
     """One cell, prepared before and verified after."""
-    prepare(stage, target, row)
+    before = prepare(stage, target, row)
     result = benchmark(target, row, pipeline, requests)
-    verify(stage, target, row, requests)
+    verify(stage, target, row, requests, before)
     return result
 
 
-def calibrate(stage, row, pipeline, seconds):
-    """The number of requests that keeps direct Redis busy for so long; every target then gets the same number."""
-    rps = measure(stage, stage.peers["redis"], row, pipeline, CALIBRATION_REQUESTS)["rps"]
+def calibrate(stage, target, row, pipeline, seconds):
+    """The number of requests that keeps the target busy for so long."""
+    rps = measure(stage, target, row, pipeline, CALIBRATION_REQUESTS)["rps"]
     return max(CALIBRATION_REQUESTS, round(rps * seconds / 1000) * 1000)

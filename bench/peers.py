@@ -22,6 +22,8 @@ import resp
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROXIES = ("nutcracker", "haproxy", "convproxy")
+ARCHIVES = ("sqlite", "mongo")  # convproxy again, without Redis
+MONGO_CLASSES = os.path.join(ROOT, "build", "servers", "mongo-java-server")
 DEBIAN_PACKAGES = {"redis-server": "redis-server", "redis-benchmark": "redis-tools", "nutcracker": "nutcracker",
                    "haproxy": "haproxy", "valgrind": "valgrind"}
 START_SECONDS = 5
@@ -67,6 +69,20 @@ policies:
     dual_write: false
     ttl: 30d
     max_messages: 200
+"""
+ARCHIVE_CONF = """\
+listen: ["127.0.0.1:{port}"]
+proxy: {{ threads: 0 }}
+admin: {{ listen: "127.0.0.1:{admin}" }}
+redis: {{ url: "redis://127.0.0.1:{closed}/0" }}
+archive: {{ url: "{url}" }}
+log: {{ level: warn }}
+policies:
+  - name: conv
+    match: "*"
+    primary: archive
+    ttl: 30d
+    max_messages: 20
 """
 
 
@@ -114,6 +130,13 @@ def find_binary(name):
     return path
 
 
+def mongo_missing():
+    """None, or why there is nothing that could stand in for MongoDB."""
+    if not shutil.which("java"):
+        return "there is no java"
+    return None if os.path.exists(os.path.join(MONGO_CLASSES, "stamp")) else "scripts/test-servers has not built it"
+
+
 def check_convproxy(path, allow_any_build):
     """The path, if it is a release build without sanitizers; BenchError with the remedy otherwise."""
     if not os.access(path, os.X_OK):
@@ -157,6 +180,16 @@ class Peer:
                 time.sleep(0.02)
         raise BenchError(f"{self.name} does not answer on port {self.port}; its log ends:\n{self.log_tail()}")
 
+    def wait_open(self, seconds):
+        """For what does not speak RESP."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise BenchError(f"{self.name} does not listen on port {self.port}; its log ends:\n{self.log_tail()}")
+
     def log_tail(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as f:
             return "".join(f.readlines()[-15:])
@@ -179,11 +212,12 @@ class Peer:
 class Stage:
     """A Redis and the proxies before it. Use as a context manager."""
 
-    def __init__(self, convproxy, threads=2, prefix=(), settings=()):
-        """prefix: put before a proxy's command line (valgrind …); settings: more name=value for convproxy."""
+    def __init__(self, convproxy, threads=2, prefix=(), settings=(), folder=None):
+        """prefix: put before a proxy's command line (valgrind …); settings: more name=value for convproxy; folder: where
+        the temporary directory is made."""
         self.convproxy, self.threads, self.prefix, self.settings = convproxy, threads, list(prefix), settings
         self.descriptors = raise_descriptor_limit()
-        self.dir = tempfile.mkdtemp(prefix="convproxy-bench-")
+        self.dir = tempfile.mkdtemp(prefix="convproxy-bench-", dir=folder)
         self.peers = {}
 
     def __enter__(self):
@@ -206,7 +240,7 @@ class Stage:
         return self.peers[name]
 
     def close(self):
-        for name in sorted(self.peers, key=lambda n: n == "redis"):
+        for name in sorted(self.peers, key=lambda n: n in ("redis", "mongo-server")):
             self.peers[name].stop()
         self.peers.clear()
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -230,6 +264,29 @@ class Stage:
             port=port, redis=self.peers["redis"].port, threads=self.threads,
             maxconn=min(10100, haproxy_clients(self.descriptors))))
         return [find_binary("haproxy"), "-db", "-f", conf]
+
+    def _sqlite(self, port):
+        return self._archive(port, "sqlite", f"sqlite:{self.dir}/archive.db")
+
+    def _mongo(self, port):
+        """Before it, the server it speaks to: the Java program that stands in for MongoDB."""
+        server = free_port()
+        self._start_mongo_server(server)
+        return self._archive(port, "mongo", f"mongodb://127.0.0.1:{server}/bench")
+
+    def _archive(self, port, name, url):
+        conf = self._write(f"{name}.yaml", ARCHIVE_CONF.format(port=port, admin=free_port(), closed=free_port(), url=url))
+        more = [word for setting in self.settings for word in ("--set", setting)]
+        return [self.convproxy, "--config", conf] + more
+
+    def _start_mongo_server(self, port):
+        log_path = os.path.join(self.dir, "mongo-server.log")
+        argv = ["java", "-Xmx2g", "-cp", f"{MONGO_CLASSES}:{MONGO_CLASSES}/*", "Main", str(port)]
+        with open(log_path, "wb") as log:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.dir,
+                                       preexec_fn=die_with_parent)
+        self.peers["mongo-server"] = Peer("mongo-server", port, process, log_path)
+        self.peers["mongo-server"].wait_open(START_SECONDS)
 
     def _convproxy(self, port):
         conf = self._write("convproxy.yaml", CONVPROXY_CONF.format(

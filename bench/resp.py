@@ -45,6 +45,12 @@ class Client:
                 last = self._read()
         return last
 
+    def exchange(self, requests, count):
+        """Sends bytes that hold count requests, and reads their replies. Raises at the first error."""
+        self.socket.sendall(requests)
+        for _ in range(count):
+            self._read()
+
     def _read(self):
         line = self.reader.readline()
         if not line.endswith(b"\r\n"):
