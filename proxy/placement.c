@@ -319,12 +319,15 @@ bool placement_is_archive(const struct placement *p, size_t policy)
 
 void placement_copy(const struct placement *p, const struct settings *settings, struct acting *ret)
 {
+    bool all = true;
+
     memset(ret, 0, sizeof *ret);
     for (size_t k = 0; k < settings->policy_count && k < STATS_POLICIES; k++) {
         /* An archive that can't be opened is no reason to give its keys to the other store. */
         ret->archive[k] = p != NULL ? p->archive[k] : settings->policies[k].primary != STORE_REDIS;
         ret->any |= ret->archive[k];
-        ret->whole |= ret->archive[k] && strcmp(settings->policies[k].match, "*") == 0;
+        all &= ret->archive[k];
+        ret->whole |= all && strcmp(settings->policies[k].match, "*") == 0;
     }
 }
 

@@ -28,7 +28,7 @@ struct placement;
 /* What a loop knows: by position in settings.policies. */
 struct acting {
     bool any;   /* some policy is served by the archive */
-    bool whole; /* one whose pattern is "*" is: commands about all keys are the archive's */
+    bool whole; /* a policy "*", and all before it: every key is the archive's */
     bool archive[STATS_POLICIES];
 };
 

@@ -321,6 +321,22 @@ def test_the_archive_has_all_keys(make_proxy):
         assert conn.cmd("DBSIZE") == 0
 
 
+def test_a_policy_before_the_one_for_all(make_proxy, fresh_redis):
+    """The archive has all keys but those of a policy that comes first: nothing is missing."""
+    policies = [
+        {"name": "cache", "match": "cache:*", "primary": "redis", "ttl": "0s", "max_messages": 0},
+        {"name": "rest", "match": "*", "primary": "archive", "ttl": "0s", "max_messages": 0},
+    ]
+    proxy = make_proxy(fresh_redis.url, {"policies": policies}, settings={"proxy.threads": 1}).start()
+    with RespConn.to(proxy) as conn:
+        eventually(lambda: fresh_redis.client().exists("cache:a") or conn.cmd("SET", "cache:a", "1") is None)
+        assert conn.cmd("SET", "b", "2") == "OK"
+        assert fresh_redis.client(decode_responses=True).keys("*") == ["cache:a"]
+        assert sorted(conn.cmd("KEYS", "*")) == [b"b", b"cache:a"] == sorted(scan_all(conn)[0])
+        assert conn.cmd("MGET", "b", "cache:a") == [b"2", b"1"]
+        assert conn.pipeline(("FLUSHALL",), ("DBSIZE",)) == ["OK", 0]
+
+
 def test_lost_clients_leave_nothing_behind(proxy, real):
     """Clients that go while both parts run; the proxy's own checks and the sanitizers look at what is left."""
     with ExitStack() as stack:

@@ -150,6 +150,17 @@ static void test_narrowed_to_what_has_woken_it(void **state)
     expect_narrow(*state, "BLPOP a b 5", "x", NULL);
 }
 
+static void expect_found(struct fixture *f, const char *text, const char *reply, bool woken,
+                         enum object_type type, bool found)
+{
+    struct op *op = op_of(f, text);
+    struct object objects[2] = {{.type = type}, {.type = OBJECT_STRING}};
+
+    op->woken = woken;
+    assert_int_equal(!blocking_found_nothing(op, (struct slice){reply, strlen(reply)}, objects), found);
+    op_free(op);
+}
+
 static void test_found_nothing(void **state)
 {
     static const char *const nothing[] = {"*-1\r\n", "$-1\r\n", "_\r\n"};
@@ -157,11 +168,33 @@ static void test_found_nothing(void **state)
     static const char wrong[] = "-WRONGTYPE Operation\r\n";
 
     for (size_t i = 0; i < 3; i++)
-        assert_true(blocking_found_nothing(nothing[i], strlen(nothing[i]), false));
+        expect_found(*state, "BLPOP k 0", nothing[i], false, OBJECT_NONE, false);
     for (size_t i = 0; i < 5; i++)
-        assert_false(blocking_found_nothing(something[i], strlen(something[i]), true));
-    assert_false(blocking_found_nothing(wrong, strlen(wrong), false));
-    assert_true(blocking_found_nothing(wrong, strlen(wrong), true));
+        expect_found(*state, "BLPOP k 0", something[i], true, OBJECT_LIST, true);
+    expect_found(*state, "BLPOP k 0", wrong, false, OBJECT_STRING, true);
+    expect_found(*state, "BLPOP k 0", wrong, true, OBJECT_STRING, false);
+    expect_found(*state, "BLMOVE k to LEFT LEFT 0", wrong, true, OBJECT_STRING, false);
+    expect_found(*state, "BLMOVE k to LEFT LEFT 0", wrong, true, OBJECT_LIST,
+                 true); /* "to" is the wrong one */
+}
+
+static void test_a_group_that_is_gone(void **state)
+{
+    static const char no_group[] = "-NOGROUP No such key\r\n", wrong[] = "-WRONGTYPE Operation\r\n";
+    struct op *op = op_of(*state, "XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
+    struct object object = {.type = OBJECT_STREAM};
+
+    assert_null(blocking_lost(op, no_group, strlen(no_group), &object)); /* it has not waited yet */
+    op->woken = true;
+    assert_memory_equal(blocking_lost(op, no_group, strlen(no_group), &object),
+                        "-NOGROUP the consumer group this", 32);
+    object.type = OBJECT_NONE;
+    assert_memory_equal(blocking_lost(op, no_group, strlen(no_group), &object), "-UNBLOCKED the stream key",
+                        25);
+    object.type = OBJECT_STRING;
+    assert_memory_equal(blocking_lost(op, wrong, strlen(wrong), &object), "-UNBLOCKED the stream key", 25);
+    assert_null(blocking_lost(op, "*-1\r\n", 5, &object));
+    op_free(op);
 }
 
 static void test_time_over(void **state)
@@ -186,6 +219,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_request_with_the_time_that_is_left, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_narrowed_to_what_has_woken_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_found_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_group_that_is_gone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_time_over, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
