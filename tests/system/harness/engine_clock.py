@@ -21,7 +21,7 @@ class FrozenRedis(RedisServer):
         self.set_clock(1)
 
     def set_clock(self, now_ms):
-        self.shown[:] = struct.pack("=q", now_ms * 1000)
+        self.shown[:] = struct.pack("=q", round(now_ms * 1000))
 
     def environment(self):
         return {**os.environ, "LD_PRELOAD": str(self.library), "CONV_CLOCK_FILE": str(self.clock_path)}
