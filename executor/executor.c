@@ -335,8 +335,12 @@ static void sweep(struct executor *e, int64_t now_us, int64_t interval_us)
 {
     size_t n = 0;
 
-    if (now_us - e->swept_us < interval_us || !atomic_load(&e->up))
+    if (now_us - e->swept_us < interval_us)
         return;
+    if (!atomic_load(&e->up)) {
+        e->swept_us = now_us; /* or the housekeeper would not sleep until it is up again */
+        return;
+    }
     enum err result = archive_sweep(e->house_handle, clock_wall_us() / 1000, SWEEP_LIMIT, &n);
     e->sweeps++;
     e->swept += n;
