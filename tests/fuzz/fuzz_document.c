@@ -2,20 +2,9 @@
  * put right, so that inputs may be cut anywhere. Property: it is refused with a reason, or what it holds is
  * encoded to a document that is decoded again and encoded to the same bytes. */
 #include "engine/document.h"
+#include "tests/fuzz/check.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                             \
-    do {                                                                                                     \
-        if (!(x)) {                                                                                          \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                                          \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
 
 static void check_stable(const struct object *o, struct arena *a)
 {

@@ -1,23 +1,11 @@
-/* tests/fuzz/fuzz_frame — framing in one piece against the same bytes in two or many.
- * Input: two bytes that choose the split (first + 256 * second, modulo the length; the first also gives the
- * size of the pieces of the third run), then the stream. Property: status, ends of frames and settled bytes
- * do not depend on how the bytes arrive, and frame_length and frame_aggregate agree with frame_scan. */
+/* tests/fuzz/fuzz_frame — framing in one piece against the same bytes in two or many (tests/fuzz/arrivals).
+ * Property: status, ends of frames and settled bytes do not depend on how the bytes arrive, and frame_length
+ * and frame_aggregate agree with frame_scan. */
 #include "resp/frame.h"
+#include "tests/fuzz/arrivals.h"
+#include "tests/fuzz/check.h"
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                             \
-    do {                                                                                                     \
-        if (!(x)) {                                                                                          \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                                          \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
 
 struct run {
     struct frame frame;
@@ -43,8 +31,9 @@ static void check_frame(const char *p, size_t start, size_t end)
 }
 
 /* Shows the run p[settled, end) in a block of just that size. */
-static void show(struct run *run, const char *p, size_t end)
+static bool show(void *ctx, const char *p, size_t end)
 {
+    struct run *run = ctx;
     size_t from = run->settled;
     char *own = malloc(end - from > 0 ? end - from : 1);
     size_t used;
@@ -65,6 +54,7 @@ static void show(struct run *run, const char *p, size_t end)
         }
     } while (run->status == FRAME_DONE);
     free(own);
+    return run->status != FRAME_BAD;
 }
 
 static void check_same(const struct run *a, const struct run *b)
@@ -78,21 +68,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 3 || size > 4096)
         return 0;
-    const char *p = (const char *)data + 2;
-    size_t n = size - 2;
-    size_t split = (data[0] + 256 * (size_t)data[1]) % (n + 1);
-    size_t step = 1 + data[0] % 16;
     struct run whole = {0}, two = {0}, many = {0};
 
-    show(&whole, p, n);
-    show(&two, p, split);
-    if (two.status != FRAME_BAD)
-        show(&two, p, n);
+    arrivals_play(data, size, show, &whole, &two, &many);
     check_same(&whole, &two);
-    for (size_t end = 0; end < n && many.status != FRAME_BAD;) {
-        end = n - end < step ? n : end + step;
-        show(&many, p, end);
-    }
     check_same(&whole, &many);
     return 0;
 }

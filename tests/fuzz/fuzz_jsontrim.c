@@ -4,23 +4,11 @@
  * trimmed to exactly its last elements, byte for byte, within both limits; what it doesn't read is left
  * alone. */
 #include "engine/jsontrim.h"
+#include "tests/fuzz/check.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                             \
-    do {                                                                                                     \
-        if (!(x)) {                                                                                          \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                                          \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
 
 static bool json_blank(char c)
 {

@@ -1,26 +1,13 @@
-/* tests/fuzz/fuzz_request — requests in one piece against the same bytes in two or many.
- * Input: two bytes that choose the split (first + 256 * second, modulo the length; the first also gives the
- * size of the pieces of the third run and, by its high bit, a small max_bytes), then the stream. Properties:
- * the requests and the error do not depend on how the bytes arrive; argv lies in the input or in the scratch;
- * the bytes of a multi-bulk request are what build_request makes of its argv, but for the count of an empty
- * one; each argument is within max_bytes. */
+/* tests/fuzz/fuzz_request — requests in one piece against the same bytes in two or many (tests/fuzz/arrivals;
+ * the first byte's high bit asks for a small max_bytes). Properties: the requests and the error do not depend
+ * on how the bytes arrive; argv lies in the input or in the scratch; the bytes of a multi-bulk request are
+ * what build_request makes of its argv, but for the count of an empty one; each argument is within max_bytes. */
 #include "resp/build.h"
 #include "resp/request.h"
+#include "tests/fuzz/arrivals.h"
+#include "tests/fuzz/check.h"
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                             \
-    do {                                                                                                     \
-        if (!(x)) {                                                                                          \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                                          \
-            abort();                                                                                         \
-        }                                                                                                    \
-    } while (0)
 
 struct run {
     struct request request;
@@ -80,8 +67,9 @@ static void take_request(struct run *run, const char *p, size_t n)
 }
 
 /* Shows the run p[taken, end) in a block of just that size. */
-static void show(struct run *run, const char *p, size_t end)
+static bool show(void *ctx, const char *p, size_t end)
 {
+    struct run *run = ctx;
     size_t from = run->taken;
     char *own = malloc(end - from > 0 ? end - from : 1);
 
@@ -96,6 +84,7 @@ static void show(struct run *run, const char *p, size_t end)
             CHECK(run->progress.at <= end - run->taken);
     } while (run->status == REQUEST_DONE);
     free(own);
+    return run->status != REQUEST_BAD;
 }
 
 static void check_same(const struct run *a, const struct run *b)
@@ -110,22 +99,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 3 || size > 4096)
         return 0;
-    const char *p = (const char *)data + 2;
-    size_t n = size - 2;
-    size_t split = (data[0] + 256 * (size_t)data[1]) % (n + 1);
-    size_t step = 1 + data[0] % 16;
     size_t max = data[0] & 128 ? 8 : 512u << 20;
     struct run whole = {.max = max}, two = {.max = max}, many = {.max = max};
 
-    show(&whole, p, n);
-    show(&two, p, split);
-    if (two.status != REQUEST_BAD)
-        show(&two, p, n);
+    arrivals_play(data, size, show, &whole, &two, &many);
     check_same(&whole, &two);
-    for (size_t end = 0; end < n && many.status != REQUEST_BAD;) {
-        end = n - end < step ? n : end + step;
-        show(&many, p, end);
-    }
     check_same(&whole, &many);
     request_done(&whole.request);
     request_done(&two.request);
