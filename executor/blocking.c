@@ -47,15 +47,30 @@ static size_t find(const struct op_step *step)
     return i;
 }
 
+/* Where XREAD's streams begin; *ret_time: the argument of BLOCK, 0 when there is none. Options are skipped with what
+ * belongs to them, since groups and consumers may be called "block" or "streams". */
+static size_t first_stream(const struct slice *argv, size_t argc, size_t *ret_time)
+{
+    size_t i = 1;
+
+    *ret_time = 0;
+    while (i + 1 < argc && !is_word(argv[i], "streams")) {
+        if (is_word(argv[i], "block"))
+            *ret_time = i + 1;
+        i += is_word(argv[i], "group") ? 3 : is_word(argv[i], "noack") ? 1 : 2;
+    }
+    return i + 1;
+}
+
 /* The argument that says how long; 0: there is none. */
 static size_t time_arg(const struct slice *argv, size_t argc, enum where where)
 {
+    size_t arg;
+
     if (where != OPTION_MS)
         return where == FIRST_SECONDS ? 1 : argc - 1;
-    for (size_t i = 1; i + 1 < argc && !is_word(argv[i], "streams"); i++)
-        if (is_word(argv[i], "block"))
-            return i + 1;
-    return 0;
+    first_stream(argv, argc, &arg);
+    return arg;
 }
 
 int64_t blocking_until(const struct op *op)
@@ -102,15 +117,6 @@ void blocking_request(const struct op *op, int64_t now_us, struct chain *out)
 
 /* ---- what woke it ---- */
 
-/* The argument behind STREAMS. */
-static size_t first_stream(const struct slice *argv, size_t argc)
-{
-    size_t i = 1;
-    while (i < argc && !is_word(argv[i], "streams"))
-        i++;
-    return i + 1;
-}
-
 struct keys_of {
     size_t first, n, rest; /* rest: where the arguments behind them begin */
 };
@@ -118,7 +124,7 @@ struct keys_of {
 static struct keys_of keys_of(const struct slice *argv, size_t argc, enum keys keys)
 {
     int64_t n = 1;
-    size_t first;
+    size_t first, time;
 
     switch (keys) {
     case ONE:
@@ -129,7 +135,7 @@ static struct keys_of keys_of(const struct slice *argv, size_t argc, enum keys k
         number_int(argv[2], &n);
         return (struct keys_of){3, (size_t)n, 3 + (size_t)n};
     case STREAMS:
-        first = first_stream(argv, argc);
+        first = first_stream(argv, argc, &time);
         return (struct keys_of){first, (argc - first) / 2, argc};
     }
     return (struct keys_of){1, 1, 2};
@@ -243,7 +249,7 @@ void blocking_pin(struct op *op, const struct object *objects)
     if (strcmp(step->cmd->name, "xread") != 0 || op->pinned)
         return;
     op->pinned = true;
-    size_t first = first_stream(argv, step->argc);
+    size_t time, first = first_stream(argv, step->argc, &time);
     size_t n = (step->argc - first) / 2;
     for (size_t i = 0; i < n; i++) {
         struct slice *id = &argv[first + n + i];

@@ -75,6 +75,9 @@ static void test_until(void **state)
         {"XREAD STREAMS block 5", 0},
         {"XREAD COUNT 1 BLOCK 0 STREAMS s 0", -1},
         {"XREADGROUP GROUP g c BLOCK 70 STREAMS s >", 70},
+        {"XREADGROUP GROUP block 5 STREAMS s >", 0},
+        {"XREADGROUP GROUP g streams BLOCK 70 STREAMS s >", 70},
+        {"XREADGROUP NOACK GROUP streams block COUNT 2 BLOCK 70 STREAMS s >", 70},
         {"BLPOP k 1e300", -1},
     };
 
@@ -145,6 +148,8 @@ static void test_narrowed_to_what_has_woken_it(void **state)
     expect_narrow(*state, "XREAD COUNT 3 BLOCK 5 STREAMS a b 1 2", "b", "XREAD COUNT 3 BLOCK 5 STREAMS b 2");
     expect_narrow(*state, "XREADGROUP GROUP g c BLOCK 5 STREAMS a b > >", "a",
                   "XREADGROUP GROUP g c BLOCK 5 STREAMS a >");
+    expect_narrow(*state, "XREADGROUP GROUP g streams BLOCK 5 STREAMS a b > >", "b",
+                  "XREADGROUP GROUP g streams BLOCK 5 STREAMS b >");
     expect_narrow(*state, "BLPOP a 5", "a", NULL);
     expect_narrow(*state, "BLMOVE a b LEFT LEFT 5", "b", NULL);
     expect_narrow(*state, "BLPOP a b 5", "x", NULL);
