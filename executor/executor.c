@@ -32,11 +32,11 @@ struct executor {
     struct archive *archive;
     struct executor_ops ops;
     pthread_mutex_t lock;
-    pthread_cond_t work_reads, work_writes, work_house; /* any, for workers that take both: work_writes */
+    pthread_cond_t work_reads, work_writes, work_house, work_waits; /* any, for workers that take both: work_writes */
     struct lanes lanes;
     struct worker *workers;
     size_t nworkers;
-    pthread_t house;
+    pthread_t house, waits;
     struct archive_handle *house_handle;
     const struct settings *settings;
     size_t running, idle_readers, idle_writers;
@@ -195,7 +195,7 @@ static void settle(struct executor *e, struct op_list *batch, struct ends *ends)
             op->deadline_us = INT64_MAX;
             lanes_park(&e->lanes, op);
             if (e->lanes.parked.count == 1)
-                pthread_cond_signal(&e->work_house);
+                pthread_cond_signal(&e->work_waits);
             continue;
         }
         if (op->parks && op->error == ERR_NONE)
@@ -275,7 +275,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* ---- the housekeeper ---- */
+/* ---- who waits: a thread of its own, which the archive can't hold up ---- */
 
 /* In turn, when there are many: those that find nothing go to the end of the list. */
 static void look_again(struct executor *e)
@@ -305,6 +305,43 @@ static void look_after_parked(struct executor *e, struct ends *ends, int64_t now
         look_again(e);
     }
 }
+
+/* The lock is held. */
+static void sleep_until(struct executor *e, pthread_cond_t *cond, int64_t pause_us)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + pause_us * 1000;
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    pthread_cond_timedwait(cond, &e->lock, &until);
+}
+
+static void *keep_waits(void *arg)
+{
+    struct executor *e = arg;
+    struct ends ends;
+
+    pthread_mutex_lock(&e->lock);
+    while (!e->closing) {
+        ends_init(&ends);
+        look_after_parked(e, &ends, clock_mono_us());
+        if (ends.head != NULL) {
+            pthread_mutex_unlock(&e->lock);
+            tell(e, &ends);
+            pthread_mutex_lock(&e->lock);
+        } else if (e->lanes.parked.count > 0) {
+            sleep_until(e, &e->work_waits, TICK_US);
+        } else {
+            pthread_cond_wait(&e->work_waits, &e->lock);
+        }
+    }
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+/* ---- the housekeeper ---- */
 
 static void ping(struct executor *e, int64_t now_us)
 {
@@ -351,32 +388,23 @@ static void sweep(struct executor *e, int64_t now_us, int64_t interval_us)
 /* The lock is held: until something may be due. */
 static void sleep_house(struct executor *e, int64_t now_us)
 {
-    int64_t pause = e->lanes.parked.count > 0 ? TICK_US : PING_US;
+    int64_t pause = PING_US;
     int64_t due = e->swept_us + e->settings->archive_sweep_interval * 1000 - now_us;
-    struct timespec until;
 
     if (due < pause)
         pause = due > 1000 ? due : 1000;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + pause * 1000;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
-    pthread_cond_timedwait(&e->work_house, &e->lock, &until);
+    sleep_until(e, &e->work_house, pause);
 }
 
 static void *keep_house(void *arg)
 {
     struct executor *e = arg;
-    struct ends ends;
 
     ping(e, clock_mono_us());
     pthread_mutex_lock(&e->lock);
     while (!e->closing) {
         int64_t now = clock_mono_us(), interval = e->settings->archive_sweep_interval * 1000;
-        ends_init(&ends);
-        look_after_parked(e, &ends, now);
         pthread_mutex_unlock(&e->lock);
-        tell(e, &ends);
         ping(e, now);
         sweep(e, now, interval);
         pthread_mutex_lock(&e->lock);
@@ -399,6 +427,7 @@ static void init_conds(struct executor *e)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&e->work_house, &attr);
+    pthread_cond_init(&e->work_waits, &attr);
     pthread_condattr_destroy(&attr);
 }
 
@@ -432,7 +461,7 @@ struct executor *executor_new(struct archive *own_a, const struct settings *sett
         start_worker(e, archive_writers(own_a) > 1 || i > 0, archive_writers(own_a) > 1 || i == 0);
     e->house_handle = archive_attach(e->archive);
     e->pinged_us = -PING_US;
-    if (pthread_create(&e->house, NULL, keep_house, e) != 0)
+    if (pthread_create(&e->house, NULL, keep_house, e) != 0 || pthread_create(&e->waits, NULL, keep_waits, e) != 0)
         abort();
     return e;
 }
@@ -460,8 +489,10 @@ void executor_free(struct executor *own_e)
     pthread_cond_broadcast(&e->work_reads);
     pthread_cond_broadcast(&e->work_writes);
     pthread_cond_broadcast(&e->work_house);
+    pthread_cond_broadcast(&e->work_waits);
     pthread_mutex_unlock(&e->lock);
     pthread_join(e->house, NULL);
+    pthread_join(e->waits, NULL);
     for (size_t i = 0; i < e->nworkers; i++) {
         pthread_join(e->workers[i].thread, NULL);
         run_free(e->workers[i].run);

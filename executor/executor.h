@@ -2,8 +2,8 @@
  *
  *   loop ─▶ op ─▶ lanes of its keys ─▶ ready ─▶ worker: load · apply · commit ─▶ done ─▶ loop
  *
- * Owns:       the archive, the workers, the lanes, and one housekeeper: it finds out whether the archive is well, wakes what is
- *             parked (time over; another process may have written), and sweeps what has expired.
+ * Owns:       the archive, the workers, the lanes, one housekeeper (finds out whether the archive is well, sweeps what has
+ *             expired), and one thread that wakes what is parked (time over; another process may have written).
  * Invariants: ops with a key in common run in the order in which they were submitted, others side by side. Each op submitted is
  *             given to done exactly once; by executor_submit itself only when it is refused. Nothing here blocks a loop.
  *             While the archive refuses writes for good (full, read-only), reads are still tried.

@@ -258,6 +258,20 @@ def test_nil_after_the_time(durable, plain, command, resp):
     assert seen[0] == seen[1]
 
 
+def test_a_slow_archive_does_not_hold_up_the_clock(make_proxy):
+    """Each look at whether the archive is well takes longer than the clients want to wait."""
+    proxy = make_proxy(NOBODY, settings={**SERVES_ALL, "archive.faults": "1"}).start()
+    with RespConn.to(proxy) as conn:
+        assert not isinstance(conn.cmd("CONV", "FAULT", "op=ping delay=2000ms"), RespError)
+        slow = 0
+        for _ in range(10):
+            started = time.monotonic()
+            assert conn.cmd("BLPOP", "k", "0.1") is None
+            slow += time.monotonic() - started > 0.5
+        assert slow == 0
+        conn.cmd("CONV", "FAULT", "")
+
+
 ERRORS = [
     ("BLPOP", "k", "-1"), ("BLPOP", "k", "x"), ("BLPOP", "k", "nan"), ("BLPOP", "k", "1e400"), ("BLPOP", "k", ""),
     ("BLMPOP", "1", "0", "k", "LEFT"), ("BLMPOP", "-1", "1", "k", "LEFT"), ("BZMPOP", "0.1", "1", "k", "MID"),
