@@ -134,6 +134,17 @@ static void count(struct slot *slot, const struct plan *plan, const struct job *
         counter_add(&l->stats->policies[slot->policy].writes, 1);
 }
 
+/* A message that no document can hold was not kept; what else is refused is the client's mistake. */
+static void count_refused(struct session *s, const struct plan *plan)
+{
+    struct slot told = {.loop = s->loop, .archived = true, .managed_write = true};
+
+    if (plan->error != ERR_TOO_LARGE || plan->policy == NULL)
+        return;
+    told.policy = loop_policy_id(s->loop, plan->policy);
+    outcome_failed(&told, plan->error);
+}
+
 static struct op *op_of_job(struct session *s, const struct job *job)
 {
     struct chain built;
@@ -180,8 +191,10 @@ bool archived_command(struct session *s, const struct job *job)
     if (archived_refuses(s))
         return true;
     const struct plan *plan = managed_plan(s->loop, job, s->resp, true);
-    if (plan->kind == PLAN_REFUSED)
+    if (plan->kind == PLAN_REFUSED) {
+        count_refused(s, plan);
         return answer_err(s, plan->error, job->cmd->name);
+    }
     send_plan(s, plan, job);
     return true;
 }

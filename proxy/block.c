@@ -313,6 +313,18 @@ static void count_refusal(struct slot *slot, struct slice all)
             outcome_write_error(slot->loop, b->entries[i].policy, all.p, all.len);
 }
 
+void block_failed(const struct slot *slot, enum err e)
+{
+    const struct block *b = slot->block;
+    struct slot told = {.loop = slot->loop, .archived = slot->archived, .managed_write = true};
+
+    for (size_t i = 0; i < b->n; i++) {
+        told.policy = b->entries[i].policy;
+        if (b->entries[i].role == STEP_CLIENT && b->entries[i].managed)
+            outcome_failed(&told, e);
+    }
+}
+
 void block_finish_single(struct slot *slot)
 {
     struct slice reply = chain_flat(&slot->reply);

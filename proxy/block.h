@@ -23,6 +23,8 @@ void block_add(struct block *b, struct loop *l, const struct plan *plan, struct 
 void block_add_all(struct block *b, struct session *s, struct slice requests, struct chain *out);
 /* Tells the archive's op, made of the bytes that were added, which steps depend on others. */
 void block_mark(const struct block *b, struct op *op);
+/* The slot's transaction failed with e as a whole: each of its writes to managed keys counts as not stored. */
+void block_failed(const struct slot *slot, enum err e);
 /* Commands between MULTI and EXEC. */
 size_t block_commands(const struct block *b);
 

@@ -351,6 +351,8 @@ void slot_fail(struct slot *own_slot, enum err e, const char *detail)
     slot->failed = true;
     chain_clear(&slot->reply);
     outcome_failed(slot, e);
+    if (slot->block != NULL && !slot->managed_write)
+        block_failed(slot, e);
     if (s != NULL && slot->partial)
         session_close(s,
                       "the reply was cut off"); /* nothing that follows could be told from the rest of it */

@@ -321,6 +321,21 @@ def test_what_was_not_stored_is_counted_by_its_reason(alone, conn, error, reason
     assert alone.metrics()['context_retrievals_total{policy="conv",result="error"}'] == 1
 
 
+def test_each_write_of_a_failed_transaction_counts(alone, conn):
+    conn.cmd("CONV", "FAULT", "op=commit fail=100% error=bad")
+    conn.cmd("MULTI")
+    conn.cmd("RPUSH", "conv:1", "a")
+    conn.cmd("LRANGE", "conv:1", 0, -1)
+    conn.cmd("RPUSH", "conv:2", "b")
+    assert conn.cmd("EXEC").startswith("ARCHIVEDOWN ")
+    assert alone.metrics()['history_persist_errors_total{policy="conv",reason="refused",store="archive"}'] == 2
+
+
+def test_a_value_that_no_document_holds_counts(alone, conn):
+    assert "15 MiB" in conn.cmd("SET", "conv:s", b"x" * (16 << 20))
+    assert alone.metrics()['history_persist_errors_total{policy="conv",reason="too_large",store="archive"}'] == 1
+
+
 # ---- an archive that hangs ----
 
 
