@@ -31,10 +31,10 @@ bench: build ## compare with plain Redis and other proxies
 	@scripts/install-deps bench
 	@bench/run $(ARGS)
 
-engine-soak: test-tools ## 1,000,000 random commands, the engine (under ASan) against redis-server; CONV_SEED replays a run
+engine-soak: test-tools ## 1,000,000 random commands, the proxy (under ASan) on SQLite against redis-server; CONV_SEED replays a run
 	@scripts/build build-asan -Dtests=true --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Db_lto=false
-	@CONVPROXY_BIN=build-asan/convproxy CONV_ENGINE_COMMANDS=$${CONV_ENGINE_COMMANDS:-1000000} \
-	    .venv/bin/python -m pytest -q -s tests/system/test_engine.py -k random_commands
+	@CONVPROXY_BIN=build-asan/convproxy CONV_ARCHIVE_COMMANDS=$${CONV_ARCHIVE_COMMANDS:-1000000} \
+	    .venv/bin/python -m pytest -q -s tests/system/test_archive_differential.py::test_random_commands
 
 fmt: ## format all C files
 	@scripts/install-deps fmt

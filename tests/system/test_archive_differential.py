@@ -1,24 +1,28 @@
 """The proxy that serves everything from its archive, against redis-server: the same commands on both, every reply byte for
 byte, and what they leave behind. Both see one clock.
 
-CONV_ARCHIVE_COMMANDS   random commands (20000)
+CONV_ARCHIVE_COMMANDS   random commands on SQLite (20000); make engine-soak runs a million
 CONV_SEED               the seed of a run that failed"""
 import importlib
 import json
 import os
 import pkgutil
 import random
+import re
 import subprocess
+import threading
 import time
+from collections import Counter
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import engine_samples
 import pytest
-from engine_samples import Later
-from harness.archive_pair import ArchivePair, FrozenProxy
-from harness.archive_scripts import TRANSACTION, WHOLE, proxy_script, rows_without_grammar
-from harness.engine_cli import shrunk
+from harness.archive_pair import ArchivePair, FrozenProxy, Link
+from harness.archive_scripts import proxy_script, rows_without_grammar
+from harness.engine_cli import shrunk, tree
 from harness.engine_clock import FrozenRedis
+from harness.mongo_server import FerretDB, mongo_kind, start_mongo
 
 ROOT = Path(__file__).resolve().parents[2]
 BESIDE = (ROOT / os.environ.get("CONVPROXY_BIN", "build/convproxy")).resolve().parent
@@ -40,7 +44,8 @@ def clock(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(clock, tmp_path_factory):
-    proxy = FrozenProxy(tmp_path_factory.mktemp("proxy"), clock, "sqlite:data/convproxy.db").start()
+    two = {"proxy.threads": 2}  # two loops: the clients of a script are not served by one thread
+    proxy = FrozenProxy(tmp_path_factory.mktemp("proxy"), clock, "sqlite:data/convproxy.db", two).start()
     yield proxy
     proxy.stop()
 
@@ -95,6 +100,16 @@ def test_groups_are_watched(pair):
         assert link.ask_all([("MULTI",), ("PING",), ("EXEC",)])[-1] == answer
 
 
+def test_absent_again_is_unchanged(pair):
+    """What EXEC finds is what WATCH saw: a key that came and went in between is absent on both occasions. Redis says no."""
+    pair.begin(2)
+    for side, answer in ((pair.proxy, b"*1\r\n+PONG\r\n"), (pair.redis, b"*-1\r\n")):
+        link, other = side.links
+        assert link.ask("WATCH", "k") == b"+OK\r\n"
+        assert other.ask_all([("SET", "k", "v"), ("DEL", "k")]) == [b"+OK\r\n", b":1\r\n"]
+        assert link.ask_all([("MULTI",), ("PING",), ("EXEC",)])[-1] == answer
+
+
 @pytest.mark.parametrize("module", SAMPLES)
 @pytest.mark.parametrize("resp", [2, 3])
 def test_samples(pair, module, resp):
@@ -119,24 +134,122 @@ def report(pair, script, found, resp):
     return f"{words}\nthe shortest part that differs:\n{minimal(pair, script, position, resp)}"
 
 
-def random_commands(pair, commands, say=lambda words: None):
-    """Scripts until so many commands have been compared; every row must have come. What was run, in words."""
+class Progress:
+    """A line now and then, for who watches a long run (pytest -s)."""
+
+    def __init__(self, seed, commands):
+        self.began = self.told = time.monotonic()
+        self.seed, self.commands = seed, commands
+        self.say(0)
+
+    def say(self, sent):
+        seconds = time.monotonic() - self.began
+        print(f"CONV_SEED={self.seed}: {sent} of {self.commands} commands in {seconds:.0f} s", flush=True)
+        self.told = time.monotonic()
+
+    def step(self, sent):
+        if time.monotonic() - self.told > 10:
+            self.say(sent)
+
+
+def random_commands(pair, commands, allowed=lambda step: True):
+    """Scripts until so many commands have been compared, of allowed steps. How often each row came."""
     seed = int(os.environ.get("CONV_SEED") or random.SystemRandom().randrange(1 << 30))
-    print(f"CONV_SEED={seed} CONV_ARCHIVE_COMMANDS={commands}")
-    rows = served_rows()
-    hits, began, number, pair.sent = dict.fromkeys(rows, 0), time.monotonic(), 0, 0
+    rows, number, pair.sent = served_rows(), 0, 0
+    progress, hits = Progress(seed, commands), dict.fromkeys(rows, 0)
     while pair.sent < commands:
         script = proxy_script(random.Random(f"{seed}:{number}"), rows, SCRIPT, hits)
-        resp = 2 + number % 2
+        script, resp = [step for step in script if allowed(step)], 2 + number % 2
         found = pair.run(script, resp)
         if found is not None:
             pytest.fail(f"CONV_SEED={seed}, script {number}: {report(pair, script, found, resp)}")
         number += 1
-        say(f"CONV_SEED={seed}: {pair.sent} of {commands} commands, {number} scripts, {time.monotonic() - began:.0f} s")
-    assert [row for row in rows if hits[row] == 0] == [], "rows that no command hit"
+        progress.step(pair.sent)
+    progress.say(pair.sent)
+    return hits
+
+
+@pytest.mark.timeout(600 + COMMANDS // 50)
+def test_random_commands(pair):
+    hits = random_commands(pair, COMMANDS)
+    assert [row for row, times in hits.items() if times == 0] == [], "rows that no command hit"
 
 
 @pytest.mark.sanitize
-@pytest.mark.timeout(600 + COMMANDS // 50)
-def test_random_commands(pair):
-    random_commands(pair, COMMANDS)
+@pytest.mark.timeout(300)
+def test_some_random_commands(pair):
+    random_commands(pair, 2000)
+
+
+def is_finite(step):
+    """FerretDB refuses documents with infinite numbers; MongoDB and mongo-java-server take them."""
+    return re.search(r"\binf\b|1e400", repr(step), re.IGNORECASE) is None
+
+
+@pytest.mark.timeout(600)
+def test_random_commands_on_mongo(clock, tmp_path):
+    kind = mongo_kind()
+    server = start_mongo(kind, tmp_path)
+    try:
+        with stopping(FrozenProxy(tmp_path, clock, server.url).start()) as proxy, closing(ArchivePair(proxy, clock)) as pair:
+            random_commands(pair, 2000, is_finite if kind is FerretDB else lambda step: True)
+    finally:
+        server.kill()
+
+
+@contextmanager
+def stopping(proxy):
+    yield proxy
+    proxy.stop()
+
+
+def test_data_survive_a_restart(clock, tmp_path):
+    """Also the cursor of an iteration, which is a place and not a session."""
+    proxy = FrozenProxy(tmp_path, clock, "sqlite:data/convproxy.db").start()
+    rows, hits, seed = served_rows(), Counter(), random.SystemRandom().randrange(1 << 30)
+    script = [step for number in range(3) for step in proxy_script(random.Random(f"{seed}:{number}"), rows, SCRIPT, hits)]
+    with stopping(proxy), closing(ArchivePair(proxy, clock)) as pair:
+        print(f"seed={seed}")
+        assert pair.run([step for step in script if str(step[0]).upper() not in ("FLUSHALL", "FLUSHDB")], 2) is None
+        (_, cursor), (_, first) = tree(pair.proxy.ask("SCAN", "0", "COUNT", "3"))[0][1]
+        proxy.restart()
+        pair.reconnect()
+        assert pair.state_differs() is None
+        (_, cursor), (_, rest) = tree(pair.proxy.ask("SCAN", cursor, "COUNT", "1000"))[0][1]
+        assert cursor == b"0"
+        assert sorted(key for _, key in first + rest) == sorted(pair.proxy.words_raw("KEYS", "*"))
+
+
+def come_and_go(link, rng, stop):
+    """Keys come:… appear and vanish, keys stay:… change, until told to stop."""
+    while not stop.is_set():
+        names = [f"come:{rng.randrange(500)}" for _ in range(20)]
+        link.ask_all([rng.choice([("SET", name, "v"), ("DEL", name), ("RPUSH", name, "x")]) for name in names])
+        link.ask_all([("APPEND", f"stay:{rng.randrange(300)}", "x") for _ in range(5)])
+
+
+@pytest.mark.sanitize
+def test_iterations_under_change(served):
+    """What is there from the first call to the last is told; what never was is not."""
+    seed = random.SystemRandom().randrange(1 << 30)
+    rng, stop, rounds = random.Random(seed), threading.Event(), 100
+    print(f"seed={seed}")
+    with closing(Link(served)) as link, closing(Link(served)) as other:
+        link.ask("FLUSHALL")
+        stay = {b"stay:%d" % number for number in range(300)}
+        link.ask_all([("SET", key, "v") for key in stay])
+        thread = threading.Thread(target=come_and_go, args=(other, random.Random(seed), stop))
+        thread.start()
+        try:
+            for _ in range(rounds):
+                cursor, found = b"0", set()
+                while found == set() or cursor != b"0":
+                    (_, cursor), (_, keys) = tree(link.ask("SCAN", cursor, "COUNT", rng.choice(["1", "7", "50"])))[0][1]
+                    found.update(key for _, key in keys)
+                assert stay <= found, sorted(stay - found)
+                assert all(key.startswith(b"come:") for key in found - stay)
+                assert stay <= set(link.words_raw("KEYS", "*"))
+                assert 300 <= int(link.ask("DBSIZE")[1:]) <= 800
+        finally:
+            stop.set()
+            thread.join()

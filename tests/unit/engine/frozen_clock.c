@@ -1,10 +1,14 @@
-/* frozen_clock — for redis-server, by LD_PRELOAD: the wall clock is a number in a file, so that a test sets what time it is.
+/* frozen_clock — for redis-server and convproxy, by LD_PRELOAD: the wall clock is a number in a file, so that a test sets what
+ * time it is.
  * The file named by CONV_CLOCK_FILE holds µs since 1970 as an int64_t of this machine, mapped and looked at by each call.
- * The monotonic clocks run on: timers and time-outs are none of the test's business. */
+ * The monotonic clocks run on: timers and time-outs are none of the test's business. With CONV_CLOCK_SPARES=gettimeofday that
+ * function is the real one, because libmongoc counts its time-outs by it (convproxy itself never asks it). */
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -12,6 +16,7 @@
 #include <unistd.h>
 
 static _Atomic int64_t *shown;
+static bool spares_gettimeofday;
 
 __attribute__((constructor)) static void map_file(void)
 {
@@ -24,6 +29,8 @@ __attribute__((constructor)) static void map_file(void)
     if (at == MAP_FAILED)
         abort(); /* with the real clock the test would seem to work */
     shown = at;
+    const char *spared = getenv("CONV_CLOCK_SPARES");
+    spares_gettimeofday = spared != NULL && strcmp(spared, "gettimeofday") == 0;
 }
 
 static int64_t now_us(void)
@@ -34,6 +41,8 @@ static int64_t now_us(void)
 /* libc declares tv as never NULL, and nothing else is of use to Redis. */
 int gettimeofday(struct timeval *restrict tv, void *restrict tz)
 {
+    if (spares_gettimeofday)
+        return (int)syscall(SYS_gettimeofday, tv, tz);
     int64_t us = now_us();
 
     tv->tv_sec = us / 1000000;
