@@ -46,7 +46,8 @@ struct executor *depot_executor(const struct depot *d);   /* NULL: there is no a
 struct placement *depot_placement(const struct depot *d); /* NULL: the same, or not started yet */
 
 void depot_report(const struct depot *d, struct depot_report *ret);
-/* Whether the archive answers for the policy at this position of the settings. */
+/* Whether the archive answers for the policy at this position of the settings though its primary is redis. Where the primary is
+ * the archive it answers in any case, if only with an error. */
 bool depot_acts(const struct depot *d, size_t policy);
 /* The operator's word on the policy of this name; see placement_choose. Without an archive it is Redis in any case. */
 void depot_choose(struct depot *d, const char *policy, bool archive);

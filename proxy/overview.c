@@ -74,7 +74,7 @@ void overview_done(struct overview *o)
 
 bool overview_archive_acts(const struct overview *o, const struct policy_conf *policy)
 {
-    return depot_acts(server_depot(o->server), policy->index);
+    return policy->primary != STORE_REDIS || depot_acts(server_depot(o->server), policy->index);
 }
 
 const char *overview_acting(const struct overview *o, const struct policy_conf *policy)

@@ -29,7 +29,7 @@ static void warn_of_redis(struct primary_change *c, const struct overview *o)
     if (o->archive.stored.documents > 0)
         warn(c,
              "%" PRId64 " conversations are in the archive and will not be seen until the archive answers "
-                        "again: this version "
+             "again: this version "
              "copies nothing",
              o->archive.stored.documents);
     else if (o->archive.executor.documents > 0) /* since the last count */
@@ -72,21 +72,21 @@ static const struct policy_conf *find(const struct settings *now, const char *po
     return policy[0] == '\0' && now->policy_count == 1 ? &now->policies[0] : NULL;
 }
 
-static const char *acting(const struct server *s, size_t policy)
+static const char *acting(const struct server *s, const struct policy_conf *p, bool archive)
 {
-    return depot_acts(server_depot(s), policy) ? "archive" : "redis";
+    return archive || depot_acts(server_depot(s), p->index) ? "archive" : "redis";
 }
 
 static void order(struct server *s, const struct policy_conf *p, bool archive, struct primary_change *ret)
 {
     depot_choose(server_depot(s), p->name, archive);
-    ret->after = acting(s, p->index);
+    ret->after = acting(s, p, archive);
     tell(s, ret, archive);
 }
 
 static void begin(const struct server *s, const struct policy_conf *p, struct primary_change *ret)
 {
-    *ret = (struct primary_change){.before = acting(s, p->index)};
+    *ret = (struct primary_change){.before = acting(s, p, p->primary != STORE_REDIS)};
     snprintf(ret->policy, sizeof ret->policy, "%s", p->name);
 }
 

@@ -267,6 +267,20 @@ def test_without_an_archive(make_proxy, fresh_redis):
     assert proxy.get_json("/healthz")["stores"]["archive"]["kind"] == "none"
 
 
+def test_an_archive_that_cannot_be_opened_is_not_replaced_by_redis(make_proxy, fresh_redis):
+    settings = {"archive.url": "mongodb://127.0.0.1:1/x?tls=maybe", "conv.primary": "mongo"}
+    proxy = make_proxy(fresh_redis.url, settings=settings).start()
+    eventually(lambda: proxy.metrics()["redis_up"] == 1)
+    health = json.loads(proxy.http("/healthz")[1])
+    assert health["healthy"] is False and health["placement"][0]["acting"] == "archive"
+    assert health["reasons"] == [f"archive: {health['stores']['archive']['error']}"]
+    with RespConn.to(proxy) as conn:
+        assert conn.cmd("RPUSH", "conv:1", "a").startswith("ARCHIVEDOWN ")
+        assert lines(conn.cmd("CONV", "PRIMARY", "redis"))[0] == "policy conv: answered by redis, was archive"
+        assert conn.cmd("RPUSH", "conv:1", "a") == 1
+    assert proxy.http("/healthz")[0] == 200
+
+
 # ---- faults ----
 
 
