@@ -47,7 +47,7 @@ static void add_key(struct op *op, struct slice key, int64_t watched)
         op->keys = more(op->keys, &op->keys_cap, op->nkeys + 1, sizeof *op->keys, op->few_keys);
         op->keys[op->nkeys++] = (struct op_key){.key = key, .hash = archive_hash(key), .watched = -1};
     }
-    if (watched >= 0)
+    if (watched != -1)
         op->keys[i].watched = watched;
 }
 

@@ -46,7 +46,7 @@ struct op_key {
     struct key_lane *lane;
     struct op_key *next, **back;
     bool changed;    /* the op has changed it */
-    int64_t watched; /* the version that it must have; -1: any. OP_WATCH: the version it has */
+    int64_t watched; /* the version that it must have; -1: any; below: it must not be there. OP_WATCH: as it is */
 };
 
 struct op {

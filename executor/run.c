@@ -139,12 +139,13 @@ static enum err load(struct run *r)
     return e;
 }
 
-/* What WATCH compares: an expired key is none. */
+/* What WATCH keeps of a key: its version, or for one that is not there how often keys of its kind have gone so far, so that
+ * one that came and went is noticed, when this process has seen it. */
 static int64_t seen_version(const struct run *r, const struct cell *cell)
 {
     const struct object *o = &cell->object;
     bool there = o->type != OBJECT_NONE && (o->expire_ms < 0 || r->now_us / 1000 <= o->expire_ms);
-    return there ? cell->version : 0;
+    return there ? cell->version : -2 - (int64_t)r->counts->gone[cell->hash % RUN_GONE];
 }
 
 /* ---- one op ---- */
@@ -260,6 +261,7 @@ static void keep_changes(struct applying *a)
         op->keys[i].changed = cell->object.changed;
         if (cell->object.changed) {
             op->changed = true;
+            a->run->counts->gone[cell->hash % RUN_GONE] += cell->object.type == OBJECT_NONE;
             cell->version = cell->version >= a->run->now_us ? cell->version + 1 : a->run->now_us;
         }
         cell->object.changed |= had_changed;
@@ -269,7 +271,7 @@ static void keep_changes(struct applying *a)
 static bool watches_hold(const struct applying *a)
 {
     for (size_t i = 0; i < a->op->nkeys; i++)
-        if (a->op->keys[i].watched >= 0 && a->op->keys[i].watched != seen_version(a->run, a->cells[i]))
+        if (a->op->keys[i].watched != -1 && a->op->keys[i].watched != seen_version(a->run, a->cells[i]))
             return false;
     return true;
 }

@@ -39,7 +39,7 @@ static void give(struct session *s)
 
 static bool may_leave(const struct session *s)
 {
-    return s->txn == NULL && s->pinned == NULL && !s->ending;
+    return s->txn == NULL && s->pinned == NULL && s->watched == NULL && s->watching == 0 && !s->ending;
 }
 
 static void send_off(struct loop *l)

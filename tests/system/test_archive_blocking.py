@@ -447,9 +447,29 @@ def test_sigterm_with_clients_that_wait(make_proxy):
         assert all(w.conn.closed() for w in waiters)
 
 
+def launch_successor(proxy):
+    with open(proxy.log_path, "ab") as log:
+        return subprocess.Popen(
+            [*proxy.command(), "--takeover"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=proxy.environment(), cwd=proxy.directory()
+        )
+
+
+def test_those_who_watch_finish_before_they_go(make_proxy):
+    """What is watched is known to the old process only."""
+    proxy = make_proxy(NOBODY, settings=SERVES_ALL)
+    proxy.settings["proxy.handover"] = str(proxy.folder / "handover.sock")
+    proxy.start()
+    with RespConn.to(proxy) as conn, RespConn.to(proxy) as other:
+        assert conn.cmd("WATCH", "k") == "OK"
+        first, proxy.process = proxy.process, launch_successor(proxy)
+        proxy.log_contains("event=handover_accepted")
+        assert conn.pipeline(("MULTI",), ("SET", "k", "1"), ("EXEC",))[-1] == ["OK"]
+        assert first.wait(10) == 0
+        assert [conn.cmd("GET", "k"), other.cmd("GET", "k")] == [b"1", b"1"]
+
+
 def test_those_who_wait_go_along_to_the_next_process(make_proxy):
-    settings = {**SERVES_ALL, "proxy.handover": "handover.sock"}
-    proxy = make_proxy(NOBODY, settings=settings)
+    proxy = make_proxy(NOBODY, settings=SERVES_ALL)
     proxy.settings["proxy.handover"] = str(proxy.folder / "handover.sock")
     proxy.start()
     with RespConn.to(proxy) as conn:
@@ -458,11 +478,7 @@ def test_those_who_wait_go_along_to_the_next_process(make_proxy):
     with stage(proxy, *commands) as (conn, waiters):
         waiters[0].conn.send_cmd("ECHO", "behind")
         started = time.monotonic()
-        first = proxy.process
-        with open(proxy.log_path, "ab") as log:
-            proxy.process = subprocess.Popen(
-                [*proxy.command(), "--takeover"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=proxy.environment(), cwd=proxy.directory()
-            )
+        first, proxy.process = proxy.process, launch_successor(proxy)
         assert first.wait(10) == 0
         assert time.monotonic() - started < 8
         assert conn.cmd("XADD", "s", "2-1", "f", "new") == b"2-1"

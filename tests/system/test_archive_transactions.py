@@ -79,19 +79,16 @@ TOUCHES = [
     ("list", [("LMOVE", "k", "j", "LEFT", "LEFT")], False),
     ("list", [("SORT", "k", "ALPHA", "STORE", "k")], False),
 ]
-# Redis sees that a key came and went; versions only see that it is gone again, as it was.
-SEEN_BY_REDIS_ONLY = [("SET", "k", "1"), ("DEL", "k")]
 
 
 @pytest.mark.parametrize("before, touches, runs", TOUCHES, ids=lambda value: str(value)[:60])
-def test_watch(pair, side, before, touches, runs):
+def test_watch(pair, before, touches, runs):
     one, other = pair
     for step in BEFORE[before]:
         other.cmd(*step)
     assert one.cmd("WATCH", "k") == "OK"
     for step in touches:
         other.cmd(*step)
-    runs = runs or (before == "none" and touches == SEEN_BY_REDIS_ONLY and side.name == "convproxy")
     assert one.pipeline(("MULTI",), ("SET", "done", "1"), ("EXEC",))[-1] == (["OK"] if runs else None)
     assert one.cmd("EXISTS", "done") == int(runs)
     assert one.pipeline(("MULTI",), ("ECHO", "x"), ("EXEC",))[-1] == [b"x"], "EXEC ends the watch, run or not"
@@ -263,19 +260,13 @@ def replies_to(server, steps):
 
 
 def test_random_transactions(durable, plain):
-    """Two clients, any interleaving of plain commands and transactions: the same replies as redis-server's. A script ends
-    where Redis has seen a watched key come and go, of which versions tell nothing; most have no such place."""
+    """Two clients, any interleaving of plain commands and transactions: the same replies as redis-server's."""
     seed = int(os.environ.get("CONV_SEED") or random.SystemRandom().randrange(1 << 30))
     print(f"CONV_SEED={seed}")
-    compared = 0
     for number in range(16):
         steps = random_script(random.Random(f"{seed}:{number}"))
         for step, ours, theirs in zip(steps, replies_to(durable, steps), replies_to(plain, steps)):
-            if step[1] == ("EXEC",) and theirs is None and isinstance(ours, list):
-                break
             assert ours == theirs, (number, step)
-            compared += 1
-    assert compared > 16 * 150 // 3
 
 
 # ---- the policy's trim inside, and both stores ----

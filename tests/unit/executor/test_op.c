@@ -87,11 +87,11 @@ static void test_watch(void **state)
     struct op *op = op_new(OP_EXEC, RESP2, TEXT("*2\r\n$3\r\nGET\r\n$1\r\na\r\n"));
     char key[] = "b";
     op_watch(op, TEXT("a"), 7);
-    op_watch(op, (struct slice){key, 1}, 0);
+    op_watch(op, (struct slice){key, 1}, -2);
     key[0] = '?'; /* the op has its own copy */
     assert_int_equal(op->nkeys, 2);
     assert_int_equal(op->keys[0].watched, 7);
-    assert_int_equal(op->keys[1].watched, 0);
+    assert_int_equal(op->keys[1].watched, -2);
     assert_memory_equal(op->keys[1].key.p, "b", 1);
     op_free(op);
 }
