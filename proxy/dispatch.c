@@ -95,10 +95,20 @@ static bool is_unknown(const struct session *s, const struct job *job)
     return (job->cmd == NULL && s->loop->learned != NULL) || is_beyond_archive(s, job);
 }
 
+/* Commands about all keys go where all keys are. */
+static enum home home_of(const struct loop *l, const struct job *job)
+{
+    enum home home = placement_home(l, job->cmd, job->argv, job->argc);
+    if (home == HOME_NONE)
+        return l->acting.whole && job->cmd != NULL ? HOME_ARCHIVE : HOME_REDIS;
+    return home;
+}
+
+/* The archive has what the table has. */
 static bool is_unknown_sub(const struct session *s, const struct job *job)
 {
     return job->cmd != NULL && job->cmd->container && job->argc > 1 && forwards(job->cmd) &&
-           learned_knows_subs(s->loop->learned);
+           (learned_knows_subs(s->loop->learned) || home_of(s->loop, job) == HOME_ARCHIVE);
 }
 
 /* ---- to Redis ---- */
@@ -157,22 +167,15 @@ static void count_not_sent(struct session *s, const struct job *job, enum err e)
     outcome_failed(&told, e);
 }
 
-/* Commands about all keys go where all keys are. */
-static enum home home_of(const struct loop *l, const struct job *job)
-{
-    enum home home = placement_home(l, job->cmd, job->argv, job->argc);
-    if (home == HOME_NONE)
-        return l->acting.whole && job->cmd != NULL ? HOME_ARCHIVE : HOME_REDIS;
-    return home;
-}
-
 /* The archive has some of the keys. False: Redis has all that the request is about. */
 static bool is_archives(struct session *s, const struct job *job, bool *ret_taken)
 {
     enum home home = home_of(s->loop, job);
     const char *refusal = home == HOME_REDIS ? keyspace_refusal(s->loop, job) : NULL;
 
-    if (home == HOME_ARCHIVE)
+    if (home == HOME_ARCHIVE && job->cmd->container)
+        *ret_taken = local_unknown_sub(s, job);
+    else if (home == HOME_ARCHIVE)
         *ret_taken = archived_command(s, job);
     else if (home == HOME_BOTH)
         *ret_taken = split_can(job->cmd) ? split_command(s, job) : refuse(s, job, ERR_CROSSSTORE, job->cmd->name);
@@ -265,11 +268,17 @@ static bool refuse_for_good(struct session *s, const struct job *job)
     return true;
 }
 
+/* The archive serves some of the keys: all, or the command is refused for that reason. */
+static bool is_part_archives(const struct session *s, const struct job *job)
+{
+    return (home_of(s->loop, job) & HOME_ARCHIVE) != 0;
+}
+
 static bool route(struct session *s, struct job *job)
 {
     switch ((enum cmd_route)job->cmd->route) {
     case ROUTE_FORWARD:
-        return wants_block(job) && home_of(s->loop, job) != HOME_ARCHIVE ? refuse_block(s, job) : dispatch_forward(s, job);
+        return wants_block(job) && !is_part_archives(s, job) ? refuse_block(s, job) : dispatch_forward(s, job);
     case ROUTE_SLOW:
         job->slow = true;
         return dispatch_forward(s, job);
@@ -278,7 +287,7 @@ static bool route(struct session *s, struct job *job)
     case ROUTE_MULTI:
         return transaction_command(s, job);
     case ROUTE_BLOCKING:
-        return home_of(s->loop, job) == HOME_ARCHIVE ? dispatch_forward(s, job) : dispatch_unsupported(s, job);
+        return is_part_archives(s, job) ? dispatch_forward(s, job) : dispatch_unsupported(s, job);
     case ROUTE_UNSUPPORTED:
         return dispatch_unsupported(s, job);
     case ROUTE_REFUSED:

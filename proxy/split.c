@@ -63,10 +63,11 @@ void split_ask_redis(struct split *sp, struct chain *requests, uint32_t n, bool 
     upstream_queue(sp->upstream, &part->up, n, slow);
 }
 
-void split_ask_archive(struct split *sp, enum op_form form, struct slice requests)
+struct slot *split_ask_archive(struct split *sp, enum op_form form, struct slice requests)
 {
     struct slot *part = slot_new_part(sp->slot->loop, sp, SPLIT_ARCHIVE);
     archived_send(part, op_new(form, sp->resp, requests));
+    return part;
 }
 
 struct slice split_reply(const struct split *sp, enum split_store store)
@@ -210,6 +211,20 @@ static bool has_internal_key(struct session *s, const struct job *job)
     return true;
 }
 
+/* What the archive does for it counts for the policy of its first key there. */
+static void count(const struct split *sp, struct slot *part, const struct job *job)
+{
+    struct loop *l = part->loop;
+    size_t i = 0;
+
+    while (sp->stores[i] != SPLIT_ARCHIVE)
+        i++;
+    part->policy = loop_policy_id(l, policy_find(l->policies, job->argv[1 + i]));
+    part->managed_write = (job->cmd->flags & CMD_WRITE) != 0;
+    part->retrieval = !part->managed_write;
+    counter_add(&l->stats->policies[part->policy].writes, part->managed_write);
+}
+
 bool split_command(struct session *s, const struct job *job)
 {
     struct split *sp = NULL;
@@ -230,7 +245,7 @@ bool split_command(struct session *s, const struct job *job)
         build_part(sp, job, (enum split_store)i, &parts[i]);
     }
     split_ask_redis(sp, &parts[SPLIT_REDIS], 1, job->slow);
-    split_ask_archive(sp, OP_ONE, chain_flat(&parts[SPLIT_ARCHIVE]));
+    count(sp, split_ask_archive(sp, OP_ONE, chain_flat(&parts[SPLIT_ARCHIVE])), job);
     chain_clear(&parts[SPLIT_ARCHIVE]);
     return true;
 }

@@ -72,6 +72,17 @@ def test_random_splits(proxy, real, plain, resp):
             assert ours[1] == theirs[1], command
 
 
+def test_split_reads_are_retrievals(mixed, proxy):
+    def retrievals():
+        found = proxy.metrics()
+        return {r: found[f'context_retrievals_total{{policy="conv",result="{r}"}}'] for r in ("hit", "error")}, found['convproxy_policy_writes_total{policy="conv"}']
+
+    before, writes = retrievals()
+    mixed.pipeline(("MGET", "a", "conv:a"), ("DEL", "a", "conv:a"))
+    after, writes_after = retrievals()
+    assert after == {"hit": before["hit"] + 1, "error": before["error"]} and writes_after == writes + 1
+
+
 def test_order_in_a_pipeline(mixed):
     """Each command sees what those before it did, whatever stores they need."""
     script, expected = [], []
@@ -103,7 +114,7 @@ ACROSS = [
     ("ZDIFF", "2", "a", "conv:a"), ("BITOP", "AND", "a", "conv:a"), ("PFMERGE", "a", "conv:a"), ("PFCOUNT", "a", "conv:a"),
     ("SORT", "a", "STORE", "conv:a"), ("SORT", "a", "BY", "conv:w_*"), ("SORT", "a", "GET", "#", "GET", "c*"), ("LCS", "a", "conv:a"),
     ("GEOSEARCHSTORE", "a", "conv:a", "FROMLONLAT", "0", "0", "BYRADIUS", "1", "m"), ("LMPOP", "2", "a", "conv:a", "LEFT"),
-    ("BLPOP", "a", "conv:a", "1"), ("XREAD", "STREAMS", "a", "conv:a", "0", "0"), ("EVAL", "return 1", "2", "a", "conv:a"),
+    ("BLPOP", "a", "conv:a", "1"), ("XREAD", "BLOCK", "1", "STREAMS", "a", "conv:a", "0", "0"), ("XREAD", "STREAMS", "a", "conv:a", "0", "0"), ("EVAL", "return 1", "2", "a", "conv:a"),
     ("ZRANGESTORE", "a", "conv:a", "0", "-1"), ("SINTERCARD", "2", "a", "conv:a"), ("WATCH", "a", "conv:a"),
 ]  # fmt: skip
 
@@ -114,10 +125,7 @@ def test_across_stores(mixed, command):
     mixed.pipeline(("RPUSH", "a", "x"), ("RPUSH", "conv:a", "y"))
     reply = mixed.cmd(*command)
     assert isinstance(reply, RespError)
-    if command[0] == "BLPOP":  # outside of transactions blocking commands are the archive's only
-        assert reply == "ERR BLPOP is not supported by convproxy yet"
-    else:
-        assert reply.startswith("CROSSSTORE ") and f"'{command[0].lower()}'" in reply
+    assert reply.startswith("CROSSSTORE ") and f"'{command[0].lower()}'" in reply
     assert mixed.cmd("LRANGE", "a", "0", "-1") == [b"x"]
     assert mixed.cmd("LRANGE", "conv:a", "0", "-1") == [b"y"]
 
