@@ -89,6 +89,24 @@ def test_refused_rows_do_nothing(pair, row):
     assert pair.proxy.ask("DBSIZE") == b":1\r\n"
 
 
+ODD = [
+    "OBJECT", "OBJECT x", "OBJECT ENCODING", "XGROUP x y", "XINFO x", "FOO a b", "SCAN", "SCAN -1", "SCAN 5x", "SCAN 007 COUNT 1",
+    "SCAN 99999999999999999999", "SCAN 18446744073709551615", "SCAN 9223372036854775807", "KEYS", "DBSIZE x", "RANDOMKEY x",
+    "FLUSHDB a b", "WATCH", "MULTI x", "EXEC", "DISCARD", "UNWATCH", "GET", "MULTI", "FOO a", "EXEC", "MULTI", "GET",
+    "EXEC", "MULTI", "OBJECT x", "EXEC", "MULTI", "WATCH a", "UNWATCH", "SCAN 0", "KEYS *", "DBSIZE", "RANDOMKEY", "FLUSHALL", "EXEC",
+    "MULTI", "BLPOP a 0", "XREAD BLOCK 0 STREAMS a $", "PING", "ECHO a", "TIME", "EXEC",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+def test_odd_requests(pair, resp):
+    """What is wrong with a request is said in Redis's words, whoever finds it: the proxy, the executor or the engine."""
+    pair.begin(resp)
+    script = [tuple(line.split()) for line in ODD]
+    ours, theirs = (side.links[0].pipeline(script) for side in (pair.proxy, pair.redis))
+    assert [each for each in zip(ODD, ours, theirs) if each[1] != each[2]] == []
+
+
 def test_groups_are_watched(pair):
     """Redis does not count a consumer's reading as a change of the stream; here every change counts, so EXEC says no."""
     pair.begin(2)
@@ -199,8 +217,11 @@ def test_random_commands_on_mongo(clock, tmp_path):
 
 @contextmanager
 def stopping(proxy):
-    yield proxy
-    proxy.stop()
+    try:
+        yield proxy
+        proxy.stop()
+    finally:
+        proxy.kill()
 
 
 def test_data_survive_a_restart(clock, tmp_path):

@@ -154,7 +154,7 @@ def is_delicate(step):
 
 
 ALONE = {"dbsize", "randomkey"}
-QUIET = {"xgroup", "xreadgroup", "xack", "xclaim", "xautoclaim"}
+QUIET = {"xgroup", "xreadgroup", "xack", "xclaim", "xautoclaim", "xsetid"}
 
 
 class ArchivePair(EnginePair):
