@@ -1,7 +1,9 @@
 /* tests/fuzz/fuzz_document — documents that others may have written. Input: a BSON document; its length is
- * put right, so that inputs may be cut anywhere. Property: it is refused with a reason, or what it holds is
- * encoded to a document that is decoded again and encoded to the same bytes. */
+ * put right, so that inputs may be cut anywhere. Properties: it is refused with a reason, or what it holds is
+ * encoded to a document that is decoded again and encoded to the same bytes; and what of its bytes counts as
+ * text is what libbson takes for UTF-8 without NUL. */
 #include "engine/document.h"
+#include "engine/record.h"
 #include "tests/fuzz/check.h"
 
 #include <string.h>
@@ -21,6 +23,14 @@ static void check_stable(const struct object *o, struct arena *a)
     bson_destroy(&second);
 }
 
+/* From several places on, as words of eight bytes are looked at. */
+static void check_text(const char *p, size_t n)
+{
+    for (size_t from = 0; from < 10 && from < n; from++)
+        CHECK(record_is_text((struct slice){p + from, n - from}) ==
+              bson_utf8_validate(p + from, n - from, false));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *why = NULL;
@@ -34,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *own = malloc(size);
     CHECK(own != NULL);
     memcpy(own, data, size);
+    check_text((const char *)own, size);
     uint32_t len = BSON_UINT32_TO_LE((uint32_t)size);
     memcpy(own, &len, sizeof len);
     own[size - 1] = 0;
