@@ -1,4 +1,4 @@
-/* proxy/local — the commands that the proxy answers itself: the connection's own (HELLO, PING, SELECT, CLIENT …), and its
+/* proxy/local — the commands that the proxy answers itself: its own CONV, the connection's (HELLO, PING, SELECT, CLIENT …), and its
  * part of CONFIG, INFO and SLOWLOG. One row a command in the table of local.c.
  * Threads: [loop] only.          Source: the command pages of redis.io; texts are those of redis-server 7.0. */
 #ifndef PROXY_LOCAL_H
