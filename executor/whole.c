@@ -1,10 +1,12 @@
 #include "executor/whole.h"
 
-#include "engine/number.h"
 #include "engine/pattern.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -108,10 +110,19 @@ static bool scan_option(struct page *p, size_t i, int64_t *count)
     return false;
 }
 
+/* As Redis reads it, by strtoul: signs and leading zeros are fine. Behind the last place there are no keys. */
 static bool parse_cursor(struct call *c, int64_t *ret)
 {
     struct slice s = c->argv[1];
-    if (s.len > 0 && number_int(s, ret) && *ret >= 0)
+    char text[32] = "", *end = text;
+
+    if (s.len < sizeof text) {
+        memcpy(text, s.p, s.len);
+        errno = 0;
+        unsigned long long at = strtoull(text, &end, 10);
+        *ret = at < INT64_MAX ? (int64_t)at : INT64_MAX;
+    }
+    if (s.len < sizeof text && end == text + s.len && errno == 0 && !isspace((unsigned char)text[0]))
         return true;
     call_error(c, "ERR invalid cursor");
     return false;
