@@ -323,6 +323,8 @@ static bool read_wish(int argc, char **argv, struct wish *w)
             w->yes = true;
         else if (strcmp(argv[i], "--policy") == 0 && i + 1 < argc)
             w->policy = argv[++i];
+        else if (strncmp(argv[i], "--policy=", 9) == 0)
+            w->policy = argv[i] + 9;
         else if (w->store == NULL && argv[i][0] != '-')
             w->store = argv[i];
         else

@@ -127,7 +127,7 @@ def test_primary(ctl):
     assert before.endswith("answered by redis") and after == "switched   conv   answered by archive, was redis"
     assert warning.startswith("warning    what is in Redis will not be seen until")
     assert "answered by archive" in ctl("primary").stdout
-    done = ctl("--json", "primary", "redis", "--policy", "conv", "--yes")
+    done = ctl("--json", "primary", "redis", "--policy=conv", "--yes")
     assert done.returncode == OK and json.loads(done.stdout)["after"] == "redis"
     done = ctl("primary", "mongo", "--policy", "nope", "--yes")
     assert done.returncode == UNHEALTHY and "no policy 'nope'" in done.stderr
