@@ -18,9 +18,9 @@ from pathlib import Path
 
 import engine_samples
 import pytest
-from harness.archive_pair import ArchivePair, FrozenProxy, Link
+from harness.archive_pair import ArchivePair, FrozenProxy, Link, views_of
 from harness.archive_scripts import proxy_script, rows_without_grammar
-from harness.engine_cli import shrunk, tree
+from harness.engine_cli import same, shrunk, tree
 from harness.engine_clock import FrozenRedis
 from harness.mongo_server import FerretDB, mongo_kind, start_mongo
 
@@ -105,6 +105,36 @@ def test_odd_requests(pair, resp):
     script = [tuple(line.split()) for line in ODD]
     ours, theirs = (side.links[0].pipeline(script) for side in (pair.proxy, pair.redis))
     assert [each for each in zip(ODD, ours, theirs) if each[1] != each[2]] == []
+
+
+def filling_script(seed):
+    """A random one that leaves something behind."""
+    steps = proxy_script(random.Random(seed), served_rows(), SCRIPT, Counter())
+    return [step for step in steps if str(step[0]).upper() not in ("FLUSHALL", "FLUSHDB")]
+
+
+@pytest.mark.parametrize("words", ["SORT l BY w_*", "SORT l GET w_*", "SORT l BY w_* STORE out", "SORT_RO l BY h:*->f"])
+def test_sort_by_other_keys_is_refused(pair, words):
+    """It would read keys that it does not name."""
+    pair.begin(2)
+    pair.proxy.ask("RPUSH", "l", "2", "1")
+    assert pair.proxy.ask(*words.split()) == b"-ERR BY and GET patterns are not supported by the archive\r\n"
+    assert pair.proxy.words_raw("KEYS", "*") == [b"l"]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_dump_and_restore(pair, number):
+    """What DUMP gives, RESTORE makes the same value of. The bytes are the archive's own, not Redis's."""
+    assert pair.run(filling_script(f"dump:{number}"), 2) is None
+    keys = pair.proxy.words_raw("KEYS", "*")
+    assert keys
+    for key in keys:
+        dump = tree(pair.proxy.ask("DUMP", key))[0][1]
+        assert pair.proxy.ask("RESTORE", b"copy", "0", dump, "REPLACE") == b"+OK\r\n"
+        kind = tree(pair.proxy.ask("TYPE", key))[0][1]
+        for here, there in zip(views_of(key, kind), views_of(b"copy", kind)):
+            ours, copied = pair.proxy.ask(*here), pair.proxy.ask(*there)
+            assert here[0] == "PTTL" or same(here, ours, copied), (here, ours, copied)
 
 
 def test_groups_are_watched(pair):
@@ -227,11 +257,11 @@ def stopping(proxy):
 def test_data_survive_a_restart(clock, tmp_path):
     """Also the cursor of an iteration, which is a place and not a session."""
     proxy = FrozenProxy(tmp_path, clock, "sqlite:data/convproxy.db").start()
-    rows, hits, seed = served_rows(), Counter(), random.SystemRandom().randrange(1 << 30)
-    script = [step for number in range(3) for step in proxy_script(random.Random(f"{seed}:{number}"), rows, SCRIPT, hits)]
+    seed = random.SystemRandom().randrange(1 << 30)
+    script = [step for number in range(3) for step in filling_script(f"{seed}:{number}")]
     with stopping(proxy), closing(ArchivePair(proxy, clock)) as pair:
         print(f"seed={seed}")
-        assert pair.run([step for step in script if str(step[0]).upper() not in ("FLUSHALL", "FLUSHDB")], 2) is None
+        assert pair.run(script, 2) is None
         (_, cursor), (_, first) = tree(pair.proxy.ask("SCAN", "0", "COUNT", "3"))[0][1]
         proxy.restart()
         pair.reconnect()

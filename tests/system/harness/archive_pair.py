@@ -6,7 +6,7 @@ import select
 import socket
 import time
 
-from engine_samples import Command, Later
+from engine_samples import Command, Later, Shape
 
 from .archive_scripts import Inline, Iterate, Other, Waits
 from .engine_cli import CONTAINERS, MAY_BLOCK, START_MS, VALUE, Peer, same, tree, without_cache
@@ -144,6 +144,11 @@ class ProxySide(Side):
     waiting = b"archive_parked"
 
 
+def in_transaction(step):
+    """As the step is compared there: Redis counts its queue of commands among those who hold a value."""
+    return Shape(*step) if [str(word).lower() for word in step[:2]] == ["object", "refcount"] else step
+
+
 def verb(step):
     return str(step[0]).lower()
 
@@ -241,7 +246,7 @@ class ArchivePair(EnginePair):
     def _agree_each(self, steps, ours, theirs):
         if ours is None or theirs is None or not len(ours) == len(theirs) == len(steps):
             return False
-        return all(map(self._same, steps, ours, theirs))
+        return all(map(self._same, map(in_transaction, steps), ours, theirs))
 
     @staticmethod
     def _words(command, ours, theirs):
