@@ -435,6 +435,47 @@ def test_many_wait(durable):
             assert conn.cmd("EXISTS", "many") == 0
 
 
+def test_chaos(durable):
+    """Clients wait, leave, are killed or unblocked, while others push: no element is served twice, none that a living client
+    was given is lost, and in the end all that is not served is there, in its order."""
+    seed = int(os.environ.get("CONV_SEED") or random.SystemRandom().randrange(1 << 30))
+    print(f"CONV_SEED={seed}")
+    rng = random.Random(seed)
+    waiting, served, pushed, lost = {}, [], 0, 0
+    with RespConn.to(durable, timeout=20) as conn, ExitStack() as stack:
+        conn.cmd("DEL", "chaos:0", "chaos:1", "chaos:2")
+        for _ in range(1500):
+            number = rng.choice(sorted(waiting)) if waiting else 0
+            what = rng.choice(["wait", "wait", "push", "push", "close", "kill", "unblock"])
+            if what == "wait" and len(waiting) < 40:
+                client = stack.enter_context(closing(RespConn.to(durable, timeout=20)))
+                number = client.cmd("CLIENT", "ID")
+                client.send_cmd(rng.choice(["BLPOP", "BRPOP"]), *(f"chaos:{i}" for i in rng.sample(range(3), 2)), rng.choice(["0", "0.01"]))
+                waiting[number] = client
+            elif what == "push":
+                assert conn.cmd("RPUSH", f"chaos:{rng.randrange(3)}", pushed) >= 1
+                pushed += 1
+            elif waiting and what in ("close", "kill"):
+                client = waiting.pop(number)
+                lost += 1  # it may have been served just before
+                client.close() if what == "close" else conn.cmd("CLIENT", "KILL", "ID", number)
+            elif waiting:
+                conn.cmd("CLIENT", "UNBLOCK", number, *rng.choice([(), ("ERROR",)]))
+                reply = waiting.pop(number).read() if conn.cmd("CLIENT", "UNBLOCK", number) == 0 else None
+                served += [int(reply[1])] if isinstance(reply, list) else []
+        for number in waiting:
+            conn.cmd("CLIENT", "UNBLOCK", number)
+        for client in waiting.values():
+            reply = client.read()
+            served += [int(reply[1])] if isinstance(reply, list) else []
+        left = [[int(value) for value in conn.cmd("LRANGE", f"chaos:{i}", "0", "-1")] for i in range(3)]
+        assert all(values == sorted(values) for values in left)
+        there = served + [value for values in left for value in values]
+        assert len(there) == len(set(there)) and set(there) <= set(range(pushed))
+        assert pushed - len(there) <= lost
+        print(f"{pushed} pushed, {len(served)} served, {pushed - len(there)} went to clients that left")
+
+
 # ---- the end of the process ----
 
 
