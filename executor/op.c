@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OP_SEARCHED 16 /* fewer keys are compared one by one */
+
 struct op_memory {
     struct op_memory *next;
     char bytes[];
@@ -31,21 +33,61 @@ static void *more(void *p, size_t *cap, size_t need, size_t size, const void *fe
     return grown;
 }
 
-size_t op_find_key(const struct op *op, struct slice key)
+/* ---- keys ---- */
+
+/* The place of the key in the index, or the free one where it would be. */
+static uint32_t *index_at(const struct op *op, struct slice key, int64_t hash)
+{
+    size_t mask = op->index_size - 1, at = (size_t)hash & mask;
+
+    while (op->index[at] != 0 && !slice_equal(op->keys[op->index[at] - 1].key, key))
+        at = (at + 1) & mask;
+    return &op->index[at];
+}
+
+static void index_last(struct op *op)
+{
+    if (2 * op->nkeys <= op->index_size) {
+        *index_at(op, op->keys[op->nkeys - 1].key, op->keys[op->nkeys - 1].hash) = (uint32_t)op->nkeys;
+        return;
+    }
+    free(op->index);
+    op->index_size = op->index_size == 0 ? 8 * OP_SEARCHED : 4 * op->index_size; /* a power of 2 */
+    op->index = calloc(op->index_size, sizeof *op->index);
+    if (op->index == NULL)
+        abort();
+    for (size_t i = 0; i < op->nkeys; i++)
+        *index_at(op, op->keys[i].key, op->keys[i].hash) = (uint32_t)i + 1;
+}
+
+static size_t find_key(const struct op *op, struct slice key, int64_t hash)
 {
     size_t i = 0;
+
+    if (op->index != NULL) {
+        uint32_t place = *index_at(op, key, hash);
+        return place != 0 ? place - 1 : op->nkeys;
+    }
     while (i < op->nkeys && !slice_equal(op->keys[i].key, key))
         i++;
     return i;
 }
 
+size_t op_find_key(const struct op *op, struct slice key)
+{
+    return find_key(op, key, op->index != NULL ? archive_hash(key) : 0);
+}
+
 static void add_key(struct op *op, struct slice key, int64_t watched)
 {
-    size_t i = op_find_key(op, key);
+    int64_t hash = archive_hash(key);
+    size_t i = find_key(op, key, hash);
 
     if (i == op->nkeys) {
         op->keys = more(op->keys, &op->keys_cap, op->nkeys + 1, sizeof *op->keys, op->few_keys);
-        op->keys[op->nkeys++] = (struct op_key){.key = key, .hash = archive_hash(key), .watched = -1};
+        op->keys[op->nkeys++] = (struct op_key){.key = key, .hash = hash, .watched = -1};
+        if (op->nkeys >= OP_SEARCHED)
+            index_last(op);
     }
     if (watched != -1)
         op->keys[i].watched = watched;
@@ -164,6 +206,7 @@ void op_free(struct op *own_op)
         free(op->argv);
     if (op->keys != op->few_keys)
         free(op->keys);
+    free(op->index);
     free(op->reply);
     for (struct op_memory *m = op->memory, *next; m != NULL; m = next) {
         next = m->next;

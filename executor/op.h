@@ -74,6 +74,8 @@ struct op {
     size_t nargv, argv_cap;
     struct op_key *keys;
     size_t nkeys, keys_cap;
+    uint32_t *index; /* of many keys: their places + 1, by hash (open addressing); NULL: they are few */
+    size_t index_size;
     char *reply; /* RESP */
     size_t reply_len, reply_cap;
     enum err error; /* instead of a reply */
@@ -88,8 +90,9 @@ struct op {
     char bytes[]; /* the requests */
 };
 
-/* requests: one or more requests as RESP, each parsed before and so known to be whole. OP_WATCH: one, of which all arguments are
- * keys. Steps may be changed until the op is submitted. */
+/* requests: one or more requests as arrays of bulks (never inline), each parsed before and so known to be whole, and with a number
+ * of arguments that its row allows. OP_WATCH: one, of which all arguments are keys. Steps may be changed until the op is
+ * submitted. */
 struct op *op_new(enum op_form form, enum resp resp, struct slice requests);
 void op_free(struct op *own_op);
 /* The op stands for one command, which may wait when it finds nothing. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -68,6 +69,30 @@ static void test_many_steps_and_keys(void **state)
     op_free(op);
 }
 
+/* As many as a request may have arguments for: the loop that makes the op serves other clients, too. */
+static void test_very_many_keys(void **state)
+{
+    enum { N = 200000 };
+    char *text = malloc((N + 2) * 32);
+    struct timespec from, to;
+
+    assert_non_null(text);
+    size_t len = (size_t)sprintf(text, "*%d\r\n$3\r\nDEL\r\n", N + 2);
+    for (int i = 0; i < N; i++)
+        len += (size_t)sprintf(text + len, "$11\r\nconv:%06d\r\n", i);
+    len += (size_t)sprintf(text + len, "$11\r\nconv:000000\r\n$11\r\nconv:%06d\r\n", N - 1);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+    struct op *op = op_new(OP_ONE, RESP2, (struct slice){text, len});
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+    free(text);
+    assert_int_equal(op->nkeys, N);
+    assert_int_equal(op_find_key(op, TEXT("conv:000017")), 17);
+    assert_int_equal(op_find_key(op, TEXT("conv:199999")), N - 1);
+    assert_int_equal(op_find_key(op, TEXT("conv:200000")), N);
+    assert_true(to.tv_sec - from.tv_sec < 3);
+    op_free(op);
+}
+
 static void test_what_it_does_not_know(void **state)
 {
     struct op *op = op_new(OP_ONE, RESP2, TEXT("*2\r\n$6\r\nNOSUCH\r\n$1\r\na\r\n"));
@@ -120,6 +145,7 @@ int main(void)
         cmocka_unit_test(test_one_command),
         cmocka_unit_test(test_a_key_counts_once),
         cmocka_unit_test(test_many_steps_and_keys),
+        cmocka_unit_test(test_very_many_keys),
         cmocka_unit_test(test_what_it_does_not_know),
         cmocka_unit_test(test_watch),
         cmocka_unit_test(test_replies),
