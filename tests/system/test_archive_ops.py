@@ -60,7 +60,7 @@ def test_metrics(alone, conn):
     assert conn.cmd("LRANGE", "conv:1", 0, -1) == [b"a", b"b", b"c"]
     assert conn.cmd("LRANGE", "conv:none", 0, -1) == []
     assert isinstance(conn.cmd("HGET", "conv:1", "f"), RespError)
-    m = eventually(lambda: (m := alone.metrics()).get("archive_documents") == 2 and m)
+    m = eventually(lambda: (m := alone.metrics()).get("archive_documents") == 2 and m, timeout=15)
     assert m["mongo_up"] == m['archive_up{kind="sqlite"}'] == 1 and m["archive_bytes"] > 0
     assert m['conv_acting_primary{policy="conv",store="archive"}'] == 1
     assert m['conv_acting_primary{policy="conv",store="redis"}'] == 0
@@ -137,7 +137,7 @@ def test_the_archive_is_no_ones_health_but_its_policies(both, conn):
 
 def test_info_and_state(alone, conn):
     conn.cmd("SET", "conv:s", "v")
-    eventually(lambda: alone.get_json("/api/v1/state")["archive"].get("documents") == 1)
+    eventually(lambda: alone.get_json("/api/v1/state")["archive"].get("documents") == 1, timeout=15)
     info = dict(line.split(":", 1) for line in conn.cmd("INFO", "convproxy").decode().split("\r\n") if ":" in line)
     assert info["archive_kind"] == "sqlite" and info["archive_up"] == "1" and info["archive_documents"] == "1"
     assert ",primary=redis,acting=archive," in info["policy_conv"] and info["archive_faults"] == ""
@@ -164,7 +164,7 @@ def test_switch_over_resp(both, conn, fresh_redis):
     assert conn.cmd("RPUSH", "conv:1", "in the archive") == 1
     assert both.metrics()['conv_acting_primary{policy="conv",store="archive"}'] == 1
     assert both.get_json("/api/v1/primary")["placement"][0].items() >= {"primary": "archive", "acting": "archive"}.items()
-    eventually(lambda: both.metrics().get("archive_documents") == 1)
+    eventually(lambda: both.metrics().get("archive_documents") == 1, timeout=15)
     told = lines(conn.cmd("CONV", "PRIMARY", "conv", "redis"))
     assert told[0] == "policy conv: answered by redis, was archive"
     assert told[1].startswith("warning: 1 conversations are in the archive and will not be seen until")

@@ -99,7 +99,7 @@ def archived(make_proxy):
 
 def test_status_shows_the_archive(archived):
     archived.proxy.client().rpush("conv:1", "a")
-    done = eventually(lambda: (d := archived("status")).stdout.count("1 documents") == 1 and d)
+    done = eventually(lambda: (d := archived("status")).stdout.count("1 documents") == 1 and d, timeout=15)
     assert done.returncode == OK, done.stderr
     assert "archive    up (sqlite)" in done.stdout and "0 waiting, 0 running, 0 parked" in done.stdout
     assert "policy     conv  conv:*   answered by archive" in done.stdout
