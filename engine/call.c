@@ -22,18 +22,37 @@ int slice_compare(struct slice a, struct slice b)
 }
 
 /* Handlers ask for keys mostly in the order in which they were loaded: the search begins where the last one
- * ended. */
-static struct object *place_of(struct keyspace *keys, struct slice key)
+ * ended, and need not go far where there is a better way to find the others. Returns count when it is none. */
+static size_t find_key(struct keyspace *keys, struct slice key)
 {
-    for (size_t i = 0, at = keys->hint; i < keys->count; i++, at++) {
+    size_t near = keys->find != NULL && keys->count > 2 ? 2 : keys->count, at = keys->hint;
+
+    for (size_t i = 0; i < near; i++, at++) {
         if (at >= keys->count)
             at = 0;
         if (slice_equal(keys->objects[at].key, key)) {
             keys->hint = at;
-            return &keys->objects[at];
+            return at;
         }
     }
-    abort(); /* the executor did not load a key that the command names */
+    at = keys->find != NULL ? keys->find(keys->find_ctx, key) : keys->count;
+    if (at < keys->count)
+        keys->hint = at;
+    return at;
+}
+
+static struct object *place_of(struct keyspace *keys, struct slice key)
+{
+    size_t at = find_key(keys, key);
+
+    if (at >= keys->count)
+        abort(); /* the executor did not load a key that the command names */
+    return &keys->objects[at];
+}
+
+bool call_loaded(struct call *c, struct slice key)
+{
+    return find_key(c->keys, key) < c->keys->count;
 }
 
 static bool is_expired(const struct call *c, const struct object *o)

@@ -16,6 +16,9 @@ struct keyspace {
     struct object *objects;
     size_t count;
     size_t hint; /* call.c's: where the last key was found; 0 to begin with */
+    /* Where a key's object is, count when nowhere. NULL: one after the other is looked at, which suits few. */
+    size_t (*find)(const void *ctx, struct slice key);
+    const void *find_ctx;
 };
 
 struct call {
@@ -36,6 +39,8 @@ typedef void (*call_fn)(struct call *c);
 /* The handler of a command ("rpush", "xgroup|create"), or NULL: the archive does not have it. engine/engine.def. */
 call_fn engine_find(const char *name);
 
+/* Whether the key was loaded: for arguments of which only the handler knows for sure that they are keys. */
+bool call_loaded(struct call *c, struct slice key);
 /* The key's object when it exists and has not expired, else NULL. */
 struct object *call_lookup(struct call *c, struct slice key);
 /* The same when it is of this type. NULL and *wrong: a WRONGTYPE error was answered. NULL and not *wrong: no such key. */

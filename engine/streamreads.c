@@ -94,15 +94,6 @@ static bool options(struct call *c, struct reading *r)
     return true;
 }
 
-/* Whoever loads keys may take a group called "streams" for the keyword; then the keys are others. */
-static bool is_loaded(const struct call *c, struct slice key)
-{
-    for (size_t i = 0; i < c->keys->count; i++)
-        if (slice_equal(c->keys->objects[i].key, key))
-            return true;
-    return false;
-}
-
 static bool group_exists(struct call *c, const struct reading *r, const struct object *o, struct slice key)
 {
     if (o != NULL && stream_group_find(o->v.stream, r->group) != NULL)
@@ -117,7 +108,8 @@ static bool after_arg(struct call *c, struct reading *r, size_t i)
     size_t key = r->first + i, arg = key + r->streams;
     bool wrong;
 
-    if (!is_loaded(c, c->argv[key])) {
+    /* Whoever loads keys may take a group called "streams" for the keyword; then the keys are others. */
+    if (!call_loaded(c, c->argv[key])) {
         call_syntax_error(c);
         return false;
     }

@@ -139,13 +139,16 @@ static enum err load(struct run *r)
     return e;
 }
 
-/* What WATCH keeps of a key: its version, or for one that is not there how often keys of its kind have gone so far, so that
+static bool is_there(const struct run *r, const struct object *o)
+{
+    return o->type != OBJECT_NONE && (o->expire_ms < 0 || r->now_us / 1000 <= o->expire_ms);
+}
+
+/* What WATCH keeps of a key: its version, or for one that is not there how often keys of its kind have come so far, so that
  * one that came and went is noticed, when this process has seen it. */
 static int64_t seen_version(const struct run *r, const struct cell *cell)
 {
-    const struct object *o = &cell->object;
-    bool there = o->type != OBJECT_NONE && (o->expire_ms < 0 || r->now_us / 1000 <= o->expire_ms);
-    return there ? cell->version : -2 - (int64_t)r->counts->gone[cell->hash % RUN_GONE];
+    return is_there(r, &cell->object) ? cell->version : -2 - (int64_t)r->counts->come[cell->hash % RUN_COME];
 }
 
 /* ---- one op ---- */
@@ -256,12 +259,12 @@ static void keep_changes(struct applying *a)
 
     for (size_t i = 0; i < op->nkeys; i++) {
         struct cell *cell = a->cells[i];
-        bool had_changed = cell->object.changed;
+        bool had_changed = cell->object.changed, was_there = is_there(a->run, &cell->object);
         cell->object = a->keys.objects[i];
         op->keys[i].changed = cell->object.changed;
         if (cell->object.changed) {
             op->changed = true;
-            a->run->counts->gone[cell->hash % RUN_GONE] += cell->object.type == OBJECT_NONE;
+            a->run->counts->come[cell->hash % RUN_COME] += !was_there;
             cell->version = cell->version >= a->run->now_us ? cell->version + 1 : a->run->now_us;
         }
         cell->object.changed |= had_changed;
@@ -283,6 +286,11 @@ static void answer_watch(struct applying *a)
     op_reply_add(a->op, "+OK\r\n", 5);
 }
 
+static size_t find_object(const void *ctx, struct slice key)
+{
+    return op_find_key(ctx, key);
+}
+
 static bool find_cells(struct applying *a)
 {
     struct op *op = a->op;
@@ -290,6 +298,8 @@ static bool find_cells(struct applying *a)
     a->cells = arena_get(&a->run->arena, op->nkeys * sizeof *a->cells);
     a->keys.objects = arena_get(&a->run->arena, op->nkeys * sizeof *a->keys.objects);
     a->keys.count = op->nkeys;
+    a->keys.find = find_object;
+    a->keys.find_ctx = op;
     for (size_t i = 0; i < op->nkeys; i++) {
         a->cells[i] = cell_of(a->run, op->keys[i].key, op->keys[i].hash);
         a->keys.objects[i] = a->cells[i]->object;

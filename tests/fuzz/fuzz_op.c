@@ -112,13 +112,21 @@ static uint64_t draw(void *ctx)
     return w->random >> 11;
 }
 
+static size_t find_object(const void *ctx, struct slice key)
+{
+    return op_find_key(ctx, key);
+}
+
 static void world_init(struct world *w, struct op *op)
 {
     *w = (struct world){.op = op};
     arena_init(&w->arena);
     chunk_pool_init(&w->pool);
     chain_init(&w->out, &w->pool);
-    w->keys = (struct keyspace){arena_get(&w->arena, op->nkeys * sizeof *w->keys.objects), op->nkeys, 0};
+    w->keys = (struct keyspace){.objects = arena_get(&w->arena, op->nkeys * sizeof *w->keys.objects),
+                                .count = op->nkeys,
+                                .find = find_object,
+                                .find_ctx = op};
     for (size_t i = 0; i < op->nkeys; i++)
         w->keys.objects[i] = (struct object){.key = op->keys[i].key, .expire_ms = -1};
 }

@@ -78,6 +78,42 @@ static void test_lookup(void **state)
         assert_false(objects[i].changed);
 }
 
+struct finder {
+    size_t asked;
+};
+
+static size_t find_last_first(const void *ctx, struct slice key)
+{
+    size_t i = keys.count;
+
+    ((struct finder *)(uintptr_t)ctx)->asked++;
+    while (i > 0 && !slice_equal(objects[i - 1].key, key))
+        i--;
+    return i > 0 ? i - 1 : keys.count;
+}
+
+/* Keys in order are found without help, others by whoever has loaded them. */
+static void test_finding(void **state)
+{
+    struct finder finder = {0};
+    struct call c = call_of(RESP2, NULL, 0);
+
+    keys.find = find_last_first;
+    keys.find_ctx = &finder;
+    for (size_t i = 0; i < 4; i++)
+        assert_ptr_equal(call_place(&c, objects[i].key), &objects[i]);
+    assert_int_equal(finder.asked, 0);
+    assert_ptr_equal(call_place(&c, objects[1].key), &objects[1]);
+    assert_int_equal(finder.asked, 1);
+    assert_true(call_loaded(&c, objects[0].key));
+    assert_false(call_loaded(&c, slice_of("other")));
+    assert_int_equal(finder.asked, 3);
+    keys.find = NULL;
+    assert_true(call_loaded(&c, objects[3].key));
+    assert_false(call_loaded(&c, slice_of("other")));
+    assert_int_equal(finder.asked, 3);
+}
+
 static void test_lookup_typed(void **state)
 {
     struct call c = call_of(RESP2, NULL, 0);
@@ -219,8 +255,9 @@ static void test_slices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_lookup),  TEST(test_lookup_typed), TEST(test_place),  TEST(test_remove),
-        TEST(test_replies), TEST(test_arguments),    TEST(test_slices), TEST(test_errors),
+        TEST(test_lookup),    TEST(test_finding), TEST(test_lookup_typed),
+        TEST(test_place),     TEST(test_remove),  TEST(test_replies),
+        TEST(test_arguments), TEST(test_slices),  TEST(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
