@@ -6,9 +6,9 @@ import select
 import socket
 import time
 
-from engine_samples import Command, Later, Shape
+from engine_samples import Command, Later, Shape, Sizes
 
-from .archive_scripts import Inline, Iterate, Other, Waits
+from .archive_scripts import Inline, Iterate, Other, Popped, Waits
 from .engine_cli import CONTAINERS, MAY_BLOCK, START_MS, VALUE, Peer, same, tree, without_cache
 from .engine_cli import Pair as EnginePair
 from .engine_cli import range_by_name
@@ -207,6 +207,9 @@ class ArchivePair(EnginePair):
         self.now_us = min(self.now_us + 1, 999)
         self.clock.set_clock(self.now_ms + self.now_us / 1000)
 
+    def _same(self, command, ours, theirs):
+        return super()._same(Sizes(*command) if isinstance(command, Popped) else command, ours, theirs)
+
     # ---- one round: commands of one connection, in one pipeline ----
 
     def _note(self, link, step):
@@ -239,7 +242,6 @@ class ArchivePair(EnginePair):
         if verb(step) in ("exec", "discard"):
             steps, self.queued[link] = self.queued[link], []
             if verb(step) == "exec" and ours != theirs:
-                self.only_redis_refuses = elements(ours) is not None and elements(theirs) is None
                 return self._agree_each(steps, elements(ours), elements(theirs))
         return self._same(step, ours, theirs)
 
@@ -331,12 +333,12 @@ class ArchivePair(EnginePair):
         return isinstance(step, (Iterate, Waits)) or verb(step) in ALONE or verb(step) in MAY_BLOCK or is_delicate(step)
 
     def _sent(self, script):
-        """(position, connection, command) of what is sent. What SPOP leaves is random, so it is deleted in the same breath."""
+        """(position, connection, command) of what is sent. What a Popped leaves is deleted in the same breath."""
         for position, step in enumerate(script):
             link, command = (1, step.command) if isinstance(step, Other) else (0, step)
             if not self._is_quiet(link, command):
                 yield position, link, command
-            if verb(command) == "spop" and len(command) > 1:
+            if isinstance(command, Popped) and len(command) > 1:
                 yield position, link, Command("DEL", command[1])
 
     def _rounds(self, script):
@@ -367,36 +369,8 @@ class ArchivePair(EnginePair):
             return self.round(link, [Command(*work)])
         return None  # what must be looked at alone is left out of transactions
 
-    def _exist(self, keys):
-        return self.redis.aux.ask_all([("EXISTS", key) for key in keys])
-
-    def _replay(self, script, resp):
-        self.begin(resp)
-        for _, link, work in self._rounds(script):
-            self._perform(link, work)
-
-    def _is_absent_again(self, script, position, resp):
-        """See test_absent_again_is_unchanged: a watched key was absent at WATCH, has been touched, and is absent at EXEC."""
-        steps = [(at, verb(step)) for at, step in enumerate(script[:position]) if not isinstance(step, (Other, Later))]
-        begin = max((at for at, name in steps if name in ("exec", "discard", "unwatch")), default=-1)
-        watches = [at for at, name in steps if name == "watch" and at > begin]
-        keys = sorted({word for at in watches for word in script[at][1:]}, key=repr)
-        if not keys:
-            return False
-        self._replay(script[: watches[0]], resp)
-        before = self._exist(keys)
-        self._replay(script[:position], resp)
-        return any(was == now == b":0\r\n" for was, now in zip(before, self._exist(keys)))
-
     def run(self, script, resp):
         """None, or what differs first: (position, words)."""
-        self.only_redis_refuses = False
-        found = self._run(script, resp)
-        if found is not None and self.only_redis_refuses and self._is_absent_again(script, found[0], resp):
-            return None  # what comes behind it has another beginning on each side
-        return found
-
-    def _run(self, script, resp):
         self.begin(resp)
         for positions, link, work in self._rounds(script):
             found = self._perform(link, work)

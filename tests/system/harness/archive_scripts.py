@@ -1,7 +1,7 @@
 """Random scripts for a client of the proxy: the commands of engine_grammar, and what is more than one command on its keys.
 
 A script is a list of commands as in engine_samples, and of these:"""
-from engine_samples import Any, Command, Later, Unordered
+from engine_samples import Any, Command, Later, Sizes, Unordered
 
 from .engine_cli import MAY_BLOCK, range_by_name
 from .engine_grammar import GRAMMAR, KEYS, MEMBERS, TREES, command_of, script_of
@@ -27,6 +27,10 @@ class Inline(Command):
 
 class Iterate(Command):
     """SCAN, HSCAN … without its cursor: from 0 on, until 0 comes back."""
+
+
+class Popped(Sizes):
+    """SPOP: what it leaves is random, too."""
 
 
 class Waits(Command):
@@ -81,12 +85,18 @@ def fits_a_transaction(command):
     return str(command[0]).lower() not in ("sort", "sort_ro", *ITERATE) and range_by_name(command) is None
 
 
+def drawn(rng, row):
+    """A command of the row."""
+    command = command_of(rng, row)
+    return Popped(*command) if row == "spop" else command
+
+
 def some(rng, rows, hits, count):
     """Commands that may stand in a transaction."""
     found = []
     while len(found) < count:
         row = rng.choice(rows)
-        command = command_of(rng, row)
+        command = drawn(rng, row)
         if fits_a_transaction(command):
             hits[row] += 1
             found.append(command)
@@ -142,6 +152,8 @@ def large(rng):
 
 def dressed(rng, command, iterates):
     """The same command, perhaps sent in another way."""
+    if str(command[0]).lower() == "spop":
+        command = Popped(*command)
     if iterates and str(command[0]).lower() in ITERATE and command[2:3] == ("0",):
         return Iterate(*command[:2], *command[3:])
     draw = rng.random()
