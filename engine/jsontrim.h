@@ -3,7 +3,7 @@
  * Invariants: the bytes of a kept element, and whatever stands between two kept ones, are never changed.
  * Bounds:     one pass; memory: one parsed element at a time, and 8 bytes for each element that may stay.
  * Threads:    any. cJSON's one global, the place of its last error, is written by each parse, read by none.
- * Used by:    whoever rewrites SET and its like for a managed key. */
+ * Used by:    router/rewrite. */
 #ifndef ENGINE_JSONTRIM_H
 #define ENGINE_JSONTRIM_H
 

@@ -1,5 +1,5 @@
 /* engine/pops — arguments of the commands that take elements out of a list, a set or a sorted set.
- * Threads: one.          Used by: engine/listpops, engine/zpops, engine/sets. */
+ * Threads: one.          Used by: listpops, zpops, sets. */
 #ifndef ENGINE_POPS_H
 #define ENGINE_POPS_H
 

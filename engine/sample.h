@@ -1,5 +1,5 @@
 /* engine/sample — random elements of a value: SRANDMEMBER, ZRANDMEMBER, HRANDFIELD.
- * Threads: one. */
+ * Threads: one.          Used by: sets, zpops, hashpages. */
 #ifndef ENGINE_SAMPLE_H
 #define ENGINE_SAMPLE_H
 

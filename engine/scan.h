@@ -2,7 +2,7 @@
  * Invariants: each name has a place, a number made of its bytes only. A page is a range of places, and the cursor the place
  *             where the next one begins. So a name that stays from the first page to the last is answered exactly once,
  *             whatever is added or removed in between, by whatever process; nothing is remembered between pages.
- * Threads:    one.          Used by: engine/hashes, engine/sets, engine/zsets. */
+ * Threads:    one.          Used by: hashpages, sets, zpops. */
 #ifndef ENGINE_SCAN_H
 #define ENGINE_SCAN_H
 

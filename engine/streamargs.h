@@ -1,5 +1,5 @@
 /* engine/streamargs — what the stream commands share: ids as arguments, ids and entries as replies.
- * Threads: one.          Used by: streams, streamreads, groups, claims, streaminfo. */
+ * Threads: one.          Used by: streams, streamreads, groups, claims, streaminfo, and executor/blocking for ids. */
 #ifndef ENGINE_STREAMARGS_H
 #define ENGINE_STREAMARGS_H
 

@@ -1,5 +1,5 @@
 /* engine/zsets — what the commands of sorted sets share.
- * Threads: one.          Used by: zsets, zpops, zrange, zsetops, geo. */
+ * Threads: one.          Used by: zsets, zpops, zrange, zsetops, geo, geosearch. */
 #ifndef ENGINE_ZSETS_H
 #define ENGINE_ZSETS_H
 

@@ -2,12 +2,14 @@
  *
  *   loop ─▶ op ─▶ lanes of its keys ─▶ ready ─▶ worker: load · apply · commit ─▶ done ─▶ loop
  *
- * Owns:       the archive, the workers, the lanes, one housekeeper (finds out whether the archive is well, sweeps what has
- *             expired), and one thread that wakes what is parked (time over; another process may have written).
+ * Owns:       the archive, the workers, the lanes, and two threads more: a housekeeper, which finds out whether the archive is well
+ *             and sweeps what has expired, and one that looks after what is parked (time over; another process may have written)
+ *             and never asks the archive.
  * Invariants: ops with a key in common run in the order in which they were submitted, others side by side. Each op submitted is
  *             given to done exactly once; by executor_submit itself only when it is refused. Nothing here blocks a loop.
  *             While the archive refuses writes for good (full, read-only), reads are still tried.
- * Threads:    submit, cancel, report: any. done is called on a worker, the housekeeper, or in submit and cancel. */
+ * Threads:    submit, cancel, report: any. done is called on a worker, on the thread of what is parked, or in submit,
+ *             cancel and free; health on a worker, the housekeeper, or in watch. */
 #ifndef EXECUTOR_EXECUTOR_H
 #define EXECUTOR_EXECUTOR_H
 
