@@ -12,12 +12,12 @@
 
 struct run;
 
-#define RUN_GONE 4096
+#define RUN_COME 4096
 
 /* What it counts, any thread may read; the same for all of an archive. */
 struct run_counts {
     _Atomic uint64_t batches, ops, commits, documents, races, alone, too_large;
-    _Atomic uint32_t gone[RUN_GONE]; /* how often keys have ceased to be there, by their hash */
+    _Atomic uint32_t come[RUN_COME]; /* how often keys have been written that were not there, by their hash */
 };
 
 struct run *run_new(struct archive_handle *own_h, struct run_counts *counts);
