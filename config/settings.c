@@ -9,33 +9,26 @@
 #include <string.h>
 #include <strings.h>
 
-#define SETTING(field_, type_, name_, env_, def_, least_, most_, when_, help_)                               \
+#define ROW(struct_, policy_, field_, type_, name_, env_, def_, least_, most_, when_, help_)                 \
     {.name = name_,                                                                                          \
      .env = env_,                                                                                            \
      .def = def_,                                                                                            \
      .least = least_,                                                                                        \
      .most = most_,                                                                                          \
      .help = help_,                                                                                          \
-     .type = SETTING_TYPE_##type_,                                                                           \
+     .type = type_,                                                                                          \
      .when = SETTING_WHEN_##when_,                                                                           \
-     .policy = false,                                                                                        \
-     .offset = offsetof(struct settings, field_)},
-#define POLICY(field_, type_, name_, env_, def_, least_, most_, when_, help_)                                \
-    {.name = name_,                                                                                          \
-     .env = env_,                                                                                            \
-     .def = def_,                                                                                            \
-     .least = least_,                                                                                        \
-     .most = most_,                                                                                          \
-     .help = help_,                                                                                          \
-     .type = SETTING_TYPE_##type_,                                                                           \
-     .when = SETTING_WHEN_##when_,                                                                           \
-     .policy = true,                                                                                         \
-     .offset = offsetof(struct policy_conf, field_)},
+     .policy = policy_,                                                                                      \
+     .offset = offsetof(struct struct_, field_)},
+/* The type is pasted out here: bool is a macro, which would be gone inside of ROW. */
+#define SETTING(field_, type_, ...) ROW(settings, false, field_, SETTING_TYPE_##type_, __VA_ARGS__)
+#define POLICY(field_, type_, ...)  ROW(policy_conf, true, field_, SETTING_TYPE_##type_, __VA_ARGS__)
 static const struct setting_row rows[] = {
 #include "config/settings.def"
 };
 #undef SETTING
 #undef POLICY
+#undef ROW
 
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 
