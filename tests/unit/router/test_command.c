@@ -33,13 +33,14 @@ static const struct command *find(const char *name)
     return parent != NULL ? command_find_sub(parent, slice_of(bar + 1)) : NULL;
 }
 
-/* The count of commands that Redis 7.0.15 answers to COMMAND COUNT. */
+/* The count of commands that Redis 7.0.15 answers to COMMAND COUNT, and one of our own: CONV. */
 static void test_count(void **state)
 {
     unsigned verbs = 0;
     for (uint16_t id = 0; id < command_count(); id++)
         verbs += strchr(command_at(id)->name, '|') == NULL;
-    assert_int_equal(verbs, 240);
+    assert_int_equal(verbs, 240 + 1);
+    assert_non_null(command_find(S("conv")));
     assert_null(command_at(command_count()));
     assert_null(command_at(UINT16_MAX));
 }
@@ -112,6 +113,23 @@ static void test_subcommands(void **state)
     assert_non_null(command_find_sub(cluster, S("COUNT-failure-REPORTS")));
 }
 
+static void expect_row(const char *verb, const char *sub, const char *name)
+{
+    const struct slice argv[] = {{verb, strlen(verb)}, {sub, strlen(sub)}};
+    const struct command *cmd = command_of(argv, *sub != '\0' ? 2 : 1);
+
+    assert_string_equal(cmd != NULL ? cmd->name : "none", name);
+}
+
+static void test_row_of_a_request(void **state)
+{
+    expect_row("Get", "key", "get");
+    expect_row("CONFIG", "Set", "config|set");
+    expect_row("config", "nothing", "config");
+    expect_row("config", "", "config");
+    expect_row("nosuch", "set", "none");
+}
+
 static void test_arity(void **state)
 {
     const struct command *get = command_find(S("get"));
@@ -170,7 +188,8 @@ static void test_writes_have_a_ttl_class(void **state)
     for (uint16_t id = 0; id < command_count(); id++) {
         const struct command *cmd = command_at(id);
         if (!(cmd->flags & CMD_WRITE))
-            assert_int_equal(cmd->ttl, cmd->cats & CAT_SCRIPTING && writes_a_key(cmd) ? TTL_SCRIPT : TTL_NONE);
+            assert_int_equal(cmd->ttl,
+                             cmd->cats & CAT_SCRIPTING && writes_a_key(cmd) ? TTL_SCRIPT : TTL_NONE);
         else if ((cmd->ttl == TTL_NONE) != listed(add_nothing, cmd->name))
             fail_msg("%s: ttl is %s", cmd->name, command_ttl_name(cmd->ttl));
     }
@@ -290,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_find_in_any_case),
         cmocka_unit_test(test_unknown_verbs),
         cmocka_unit_test(test_subcommands),
+        cmocka_unit_test(test_row_of_a_request),
         cmocka_unit_test(test_arity),
         cmocka_unit_test(test_writes_have_a_ttl_class),
         cmocka_unit_test(test_row_invariants),
