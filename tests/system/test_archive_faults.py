@@ -18,7 +18,7 @@ from harness.writers import Client, Keys, Writer
 pytestmark = [pytest.mark.sanitize, pytest.mark.timeout(120)]
 
 SEED = int(os.environ.get("CONV_SEED", time.time_ns() % 1_000_000))
-SETTINGS = {"conv.match": "*", "conv.primary": "archive", "conv.ttl": 0, "conv.max_messages": 0, "archive.timeout": "1s"}
+SETTINGS = {"conv.match": "*", "conv.primary": "archive", "conv.ttl": 0, "conv.max_messages": 0, "archive.timeout": "8s"}
 DOWN = "ARCHIVEDOWN "
 VALUES = {f"k{i}": f"value {i} ".encode() * 200 for i in range(60)}
 
@@ -394,7 +394,7 @@ def test_removed_while_running(serve, tmp_path, what):
 
 def test_locked_by_another_process(serve, tmp_path):
     path = tmp_path / "archive.db"
-    proxy = serve(path)
+    proxy = serve(path, **{"archive.timeout": "1s"})
     fill(proxy)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
