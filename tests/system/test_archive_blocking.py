@@ -488,11 +488,21 @@ def test_sigterm_with_clients_that_wait(make_proxy):
         assert all(w.conn.closed() for w in waiters)
 
 
-def launch_successor(proxy):
+@contextmanager
+def taken_over(proxy):
+    """A new process takes over, and is proxy from then on; the old one, which is given, does not outlive the test."""
     with open(proxy.log_path, "ab") as log:
-        return subprocess.Popen(
-            [*proxy.command(), "--takeover"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=proxy.environment(), cwd=proxy.directory()
+        command = [*proxy.command(), "--takeover"]
+        new = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=proxy.environment(), cwd=proxy.directory()
         )
+    old, proxy.process = proxy.process, new
+    try:
+        yield old
+    finally:
+        if old.poll() is None:
+            old.kill()
+            old.wait(10)
 
 
 def test_those_who_watch_finish_before_they_go(make_proxy):
@@ -502,10 +512,10 @@ def test_those_who_watch_finish_before_they_go(make_proxy):
     proxy.start()
     with RespConn.to(proxy) as conn, RespConn.to(proxy) as other:
         assert conn.cmd("WATCH", "k") == "OK"
-        first, proxy.process = proxy.process, launch_successor(proxy)
-        proxy.log_contains("event=handover_accepted")
-        assert conn.pipeline(("MULTI",), ("SET", "k", "1"), ("EXEC",))[-1] == ["OK"]
-        assert first.wait(10) == 0
+        with taken_over(proxy) as old:
+            proxy.log_contains("event=handover_accepted")
+            assert conn.pipeline(("MULTI",), ("SET", "k", "1"), ("EXEC",))[-1] == ["OK"]
+            assert old.wait(10) == 0
         assert [conn.cmd("GET", "k"), other.cmd("GET", "k")] == [b"1", b"1"]
 
 
@@ -519,8 +529,8 @@ def test_those_who_wait_go_along_to_the_next_process(make_proxy):
     with stage(proxy, *commands) as (conn, waiters):
         waiters[0].conn.send_cmd("ECHO", "behind")
         started = time.monotonic()
-        first, proxy.process = proxy.process, launch_successor(proxy)
-        assert first.wait(10) == 0
+        with taken_over(proxy) as old:
+            assert old.wait(10) == 0
         assert time.monotonic() - started < 8
         assert conn.cmd("XADD", "s", "2-1", "f", "new") == b"2-1"
         assert waiters[2].read() == [[b"s", [[b"2-1", [b"f", b"new"]]]]]
