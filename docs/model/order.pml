@@ -34,12 +34,18 @@
 #ifndef NO_TAIL_FIRST
 #define NO_TAIL_FIRST 0   /* I12: the journal is put before what Redis had on its own */
 #endif
+#ifndef NO_REST
+#define NO_REST 0         /* I8, I12: of a session in the journal, Redis' tail loses the same writes but keeps later ones */
+#endif
 
 #define AT(l, n)        (((l) >> (3 * (n))) & 7)
 #define HAS(l, x)       (AT(l, 0) == (x) || AT(l, 1) == (x) || AT(l, 2) == (x) || AT(l, 3) == (x))
 #define WITH(l, x)      ((l) << 3 | (x))
 #define SORTED(l)       (((l) == 0 || AT(l, 1) < AT(l, 0)) && ((l) >> 3 == 0 || AT(l, 2) < AT(l, 1)) && \
                          ((l) >> 6 == 0 || AT(l, 3) < AT(l, 2)) && (l) < 4096)
+/* Older than everything in a sorted list. */
+#define BEFORE(x, l)    (((l) == 0 || (x) < AT(l, 0)) && (AT(l, 1) == 0 || (x) < AT(l, 1)) && \
+                         (AT(l, 2) == 0 || (x) < AT(l, 2)) && (AT(l, 3) == 0 || (x) < AT(l, 3)))
 #define DONE(x)         ((acked >> (x)) & 1)
 
 mtype = { ACT_R, TAKE, ACT_M, CATCH };
@@ -57,15 +63,15 @@ byte acked;                           /* bit x: append x is acknowledged */
 byte ver_of[K + 1];                   /* version of append x in Redis, 0 when Redis has not executed it */
 byte head = 1, next = 1;              /* the first not acknowledged; the next to be sent */
 byte armed;                           /* window of the connection to Redis */
-byte connection;                      /* 0 or 1: which connection is the present one */
-chan wire = [K] of { byte, byte, bool, bit };   /* append, window, second attempt, connection */
+byte connection;                      /* the number of the present connection to Redis */
+chan wire = [K] of { byte, byte, bool, byte };   /* append, window, second attempt, connection */
 chan reply = [K] of { byte, bool };             /* append, executed */
 
 inline check_lists() { assert(SORTED(r_list)); assert(SORTED(d_list)) }
 
 /* Redis executes in the order of arrival; EXEC is nil when the window is over. Nobody reads a closed connection. */
 proctype Server() {
-  byte x, win; bool again; bit conn;
+  byte x, win, conn; bool again;
 end:
   do
   :: atomic { wire?x, win, again, conn ->
@@ -84,7 +90,7 @@ end:
 
 inline hang_up() {
   do :: reply?_, _ :: empty(reply) -> break od;
-  connection = 1 - connection; next = head; refused = false
+  connection++; next = head; refused = false
 }
 
 inline acknowledge(x) {
@@ -188,13 +194,14 @@ inline flush_one(x) {
   fi
 }
 
-/* s = r without what the journal has, then the journal; or the other way round. */
+/* What Redis had on its own goes first, without what the journal has; and without what the same client sent later:
+ * that is unresolved, will be sent again, and would else stand before its predecessor. */
 inline append_all(from, without) {
   n = 4;
   do
   :: n > 0 -> n--;
      if
-     :: AT(from, n) && !HAS(without, AT(from, n)) -> s = WITH(s, AT(from, n))
+     :: AT(from, n) && !HAS(without, AT(from, n)) && (NO_REST || BEFORE(AT(from, n), without)) -> s = WITH(s, AT(from, n))
      :: else
      fi
   :: else -> break
