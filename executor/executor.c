@@ -2,8 +2,7 @@
 
 #include "base/clock.h"
 #include "executor/blocking.h"
-#include "executor/lanes.h"
-#include "executor/run.h"
+#include "executor/internal.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -14,42 +13,12 @@
 #define BATCH_READS  128
 #define BATCH_REMOTE 64   /* ops on one key, where others go side by side */
 #define READERS      2    /* beside the one writer */
-#define LOST_MAX     5    /* answers that did not come, in a row, before the archive counts as down */
-#define POLL_US      250000 /* another process may have written what a parked op waits for */
-#define POLL_MAX     1000   /* ops that are woken for this at once: thousands that wait must not take the writer's time */
-#define TICK_US      10000
-#define PING_US      500000
-#define SWEEP_LIMIT  500
 
 struct worker {
     struct executor *executor;
     pthread_t thread;
     bool reads, writes; /* what it takes */
     struct run *run;
-};
-
-struct executor {
-    struct archive *archive;
-    struct executor_ops ops;
-    pthread_mutex_t lock;
-    pthread_cond_t work_reads, work_writes, work_house, work_waits; /* any, for workers that take both: work_writes */
-    struct lanes lanes;
-    struct worker *workers;
-    size_t nworkers;
-    pthread_t house, waits;
-    struct archive_handle *house_handle;
-    const struct settings *settings;
-    size_t running, idle_readers, idle_writers;
-    bool closing;
-    _Atomic unsigned lost; /* answers that did not come, in a row */
-    _Atomic bool up;
-    _Atomic bool readable; /* not up only because it refuses writes (full, read-only): reads are tried */
-    char why[160];
-    struct run_counts counts;
-    _Atomic uint64_t refused, late, failed, sweeps, swept;
-    struct hist latency; /* under the lock */
-    int64_t polled_us, pinged_us, swept_us;
-    _Atomic int64_t asked_us; /* since when a ping waits for its answer; 0: none does */
 };
 
 static size_t in_hand(const struct executor *e)
@@ -60,18 +29,13 @@ static size_t in_hand(const struct executor *e)
 
 /* ---- ends ---- */
 
-/* A list of ops that are over, to be told when the lock is free. */
-struct ends {
-    struct op *head, **tail;
-};
-
-static void ends_init(struct ends *ends)
+void ends_init(struct ends *ends)
 {
     ends->head = NULL;
     ends->tail = &ends->head;
 }
 
-static void end(struct executor *e, struct ends *ends, struct op *op, int64_t now_us)
+void ends_add(struct executor *e, struct ends *ends, struct op *op, int64_t now_us)
 {
     hist_record(&e->latency, now_us - op->queued_us);
     op->state = OP_DONE;
@@ -80,41 +44,10 @@ static void end(struct executor *e, struct ends *ends, struct op *op, int64_t no
     ends->tail = &op->next;
 }
 
-static void tell(struct executor *e, struct ends *ends)
+void ends_tell(struct executor *e, struct ends *ends)
 {
     if (ends->head != NULL)
         e->ops.done(e->ops.ctx, ends->head);
-}
-
-/* ---- health ---- */
-
-static void set_up(struct executor *e, enum err result, const char *why)
-{
-    bool up = result == ERR_NONE;
-
-    pthread_mutex_lock(&e->lock);
-    bool was = atomic_load(&e->up);
-    snprintf(e->why, sizeof e->why, "%s", up ? "" : why);
-    e->lost = 0;
-    atomic_store(&e->readable, result == ERR_ARCHIVEBAD);
-    atomic_store(&e->up, up);
-    if (was && !up)
-        pthread_cond_signal(&e->work_house);
-    pthread_mutex_unlock(&e->lock);
-    if (was != up)
-        e->ops.health(e->ops.ctx, up, up ? "" : why);
-}
-
-static void judge(struct executor *e, enum err result, const char *why)
-{
-    if (result == ERR_NONE) {
-        if (e->lost > 0)
-            e->lost = 0;
-    } else if (result == ERR_ARCHIVEDOWN) {
-        set_up(e, result, why);
-    } else if (result == ERR_ARCHIVELOST && ++e->lost >= LOST_MAX) {
-        set_up(e, result, why);
-    }
 }
 
 /* ---- workers ---- */
@@ -201,12 +134,12 @@ static void settle(struct executor *e, struct op_list *batch, struct ends *ends)
         if (op->parks && op->error == ERR_NONE)
             blocking_time_over(op);
         lanes_leave(&e->lanes, op);
-        end(e, ends, op, now);
+        ends_add(e, ends, op, now);
     }
 }
 
 /* The lock is held. One idle worker for each kind of work is enough: a batch takes all there is. */
-static void call_workers(struct executor *e)
+void executor_call_workers(struct executor *e)
 {
     const struct lanes *l = &e->lanes;
     bool both = archive_writers(e->archive) > 1;
@@ -232,12 +165,12 @@ static void run_and_settle(struct worker *w, struct op_list *batch, struct ends 
     sort_out(e, batch, &refused);
     if (batch->count > 0) {
         result = run_batch(w->run, batch);
-        judge(e, result, archive_why(run_handle(w->run)));
+        keeper_judge(e, result, archive_why(run_handle(w->run)));
     }
     pthread_mutex_lock(&e->lock);
     settle(e, &refused, ends);
     settle(e, batch, ends);
-    call_workers(e);
+    executor_call_workers(e);
     pthread_mutex_unlock(&e->lock);
 }
 
@@ -268,148 +201,8 @@ static void *work(void *arg)
         pthread_mutex_unlock(&e->lock);
         ends_init(&ends);
         run_and_settle(w, &batch, &ends);
-        tell(e, &ends);
+        ends_tell(e, &ends);
         pthread_mutex_lock(&e->lock);
-    }
-    pthread_mutex_unlock(&e->lock);
-    return NULL;
-}
-
-/* ---- who waits: a thread of its own, which the archive can't hold up ---- */
-
-/* In turn, when there are many: those that find nothing go to the end of the list. */
-static void look_again(struct executor *e)
-{
-    for (size_t n = e->lanes.parked.count < POLL_MAX ? e->lanes.parked.count : POLL_MAX; n > 0; n--)
-        lanes_wake(&e->lanes, e->lanes.parked.head);
-    call_workers(e);
-}
-
-static void end_parked(struct executor *e, struct op *op, struct ends *ends, int64_t now_us)
-{
-    lanes_withdraw(&e->lanes, op);
-    blocking_time_over(op);
-    end(e, ends, op, now_us);
-}
-
-/* The lock is held. */
-static void look_after_parked(struct executor *e, struct ends *ends, int64_t now_us)
-{
-    for (struct op *op = e->lanes.parked.head, *next; op != NULL; op = next) {
-        next = op->next;
-        if (now_us >= op->block_until_us)
-            end_parked(e, op, ends, now_us);
-    }
-    if (now_us - e->polled_us >= POLL_US) {
-        e->polled_us = now_us;
-        look_again(e);
-    }
-}
-
-/* The lock is held. */
-static void sleep_until(struct executor *e, pthread_cond_t *cond, int64_t pause_us)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + pause_us * 1000;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
-    pthread_cond_timedwait(cond, &e->lock, &until);
-}
-
-static void *keep_waits(void *arg)
-{
-    struct executor *e = arg;
-    struct ends ends;
-
-    pthread_mutex_lock(&e->lock);
-    while (!e->closing) {
-        ends_init(&ends);
-        look_after_parked(e, &ends, clock_mono_us());
-        if (ends.head != NULL) {
-            pthread_mutex_unlock(&e->lock);
-            tell(e, &ends);
-            pthread_mutex_lock(&e->lock);
-        } else if (e->lanes.parked.count > 0) {
-            sleep_until(e, &e->work_waits, TICK_US);
-        } else {
-            pthread_cond_wait(&e->work_waits, &e->lock);
-        }
-    }
-    pthread_mutex_unlock(&e->lock);
-    return NULL;
-}
-
-/* ---- the housekeeper ---- */
-
-static void ping(struct executor *e, int64_t now_us)
-{
-    if (now_us - e->pinged_us < PING_US)
-        return;
-    e->pinged_us = now_us;
-    atomic_store(&e->asked_us, clock_mono_us());
-    enum err result = archive_ping(e->house_handle);
-    atomic_store(&e->asked_us, 0);
-    set_up(e, result, archive_why(e->house_handle));
-}
-
-void executor_watch(struct executor *e)
-{
-    int64_t asked = atomic_load(&e->asked_us);
-    char why[64];
-
-    pthread_mutex_lock(&e->lock);
-    int64_t timeout = e->settings->archive_timeout;
-    pthread_mutex_unlock(&e->lock);
-    if (asked == 0 || !atomic_load(&e->up) || clock_mono_us() - asked < timeout * 1000)
-        return;
-    snprintf(why, sizeof why, "it has not answered for %lld ms", (long long)timeout);
-    set_up(e, ERR_ARCHIVELOST, why);
-}
-
-static void sweep(struct executor *e, int64_t now_us, int64_t interval_us)
-{
-    size_t n = 0;
-
-    if (now_us - e->swept_us < interval_us)
-        return;
-    if (!atomic_load(&e->up)) {
-        e->swept_us = now_us; /* or the housekeeper would not sleep until it is up again */
-        return;
-    }
-    enum err result = archive_sweep(e->house_handle, clock_wall_us() / 1000, SWEEP_LIMIT, &n);
-    e->sweeps++;
-    e->swept += n;
-    if (n < SWEEP_LIMIT || result != ERR_NONE)
-        e->swept_us = now_us; /* else there is more: go on at once */
-}
-
-/* The lock is held: until something may be due. */
-static void sleep_house(struct executor *e, int64_t now_us)
-{
-    int64_t pause = PING_US;
-    int64_t due = e->swept_us + e->settings->archive_sweep_interval * 1000 - now_us;
-
-    if (due < pause)
-        pause = due > 1000 ? due : 1000;
-    sleep_until(e, &e->work_house, pause);
-}
-
-static void *keep_house(void *arg)
-{
-    struct executor *e = arg;
-
-    ping(e, clock_mono_us());
-    pthread_mutex_lock(&e->lock);
-    while (!e->closing) {
-        int64_t now = clock_mono_us(), interval = e->settings->archive_sweep_interval * 1000;
-        pthread_mutex_unlock(&e->lock);
-        ping(e, now);
-        sweep(e, now, interval);
-        pthread_mutex_lock(&e->lock);
-        if (!e->closing)
-            sleep_house(e, now);
     }
     pthread_mutex_unlock(&e->lock);
     return NULL;
@@ -459,10 +252,7 @@ struct executor *executor_new(struct archive *own_a, const struct settings *sett
         abort();
     for (size_t i = 0; i < n; i++)
         start_worker(e, archive_writers(own_a) > 1 || i > 0, archive_writers(own_a) > 1 || i == 0);
-    e->house_handle = archive_attach(e->archive);
-    e->pinged_us = -PING_US;
-    if (pthread_create(&e->house, NULL, keep_house, e) != 0 || pthread_create(&e->waits, NULL, keep_waits, e) != 0)
-        abort();
+    keeper_start(e);
     return e;
 }
 
@@ -475,9 +265,9 @@ static void cancel_parked(struct executor *e)
         struct op *op = e->lanes.parked.head;
         lanes_withdraw(&e->lanes, op);
         op_fail(op, ERR_CANCELLED, "shutting down");
-        end(e, &ends, op, clock_mono_us());
+        ends_add(e, &ends, op, clock_mono_us());
     }
-    tell(e, &ends);
+    ends_tell(e, &ends);
 }
 
 void executor_free(struct executor *own_e)
@@ -491,14 +281,12 @@ void executor_free(struct executor *own_e)
     pthread_cond_broadcast(&e->work_house);
     pthread_cond_broadcast(&e->work_waits);
     pthread_mutex_unlock(&e->lock);
-    pthread_join(e->house, NULL);
-    pthread_join(e->waits, NULL);
+    keeper_stop(e);
     for (size_t i = 0; i < e->nworkers; i++) {
         pthread_join(e->workers[i].thread, NULL);
         run_free(e->workers[i].run);
     }
     cancel_parked(e);
-    archive_detach(e->house_handle);
     archive_close(e->archive);
     lanes_done(&e->lanes);
     settings_unref(e->settings);
@@ -546,11 +334,11 @@ void executor_submit(struct executor *e, struct op *own_list)
         }
         e->refused++;
         op_fail(op, error, error == ERR_ARCHIVEBUSY ? "" : e->why);
-        end(e, &ends, op, now);
+        ends_add(e, &ends, op, now);
     }
-    call_workers(e);
+    executor_call_workers(e);
     pthread_mutex_unlock(&e->lock);
-    tell(e, &ends);
+    ends_tell(e, &ends);
 }
 
 void executor_cancel(struct executor *e, struct op *op, bool client_gone)
@@ -569,10 +357,10 @@ void executor_cancel(struct executor *e, struct op *op, bool client_gone)
             op_fail(op, ERR_CANCELLED, "the client is gone");
         else
             blocking_time_over(op);
-        end(e, &ends, op, clock_mono_us());
+        ends_add(e, &ends, op, clock_mono_us());
     }
     pthread_mutex_unlock(&e->lock);
-    tell(e, &ends);
+    ends_tell(e, &ends);
 }
 
 bool executor_up(const struct executor *e)

@@ -1,6 +1,7 @@
 #include "executor/op.h"
 
 #include "backends/archive/archive.h"
+#include "base/few.h"
 #include "executor/blocking.h"
 #include "resp/request.h"
 #include "router/keys.h"
@@ -16,22 +17,6 @@ struct op_memory {
     struct op_memory *next;
     char bytes[];
 };
-
-/* Room for one more item; few is the array inside the op. */
-static void *more(void *p, size_t *cap, size_t need, size_t size, const void *few)
-{
-    if (need <= *cap)
-        return p;
-    size_t had = *cap;
-    while (*cap < need)
-        *cap *= 2;
-    void *grown = realloc(p == few ? NULL : p, *cap * size);
-    if (grown == NULL)
-        abort();
-    if (p == few)
-        memcpy(grown, few, had * size);
-    return grown;
-}
 
 /* ---- keys ---- */
 
@@ -84,7 +69,7 @@ static void add_key(struct op *op, struct slice key, int64_t watched)
     size_t i = find_key(op, key, hash);
 
     if (i == op->nkeys) {
-        op->keys = more(op->keys, &op->keys_cap, op->nkeys + 1, sizeof *op->keys, op->few_keys);
+        op->keys = few_grow(op->keys, &op->keys_cap, op->nkeys + 1, sizeof *op->keys, op->few_keys);
         op->keys[op->nkeys++] = (struct op_key){.key = key, .hash = hash, .watched = -1};
         if (op->nkeys >= OP_SEARCHED)
             index_last(op);
@@ -120,8 +105,8 @@ static void add_keys(struct op *op, const struct op_step *step)
 
 static void add_step(struct op *op, const struct request *r)
 {
-    op->steps = more(op->steps, &op->steps_cap, op->nsteps + 1, sizeof *op->steps, op->few_steps);
-    op->argv = more(op->argv, &op->argv_cap, op->nargv + r->argc, sizeof *op->argv, op->few_argv);
+    op->steps = few_grow(op->steps, &op->steps_cap, op->nsteps + 1, sizeof *op->steps, op->few_steps);
+    op->argv = few_grow(op->argv, &op->argv_cap, op->nargv + r->argc, sizeof *op->argv, op->few_argv);
     struct op_step *step = &op->steps[op->nsteps++];
     *step = (struct op_step){.argv = op->nargv, .argc = r->argc, .cmd = command_of(r->argv, r->argc)};
     memcpy(op->argv + op->nargv, r->argv, r->argc * sizeof *r->argv);

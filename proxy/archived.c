@@ -1,6 +1,7 @@
 #include "proxy/archived.h"
 
 #include "executor/blocking.h"
+#include "proxy/depot.h"
 #include "proxy/dispatch.h"
 #include "proxy/outcome.h"
 #include "proxy/server.h"
@@ -37,7 +38,7 @@ static bool must_wait(struct session *s, bool for_all)
 bool archived_refuses(struct session *s)
 {
     if (s->loop->executor == NULL)
-        return answer_err(s, ERR_ARCHIVEDOWN, "no archive is configured");
+        return answer_err(s, ERR_ARCHIVEDOWN, depot_why(server_depot(s->loop->server)));
     if (s->db != 0) {
         build_error(slot_answer(s), "ERR the archive serves database 0 only");
         slot_answered(s);
@@ -242,20 +243,21 @@ bool archived_watch(struct session *s, const struct job *job)
     return true;
 }
 
-static bool is_watched(const struct session *s, struct slice key)
+static bool is_watched(const struct watched *w, struct slice key)
 {
-    const struct watched *w = s->watched;
     while (w != NULL && (w->len != key.len || memcmp(w->key, key.p, key.len) != 0))
         w = w->next;
     return w != NULL;
 }
 
-/* The version of the first WATCH counts. */
+/* The version of the first WATCH counts. An op's own keys are distinct. */
 static void keep_watched(struct session *s, const struct op *op)
 {
+    const struct watched *before = s->watched;
+
     for (size_t i = 0; i < op->nkeys; i++) {
         const struct op_key *k = &op->keys[i];
-        if (is_watched(s, k->key))
+        if (is_watched(before, k->key))
             continue;
         struct watched *w = malloc(sizeof *w + k->key.len);
         if (w == NULL)

@@ -1,5 +1,6 @@
 #include "proxy/block.h"
 
+#include "base/few.h"
 #include "base/log.h"
 #include "executor/op.h"
 #include "proxy/dispatch.h"
@@ -81,25 +82,9 @@ size_t block_commands(const struct block *b)
     return b->n;
 }
 
-/* Room for need items of size bytes; few is the array inside the block, which is never freed. */
-static void *more(void *p, size_t *cap, size_t need, size_t size, const void *few)
-{
-    size_t had = *cap;
-    if (need <= had)
-        return p;
-    while (*cap < need)
-        *cap *= 2;
-    void *grown = realloc(p == few ? NULL : p, *cap * size);
-    if (grown == NULL)
-        abort();
-    if (p == few)
-        memcpy(grown, few, had * size);
-    return grown;
-}
-
 static struct entry *add_entry(struct block *b)
 {
-    b->entries = more(b->entries, &b->cap, b->n + 1, sizeof *b->entries, b->few_entries);
+    b->entries = few_grow(b->entries, &b->cap, b->n + 1, sizeof *b->entries, b->few_entries);
     struct entry *e = &b->entries[b->n++];
     *e = (struct entry){.role = STEP_CLIENT};
     return e;
@@ -107,7 +92,7 @@ static struct entry *add_entry(struct block *b)
 
 static void keep_key(struct block *b, struct entry *e, struct slice key)
 {
-    b->keys = more(b->keys, &b->keys_cap, b->keys_len + key.len, 1, b->few_keys);
+    b->keys = few_grow(b->keys, &b->keys_cap, b->keys_len + key.len, 1, b->few_keys);
     memcpy(b->keys + b->keys_len, key.p, key.len);
     e->key = b->keys_len;
     e->key_len = key.len;

@@ -139,6 +139,11 @@ void depot_free(struct depot *own_d)
 
 /* ---- queries ---- */
 
+const char *depot_why(const struct depot *d)
+{
+    return d->why;
+}
+
 struct executor *depot_executor(const struct depot *d)
 {
     return d->executor;

@@ -42,6 +42,8 @@ void depot_stop(struct depot *d);
 /* The main loop has ended; what the loops have asked for is told them. */
 void depot_free(struct depot *own_d);
 
+/* Why there is no archive; "" when there is one. */
+const char *depot_why(const struct depot *d);
 struct executor *depot_executor(const struct depot *d);   /* NULL: there is no archive */
 struct placement *depot_placement(const struct depot *d); /* NULL: the same, or not started yet */
 

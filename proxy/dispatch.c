@@ -329,10 +329,19 @@ static bool is_http(const struct job *job)
     return equals(job->argv[0], "POST") || equals(job->argv[0], "Host:");
 }
 
+/* EXEC with arguments ends the transaction, and every watch, as in Redis. */
+static bool refuse_arity(struct session *s, const struct job *job)
+{
+    if (strcmp(job->cmd->name, "exec") != 0)
+        return refuse(s, job, ERR_ARITY, job->cmd->name);
+    transaction_drop(s);
+    return local_error(s, "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+}
+
 static bool dispatch_job(struct session *s, struct job *job)
 {
     if (job->cmd != NULL && !command_arity_ok(job->cmd, job->argc))
-        return refuse(s, job, ERR_ARITY, job->cmd->name);
+        return refuse_arity(s, job);
     if (transaction_is_open(s))
         return route_in_multi(s, job);
     if (is_beyond_archive(s, job))

@@ -260,3 +260,10 @@ def test_errors_say_which_client_and_why(proxy):
         assert isinstance(conn.read(), RespError)
         assert conn.closed()
     proxy.log_contains(rf'event=protocol_error client=127\.0\.0\.1:{port} reason="Protocol error: invalid bulk length"')
+
+
+def test_arity_of_transactions(proxy, redis_server):
+    """Wrong numbers of arguments end or spoil a transaction as in Redis."""
+    lines = ["EXEC x", "MULTI", "SET a 1", "EXEC x", "GET a", "MULTI", "DISCARD x", "EXEC", "MULTI", "MULTI x", "EXEC", "WATCH", "PING"]
+    with RespConn.to(proxy) as ours, RespConn.to(redis_server) as theirs:
+        assert [ours.cmd(*line.split()) for line in lines] == [theirs.cmd(*line.split()) for line in lines]

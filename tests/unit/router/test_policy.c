@@ -189,7 +189,7 @@ static void test_of_prefix(void **state)
     static const struct {
         const char *prefix;
         int policy; /* -1: none, -2: may differ */
-    } rows[] = {
+    } cases[] = {
         {"conv:", -2},   {"conv:1", 1}, {"conv:vip:", -2}, {"conv:vip", -2}, {"conv", -2},
         {"", -2},        {"app:", -1},  {"exact", -2},     {"exactly", -1},  {"t:", -2},
         {"t:a:wm:", -2}, {"u", -1},     {"conv:x", 1},     {"conv;", -1},
@@ -199,12 +199,12 @@ static void test_of_prefix(void **state)
     struct settings conf = {.policies = policies, .policy_count = 4};
     struct policy_set *set = policy_set_new(&conf);
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct policy_conf *found;
-        bool same = policy_of_prefix(set, (struct slice){rows[i].prefix, strlen(rows[i].prefix)}, &found);
+        bool same = policy_of_prefix(set, (struct slice){cases[i].prefix, strlen(cases[i].prefix)}, &found);
         int got = !same ? -2 : (found == NULL ? -1 : (int)(found - policies));
-        if (got != rows[i].policy)
-            fail_msg("%s: %d, expected %d", rows[i].prefix, got, rows[i].policy);
+        if (got != cases[i].policy)
+            fail_msg("%s: %d, expected %d", cases[i].prefix, got, cases[i].policy);
     }
     policy_set_free(set);
 }
