@@ -7,7 +7,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 DOC_PAGES := settings commands metrics
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-tools bench engine-soak kill-soak fmt fuzz asan tsan docs clean
+.PHONY: help run build test test-tools model bench engine-soak kill-soak fmt fuzz asan tsan docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -26,6 +26,10 @@ $(BUILD)/build.ninja: scripts/install-deps
 
 test: test-tools ## unit, style and system tests, again under the sanitizers; ends with "N passed, N failed"
 	@scripts/run-tests
+
+model: ## check the protocol's models with spin, the large ones too; writes the table in docs/model (ARGS="--only pin")
+	@scripts/install-deps build test
+	@scripts/model $(or $(ARGS),--size all --write)
 
 bench: build ## compare with plain Redis and other proxies
 	@scripts/install-deps bench
