@@ -82,53 +82,55 @@ proctype Proxy(byte p) {
 end:
   do
   /* leases come from the archive, and end */
-  :: atomic { m[p].alive && m[p].to_m && st != TAKE && !(m[p].lease && m[p].lease_ep == ep && m[p].lease_st == st) ->
+  :: d_step { m[p].alive && m[p].to_m && st != TAKE && !(m[p].lease && m[p].lease_ep == ep && m[p].lease_st == st) ->
        m[p].lease = true; m[p].lease_st = st; m[p].lease_ep = ep; m[p].held = ep + 1 }
-  :: atomic { m[p].lease -> m[p].lease = false; m[p].lease_st = 0; m[p].lease_ep = 0 }
+  :: d_step { m[p].lease -> m[p].lease = false; m[p].lease_st = 0; m[p].lease_ep = 0 }
   /* writes: at this instant the archive must not be the one that acts */
-  :: atomic { m[p].alive && m[p].to_r && m[p].lease && m[p].lease_st == ACT_R && m[p].lease_ep == r_ep -> assert(st != ACT_M) }
-  :: atomic { m[p].alive && m[p].to_r && (NO_PIN_FENCE -> m[p].sees_pin : m[p].promised && FULL) -> assert(st != ACT_M) }
-  :: atomic { m[p].alive && m[p].to_r && CONTINUE && !m[p].to_m && !m[p].lease -> assert(st != ACT_M) }
+  :: d_step { m[p].alive && m[p].to_r && m[p].lease && m[p].lease_st == ACT_R && m[p].lease_ep == r_ep -> assert(st != ACT_M) }
+  :: d_step { m[p].alive && m[p].to_r && (NO_PIN_FENCE -> m[p].sees_pin : m[p].promised && FULL) -> assert(st != ACT_M) }
+  :: d_step { m[p].alive && m[p].to_r && CONTINUE && !m[p].to_m && !m[p].lease -> assert(st != ACT_M) }
   /* pin: the promise is remembered before it is written */
-  :: atomic { m[p].alive && m[p].to_r && !m[p].to_m && m[p].knows && !m[p].promised && !m[p].vote &&
+  :: d_step { m[p].alive && m[p].to_r && !m[p].to_m && m[p].knows && !m[p].promised && !m[p].vote &&
               (NO_HELD || m[p].held == r_ep + 1) && ((r_members >> p) & 1) ->
        m[p].promised = true; r_pins = r_pins | BIT(p) }
-  :: atomic { m[p].alive && m[p].to_r && m[p].promised && NO_PIN_FENCE && FULL && !m[p].sees_pin -> m[p].sees_pin = true }
+  :: d_step { m[p].alive && m[p].to_r && m[p].promised && NO_PIN_FENCE && FULL && !m[p].sees_pin -> m[p].sees_pin = true }
   /* unpin: under a lease, in Redis first */
-  :: atomic { m[p].alive && m[p].promised && m[p].lease && m[p].lease_ep == ep && (m[p].to_r || NO_UNPIN) ->
+  :: d_step { m[p].alive && m[p].promised && m[p].lease && m[p].lease_ep == ep && (m[p].to_r || NO_UNPIN) ->
        if :: m[p].to_r -> r_pins = r_pins & ~BIT(p) :: else fi;
        m[p].promised = false; m[p].sees_pin = false }
   /* start: register, and read what was promised */
-  :: atomic { m[p].alive && m[p].to_r && !m[p].knows ->
+  :: d_step { m[p].alive && m[p].to_r && !m[p].knows ->
        m[p].knows = true; m[p].promised = PINNED(p);
        if :: NO_REGISTER :: else -> r_members = r_members | BIT(p) fi }
   /* take-over */
-  :: atomic { SEEN(p) && !m[p].to_r && st == ACT_R && !m[p].vote && MAY_VOTE(p) -> m[p].vote = true; m[p].lost_r = true }
-  :: atomic { SEEN(p) && m[p].vote && m[p].to_r && st == ACT_R -> m[p].vote = false; m[p].lost_r = false }
-  :: atomic { SEEN(p) && m[p].vote && st == ACT_R && (NO_VOTES || MAJORITY(VOTES)) ->
+  :: d_step { SEEN(p) && !m[p].to_r && st == ACT_R && !m[p].vote && MAY_VOTE(p) -> m[p].vote = true; m[p].lost_r = true }
+  :: d_step { SEEN(p) && m[p].vote && m[p].to_r && st == ACT_R -> m[p].vote = false; m[p].lost_r = false }
+  :: d_step { SEEN(p) && m[p].vote && st == ACT_R && (NO_VOTES || MAJORITY(VOTES)) ->
        assert(MAJORITY(LOST)); ep++; st = TAKE }
-  :: atomic { SEEN(p) && st == TAKE && (NO_WAIT || !OLD(0) && !OLD(1) && !OLD(2)) -> st = ACT_M }
+  :: d_step { SEEN(p) && st == TAKE && (NO_WAIT || !OLD(0) && !OLD(1) && !OLD(2)) -> st = ACT_M }
   /* the way back, in one step: a new epoch, in which nobody has promised anything */
-  :: atomic { SEEN(p) && m[p].to_r && st == ACT_M && backs < BACK ->
+  :: d_step { SEEN(p) && m[p].to_r && st == ACT_M && backs < BACK ->
        backs++; ep++; r_ep = ep; r_pins = 0; st = ACT_R;
        m[0].vote = false; m[1].vote = false; m[2].vote = false;
        m[0].lost_r = false; m[1].lost_r = false; m[2].lost_r = false }
   /* death, and life without memory */
-  :: atomic { m[p].alive && deaths < DEATHS ->
+  :: d_step { m[p].alive && deaths < DEATHS ->
        deaths++; m[p].alive = false; m[p].knows = false; m[p].held = 0; m[p].promised = false; m[p].sees_pin = false; m[p].vote = false;
        m[p].lost_r = false }
-  :: atomic { REBORN && !m[p].alive -> m[p].alive = true }
+  :: d_step { REBORN && !m[p].alive -> m[p].alive = true }
   od
 }
 
 proctype Network() {
-  byte n;
+  /* each link for itself, each at any time */
 end:
   do
-  :: atomic { true -> if :: n = 0 :: n = 1 :: n = 2 fi;
-       if :: m[n].to_r -> m[n].to_r = false :: m[n].to_m -> m[n].to_m = false :: else fi; n = 0 }
-  :: atomic { true -> if :: n = 0 :: n = 1 :: n = 2 fi;
-       if :: !m[n].to_r -> m[n].to_r = true :: !m[n].to_m -> m[n].to_m = true :: else fi; n = 0 }
+  :: m[0].to_r = !m[0].to_r
+  :: m[0].to_m = !m[0].to_m
+  :: m[1].to_r = !m[1].to_r
+  :: m[1].to_m = !m[1].to_m
+  :: m[2].to_r = !m[2].to_r
+  :: m[2].to_m = !m[2].to_m
   od
 }
 
