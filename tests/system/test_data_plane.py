@@ -206,3 +206,22 @@ def test_a_unix_socket_in_use_is_not_taken_away(tmp_path, redis_server, make_pro
     assert pings()
     first.kill()  # leaves its socket behind
     first.start()
+
+
+def test_clients_share_few_connections(redis_server, make_proxy):
+    """redis.connections for all clients of a thread, spread by their ids; a change counts for the next requests."""
+    proxy = make_proxy(redis_server.url, settings={"redis.connections": 3, "proxy.threads": 1}).start()
+    clients = [RespConn.to(proxy) for _ in range(6)]
+
+    def connections():
+        for number, client in enumerate(clients):
+            assert client.cmd("SET", f"shared:{number}", number) == "OK"
+        return proxy.metrics()["convproxy_upstream_connections"]
+
+    assert connections() == 3
+    assert clients[0].cmd("CONFIG", "SET", "redis.connections", "8") == "OK"
+    eventually(lambda: 6 <= connections() <= 8)
+    assert clients[0].cmd("CONFIG", "SET", "redis.connections", "1") == "OK"
+    assert 6 <= connections() <= 8  # those that nobody needs any more end when they have been idle for a minute
+    for client in clients:
+        client.close()
