@@ -75,6 +75,17 @@ struct object *call_lookup(struct call *c, struct slice key)
     return o->type == OBJECT_NONE || is_expired(c, o) ? NULL : o;
 }
 
+const struct object *call_fetch(struct call *c, struct slice key)
+{
+    if (call_loaded(c, key))
+        return call_lookup(c, key);
+    if (c->fetch == NULL)
+        return NULL;
+    struct object *o = arena_get(c->arena, sizeof *o);
+    c->fetch(c->fetch_ctx, key, o);
+    return o->type == OBJECT_NONE || is_expired(c, o) ? NULL : o;
+}
+
 struct object *call_lookup_typed(struct call *c, struct slice key, enum object_type type, bool *wrong)
 {
     struct object *o = call_lookup(c, key);

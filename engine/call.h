@@ -29,6 +29,10 @@ struct call {
     struct chain *out;
     struct arena *arena;
     struct keyspace *keys;
+    /* A key that the command's arguments do not name (SORT BY, GET), to be read only: fills *o, with type NONE when there is none.
+     * NULL: there are no others. */
+    void (*fetch)(void *ctx, struct slice key, struct object *o);
+    void *fetch_ctx;
     uint64_t (*random)(void *ctx);
     void *random_ctx;
     bool failed;             /* the reply is an error: set by call_error */
@@ -43,6 +47,8 @@ call_fn engine_find(const char *name);
 bool call_loaded(struct call *c, struct slice key);
 /* The key's object when it exists and has not expired, else NULL. */
 struct object *call_lookup(struct call *c, struct slice key);
+/* The same for a key that need not have been loaded. */
+const struct object *call_fetch(struct call *c, struct slice key);
 /* The same when it is of this type. NULL and *wrong: a WRONGTYPE error was answered. NULL and not *wrong: no such key. */
 struct object *call_lookup_typed(struct call *c, struct slice key, enum object_type type, bool *wrong);
 /* The place of the key, whether it exists or not: for commands that make or replace it. An expired one is emptied. */

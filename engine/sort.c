@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* BY and GET patterns name other keys, one for each element. Which, is not known before the value is read,
- * and the archive loads all keys of a command at once: patterns are refused. What is left of them: BY without
- * a '*' means "don't sort", GET without one finds nothing, GET # is the element. */
+/* BY and GET patterns name other keys, one for each element: "weight_*", or "user:*->name" for a field of a hash. BY without a
+ * '*' means "don't sort", GET without one finds nothing, GET # is the element.
+ * Source: redis.io/commands/sort; where that is silent, redis-server 7.0.15. */
 struct plan {
     bool descending, alpha, unsorted;
     int64_t from, count; /* LIMIT; count < 0: all */
+    const struct slice *by; /* NULL: the elements themselves decide */
     const struct slice *gets;
     size_t ngets;
     const struct slice *store; /* the key; NULL: answer the elements */
@@ -20,6 +21,7 @@ struct plan {
 
 struct item {
     struct slice text;
+    struct slice weight; /* by this texts are compared; p NULL: there is none, which comes first */
     double score;
 };
 
@@ -73,6 +75,7 @@ static void option_store(struct call *c, size_t arg, struct plan *p)
 static void option_by(struct call *c, size_t arg, struct plan *p)
 {
     p->unsorted |= !is_pattern(c->argv[arg + 1]);
+    p->by = &c->argv[arg + 1];
 }
 
 static void option_get(struct call *c, size_t arg, struct plan *p)
@@ -105,8 +108,6 @@ static const struct option *find_option(const struct call *c, size_t arg, bool r
 
 static bool read_options(struct call *c, bool read_only, struct plan *p)
 {
-    bool patterns = false;
-
     *p = (struct plan){.count = -1};
     for (size_t i = 2; i < c->argc && !c->failed; i++) {
         const struct option *o = find_option(c, i, read_only);
@@ -115,12 +116,57 @@ static bool read_options(struct call *c, bool read_only, struct plan *p)
             return false;
         }
         o->take(c, i, p);
-        patterns |= (o->take == option_by || o->take == option_get) && is_pattern(c->argv[i + 1]);
         i += o->values;
     }
-    if (!c->failed && patterns)
-        call_error(c, "ERR BY and GET patterns are not supported by the archive");
     return !c->failed;
+}
+
+/* ---- patterns ---- */
+
+/* Where the field begins, behind "->"; pattern.len when there is none. An empty one is none. */
+static size_t field_of(struct slice pattern, size_t star)
+{
+    for (size_t i = star + 1; i + 2 < pattern.len && pattern.p[i] != '\0'; i++)
+        if (pattern.p[i] == '-' && pattern.p[i + 1] == '>')
+            return pattern.p[i + 2] != '\0' ? i + 2 : pattern.len;
+    return pattern.len;
+}
+
+/* The pattern's key, with the element in place of the first '*'. */
+static struct slice key_for(struct call *c, struct slice pattern, size_t star, size_t end, struct slice element)
+{
+    size_t n = end - 1 + element.len;
+    char *key = arena_get(c->arena, n + 1);
+
+    memcpy(key, pattern.p, star);
+    if (element.len > 0)
+        memcpy(key + star, element.p, element.len);
+    memcpy(key + star + element.len, pattern.p + star + 1, end - star - 1);
+    return (struct slice){key, n};
+}
+
+/* What the pattern finds for an element; p NULL: nothing. */
+static struct slice found(struct call *c, struct slice pattern, struct slice element)
+{
+    static const struct slice nothing = {NULL, 0};
+
+    if (is_element(pattern))
+        return element.len > 0 ? element : (struct slice){"", 0};
+    if (!is_pattern(pattern))
+        return nothing;
+    size_t star = (size_t)((const char *)memchr(pattern.p, '*', pattern.len) - pattern.p), field = field_of(pattern, star);
+    bool in_hash = field < pattern.len;
+    const struct object *o = call_fetch(c, key_for(c, pattern, star, in_hash ? field - 2 : pattern.len, element));
+    if (o == NULL || o->type != (in_hash ? OBJECT_HASH : OBJECT_STRING))
+        return nothing;
+    struct slice value = in_hash ? nothing : o->v.string;
+    if (in_hash) {
+        int64_t at = dict_find(o->v.hash, (struct slice){pattern.p + field, pattern.len - field});
+        if (at < 0)
+            return nothing;
+        value = o->v.hash->entries[at].value;
+    }
+    return value.len > 0 ? value : (struct slice){"", 0};
 }
 
 /* ---- the elements ---- */
@@ -151,10 +197,11 @@ static struct items gather(struct call *c, const struct object *o, const struct 
     return items;
 }
 
+/* Without a weight the score is 0. */
 static bool score_all(struct call *c, struct items items)
 {
     for (size_t i = 0; i < items.count; i++) {
-        if (!number_sortable(items.at[i].text, &items.at[i].score)) {
+        if (items.at[i].weight.p != NULL && !number_sortable(items.at[i].weight, &items.at[i].score)) {
             call_error(c, "ERR One or more scores can't be converted into double");
             return false;
         }
@@ -162,13 +209,27 @@ static bool score_all(struct call *c, struct items items)
     return true;
 }
 
-/* Scores are all 0 when texts decide. */
+/* Scores decide. Among equals, which Redis orders only when scores are compared, the element. */
 static int compare(const void *a, const void *b)
 {
     const struct item *x = a, *y = b;
     int order = (x->score > y->score) - (x->score < y->score);
 
     return order != 0 ? order : slice_compare(x->text, y->text);
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    const struct item *x = a, *y = b;
+    bool both = x->weight.p != NULL && y->weight.p != NULL;
+    int order = both ? slice_compare(x->weight, y->weight) : (x->weight.p != NULL) - (y->weight.p != NULL);
+
+    return order != 0 ? order : slice_compare(x->text, y->text);
+}
+
+static int compare_texts_descending(const void *a, const void *b)
+{
+    return compare_texts(b, a);
 }
 
 static int compare_descending(const void *a, const void *b)
@@ -178,12 +239,17 @@ static int compare_descending(const void *a, const void *b)
 
 static bool sort(struct call *c, const struct plan *p, struct items items)
 {
+    int (*const orders[2][2])(const void *, const void *) = {{compare, compare_descending},
+                                                             {compare_texts, compare_texts_descending}};
+
     if (p->unsorted)
         return true;
+    for (size_t i = 0; i < items.count; i++)
+        items.at[i].weight = found(c, p->by != NULL ? *p->by : (struct slice){"#", 1}, items.at[i].text);
     if (!p->alpha && !score_all(c, items))
         return false;
     if (items.count > 1)
-        qsort(items.at, items.count, sizeof *items.at, p->descending ? compare_descending : compare);
+        qsort(items.at, items.count, sizeof *items.at, orders[p->alpha][p->descending]);
     return true;
 }
 
@@ -209,8 +275,9 @@ static void answer(struct call *c, const struct plan *p, struct items items)
         if (p->ngets == 0)
             call_bulk(c, items.at[i].text);
         for (size_t g = 0; g < p->ngets; g++) {
-            if (is_element(p->gets[g]))
-                call_bulk(c, items.at[i].text);
+            struct slice value = found(c, p->gets[g], items.at[i].text);
+            if (value.p != NULL)
+                call_bulk(c, value);
             else
                 call_null(c);
         }
@@ -226,8 +293,10 @@ static void store(struct call *c, const struct plan *p, struct items items)
     for (size_t i = 0; i < items.count; i++) {
         if (p->ngets == 0)
             list_push(l, items.at[i].text, false);
-        for (size_t g = 0; g < p->ngets; g++)
-            list_push(l, is_element(p->gets[g]) ? items.at[i].text : (struct slice){"", 0}, false);
+        for (size_t g = 0; g < p->ngets; g++) {
+            struct slice value = found(c, p->gets[g], items.at[i].text);
+            list_push(l, value.p != NULL ? value : (struct slice){"", 0}, false);
+        }
     }
     if (l->count > 0 || o->type != OBJECT_NONE)
         call_remove(c, o);
@@ -260,6 +329,7 @@ static void run(struct call *c, bool read_only)
     if (o != NULL && o->type == OBJECT_SET && p.unsorted && p.store != NULL) {
         p.unsorted = false;
         p.alpha = true;
+        p.by = NULL;
     }
     struct items items = gather(c, o, &p);
     if (!sort(c, &p, items))

@@ -161,11 +161,30 @@ struct applying {
     bool written;        /* the last step that is not if_written has written something */
 };
 
+/* What a key that is not the op's holds in the archive now; its lane is not asked. */
+static void fetch(void *ctx, struct slice key, struct object *o)
+{
+    struct applying *a = ctx;
+    struct archive_found found;
+    struct cell cell = {.key = key};
+
+    *o = (struct object){.key = key, .expire_ms = -1};
+    enum err e = a->op->error == ERR_NONE ? archive_load(a->run->handle, &key, 1, &a->run->arena, &found) : a->op->error;
+    if (e == ERR_NONE)
+        decode(a->run, &cell, &found);
+    if (e != ERR_NONE && a->op->error == ERR_NONE)
+        op_fail(a->op, e, archive_why(a->run->handle));
+    else if (cell.damaged != NULL)
+        op_fail(a->op, ERR_ARCHIVEBAD, cell.damaged);
+    else if (e == ERR_NONE)
+        *o = cell.object;
+}
+
 static void run_engine(struct applying *a, const struct op_step *step, const struct slice *argv, size_t argc)
 {
     struct run *r = a->run;
     struct call c = {.argv = argv, .argc = argc, .resp = a->op->resp, .now_ms = r->now_us / 1000,
-                     .out = &r->out, .arena = &r->arena, .keys = &a->keys, .random = draw, .random_ctx = r};
+                     .out = &r->out, .arena = &r->arena, .keys = &a->keys, .fetch = fetch, .fetch_ctx = a, .random = draw, .random_ctx = r};
     struct whole_call w = {.call = &c, .handle = r->handle};
     whole_fn whole = step->fn == NULL ? whole_find(step->cmd) : NULL;
 

@@ -89,7 +89,7 @@ void archived_send(struct slot *slot, struct op *own_op)
 static bool is_about_all(const struct op *op)
 {
     size_t i = 0;
-    while (i < op->nsteps && (op->steps[i].cmd == NULL || op->steps[i].cmd->nspecs > 0))
+    while (i < op->nsteps && (op->steps[i].cmd == NULL || !command_sees_others(op->steps[i].cmd)))
         i++;
     return i < op->nsteps;
 }
@@ -185,7 +185,7 @@ static void send_plan(struct session *s, const struct plan *plan, const struct j
 
 bool archived_command(struct session *s, const struct job *job)
 {
-    bool about_all = job->cmd != NULL && job->cmd->nspecs == 0; /* sees what the client has done before */
+    bool about_all = job->cmd != NULL && command_sees_others(job->cmd); /* sees what the client has done before */
 
     if (must_wait(s, about_all))
         return false;

@@ -171,12 +171,12 @@ static void count_not_sent(struct session *s, const struct job *job, enum err e)
 static bool is_archives(struct session *s, const struct job *job, bool *ret_taken)
 {
     enum home home = home_of(s->loop, job);
-    const char *refusal = home == HOME_REDIS ? keyspace_refusal(s->loop, job) : NULL;
+    const char *refusal = home == HOME_REDIS || home == HOME_ARCHIVE ? keyspace_refusal(s->loop, job, home) : NULL;
 
     if (home == HOME_ARCHIVE && job->cmd->container)
         *ret_taken = local_unknown_sub(s, job);
     else if (home == HOME_ARCHIVE)
-        *ret_taken = archived_command(s, job);
+        *ret_taken = refusal != NULL ? local_error(s, refusal) : archived_command(s, job);
     else if (home == HOME_BOTH)
         *ret_taken = split_can(job->cmd) ? split_command(s, job) : refuse(s, job, ERR_CROSSSTORE, job->cmd->name);
     else if (keyspace_handles(s, job->cmd))

@@ -372,7 +372,7 @@ static bool may_be_archives(const struct loop *l, struct slice pattern)
     return false;
 }
 
-static const char *refuse_sort(const struct loop *l, const struct job *job)
+static const char *refuse_sort(const struct loop *l, const struct job *job, enum home home)
 {
     for (size_t i = 2; i + 1 < job->argc; i++) {
         bool pattern = is_word(job->argv[i], "by") || is_word(job->argv[i], "get");
@@ -380,14 +380,17 @@ static const char *refuse_sort(const struct loop *l, const struct job *job)
             i += 2;
         else if (pattern || is_word(job->argv[i], "store"))
             i++;
-        if (pattern && memchr(job->argv[i].p, '*', job->argv[i].len) != NULL &&
-            may_be_archives(l, job->argv[i]))
+        if (!pattern || memchr(job->argv[i].p, '*', job->argv[i].len) == NULL)
+            continue;
+        bool elsewhere = home == HOME_ARCHIVE ? !l->acting.whole && !names_only_archives(l, job->argv[i])
+                                              : may_be_archives(l, job->argv[i]);
+        if (elsewhere)
             return "CROSSSTORE the patterns of 'sort' may name keys that live in different stores";
     }
     return NULL;
 }
 
-static const char *refuse_debug(const struct loop *l, const struct job *job)
+static const char *refuse_debug(const struct loop *l, const struct job *job, enum home home)
 {
     for (size_t i = 2; i < job->argc; i++)
         if (keyspace_is_archive(l, job->argv[i]))
@@ -395,7 +398,7 @@ static const char *refuse_debug(const struct loop *l, const struct job *job)
     return NULL;
 }
 
-static const char *refuse_swapdb(const struct loop *l, const struct job *job)
+static const char *refuse_swapdb(const struct loop *l, const struct job *job, enum home home)
 {
     int64_t db;
 
@@ -408,7 +411,7 @@ static const char *refuse_swapdb(const struct loop *l, const struct job *job)
 
 static const struct {
     const char *name;
-    const char *(*fn)(const struct loop *l, const struct job *job);
+    const char *(*fn)(const struct loop *l, const struct job *job, enum home home);
 } refusals[] = {
     {"sort", refuse_sort},
     {"sort_ro", refuse_sort},
@@ -416,10 +419,10 @@ static const struct {
     {"swapdb", refuse_swapdb},
 };
 
-const char *keyspace_refusal(const struct loop *l, const struct job *job)
+const char *keyspace_refusal(const struct loop *l, const struct job *job, enum home home)
 {
     for (size_t i = 0; job->cmd != NULL && i < sizeof refusals / sizeof refusals[0]; i++)
         if (strcmp(refusals[i].name, job->cmd->name) == 0)
-            return refusals[i].fn(l, job);
+            return refusals[i].fn(l, job, home);
     return NULL;
 }

@@ -317,7 +317,7 @@ void transaction_queue(struct session *s, const struct job *job)
         refuse_mixed(s, job);
         return;
     }
-    const char *refusal = s->loop->acting.any && home != HOME_ARCHIVE ? keyspace_refusal(s->loop, job) : NULL;
+    const char *refusal = s->loop->acting.any ? keyspace_refusal(s->loop, job, home) : NULL;
     if (refusal != NULL) {
         txn->spoiled = true;
         answer_error(s, refusal);
@@ -327,7 +327,7 @@ void transaction_queue(struct session *s, const struct job *job)
     managed_put_raw(&txn->queued, job);
     txn->count++;
     txn->slow |= job->slow;
-    txn->about_all |= job->cmd != NULL && job->cmd->nspecs == 0;
+    txn->about_all |= job->cmd != NULL && command_sees_others(job->cmd);
     build_status(slot_answer(s), "QUEUED");
     slot_answered(s);
 }

@@ -191,6 +191,11 @@ uint16_t command_count(void)
     return ROWS;
 }
 
+bool command_sees_others(const struct command *cmd)
+{
+    return cmd->nspecs == 0 || strncmp(cmd->name, "sort", 4) == 0;
+}
+
 bool command_arity_ok(const struct command *cmd, size_t argc)
 {
     return cmd->arity < 0 ? argc >= (size_t)-cmd->arity : argc == (size_t)cmd->arity;

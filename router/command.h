@@ -127,6 +127,8 @@ const struct command *command_of(const struct slice *argv, size_t argc);
 /* All rows, subcommands included, in the order of the .def file; a container's subcommands follow it. */
 const struct command *command_at(uint16_t id);
 uint16_t command_count(void);
+/* It may read or change keys that its arguments do not name: commands about all keys, and SORT with patterns. */
+bool command_sees_others(const struct command *cmd);
 /* Redis's own rule: argc includes the verb. */
 bool command_arity_ok(const struct command *cmd, size_t argc);
 

@@ -156,6 +156,15 @@ def test_sort_with_patterns_of_redis(mixed):
     assert mixed.cmd("SORT", "l", "BY", "nosort", "GET", "#") == [b"1", b"2"]
 
 
+def test_sort_with_patterns_of_the_archive(mixed):
+    """Patterns that name only keys of the archive are read there, also in a transaction."""
+    mixed.pipeline(("RPUSH", "conv:l", "1", "2"), ("SET", "conv:w_1", "9"), ("SET", "conv:w_2", "3"), ("HSET", "conv:h_2", "f", "x"))
+    command = ["SORT", "conv:l", "BY", "conv:w_*", "GET", "#", "GET", "conv:w_*", "GET", "conv:h_*->f"]
+    assert mixed.cmd(*command) == [b"2", b"3", b"x", b"1", b"9", None]
+    assert mixed.pipeline(["MULTI"], command, ["EXEC"])[-1] == [[b"2", b"3", b"x", b"1", b"9", None]]
+    assert mixed.cmd("SORT", "conv:l", "BY", "conv:w_*", "GET", "w_*").startswith("CROSSSTORE ")
+
+
 def test_objects_and_dumps(mixed, plain):
     commands = [
         ("RPUSH", "conv:l", "1", "2"), ("OBJECT", "ENCODING", "conv:l"), ("OBJECT", "REFCOUNT", "conv:l"), ("OBJECT", "FREQ", "conv:l"),

@@ -113,13 +113,23 @@ def filling_script(seed):
     return [step for step in steps if str(step[0]).upper() not in ("FLUSHALL", "FLUSHDB")]
 
 
-@pytest.mark.parametrize("words", ["SORT l BY w_*", "SORT l GET w_*", "SORT l BY w_* STORE out", "SORT_RO l BY h:*->f"])
-def test_sort_by_other_keys_is_refused(pair, words):
-    """It would read keys that it does not name."""
-    pair.begin(2)
-    pair.proxy.ask("RPUSH", "l", "2", "1")
-    assert pair.proxy.ask(*words.split()) == b"-ERR BY and GET patterns are not supported by the archive\r\n"
-    assert pair.proxy.words_raw("KEYS", "*") == [b"l"]
+SORTS = [
+    "SORT l BY w_*", "SORT l BY w_* DESC", "SORT l BY w_* GET # GET n_* GET h_*->name", "SORT l BY h_*->rank GET h_*->name", "SORT l GET w_*",
+    "SORT l BY w_* STORE out", "SORT_RO l BY h_*->rank", "SORT l BY n_* ALPHA", "SORT l BY n_* ALPHA DESC GET n_*", "SORT l BY n_*",
+    "SORT l BY h_*->r GET h_*->r", "SORT l BY none_* GET none_* GET #", "SORT l BY nosort GET w_*", "SORT s BY w_* LIMIT 1 2 GET #",
+    "SORT z BY w_* GET w_*x GET *", "SORT l BY l_* GET l", "SORT l GET w_*->x BY h_*", "SORT s BY nosort GET n_* STORE out", "SORT l BY bad_*",
+    "SORT l BY w_* BY nosort", "SORT l GET n_* GET h_*-> GET h_*->", "SORT missing BY w_* GET n_*",
+]  # fmt: skip
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("words", SORTS)
+def test_sort_by_other_keys(pair, words):
+    """Patterns name keys that no argument does."""
+    script = ["RPUSH l 3 1 2 1", "SADD s 1 2 3", "ZADD z 1 3 2 2 3 1", "MSET w_1 30 w_2 -10.5 w_3 20 n_1 b n_2 c n_3 a bad_1 x w_1x X 1 one"]
+    script += ["HSET h_1 rank 5 name first r 1", "HSET h_2 rank 4 name second", "SET out old", words, "LRANGE out 0 -1"]
+    assert pair.run([tuple(line.split()) for line in script], 2) is None
+    assert pair.run([tuple(line.split()) for line in script], 3) is None
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -235,6 +235,14 @@ static uint64_t draw(void *ctx)
     return cli->random;
 }
 
+static void fetch(void *ctx, struct slice key, struct object *o)
+{
+    struct cli *cli = ctx;
+    const struct entry *e = *place(cli, key);
+
+    *o = e != NULL ? decode(cli, e) : (struct object){.key = key, .expire_ms = -1};
+}
+
 static void run(struct cli *cli, const struct command *cmd, call_fn fn, const struct slice *argv, size_t argc)
 {
     struct keyspace keys = {.objects = arena_get(&cli->arena, argc * sizeof *keys.objects)};
@@ -246,6 +254,8 @@ static void run(struct cli *cli, const struct command *cmd, call_fn fn, const st
                      .out = &cli->out,
                      .arena = &cli->arena,
                      .keys = &keys,
+                     .fetch = fetch,
+                     .fetch_ctx = cli,
                      .random = draw,
                      .random_ctx = cli};
 
