@@ -37,7 +37,7 @@ bench: build ## compare with plain Redis and other proxies
 
 engine-soak: test-tools ## 1,000,000 random commands, the proxy (under ASan) on SQLite against redis-server; CONV_SEED replays a run
 	@scripts/build build-asan -Dtests=true --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false -Db_lto=false
-	@CONVPROXY_BIN=build-asan/convproxy CONV_ARCHIVE_COMMANDS=$${CONV_ARCHIVE_COMMANDS:-1000000} \
+	@CONVPROXY_BIN=build-asan/convproxy CONV_SEED=$${CONV_SEED:-$$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')} CONV_ARCHIVE_COMMANDS=$${CONV_ARCHIVE_COMMANDS:-1000000} \
 	    .venv/bin/python -m pytest -q -s tests/system/test_archive_differential.py::test_random_commands
 
 kill-soak: build test-tools ## 100 rounds of kill -9 while clients write to the embedded archive; CONV_SEED replays a run

@@ -412,17 +412,18 @@ static const char *refuse_swapdb(const struct loop *l, const struct job *job, en
 static const struct {
     const char *name;
     const char *(*fn)(const struct loop *l, const struct job *job, enum home home);
+    bool on_archive; /* also asked when the archive runs it */
 } refusals[] = {
-    {"sort", refuse_sort},
-    {"sort_ro", refuse_sort},
-    {"debug", refuse_debug},
-    {"swapdb", refuse_swapdb},
+    {"sort", refuse_sort, true},
+    {"sort_ro", refuse_sort, true},
+    {"debug", refuse_debug, false},
+    {"swapdb", refuse_swapdb, false},
 };
 
 const char *keyspace_refusal(const struct loop *l, const struct job *job, enum home home)
 {
     for (size_t i = 0; job->cmd != NULL && i < sizeof refusals / sizeof refusals[0]; i++)
         if (strcmp(refusals[i].name, job->cmd->name) == 0)
-            return refusals[i].fn(l, job, home);
+            return home != HOME_ARCHIVE || refusals[i].on_archive ? refusals[i].fn(l, job, home) : NULL;
     return NULL;
 }
