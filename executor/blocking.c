@@ -217,18 +217,33 @@ static void build_pair(struct chain *out)
     build_array(out, 2);
 }
 
+/* What came last before the wait: the id that XREAD names, or the group's place in the stream. */
+static bool waits_from(const struct op_step *step, const struct slice *argv, struct slice id, const struct object *o, struct stream_id *ret)
+{
+    size_t i = 1;
+
+    if (strcmp(step->cmd->name, "xread") == 0)
+        return stream_id_parse(id, 0, ret);
+    while (i + 1 < step->argc && !is_word(argv[i], "group"))
+        i++;
+    const struct stream_group *g = i + 1 < step->argc ? stream_group_find(o->v.stream, argv[i + 1]) : NULL;
+    if (g != NULL)
+        *ret = g->last_id;
+    return g != NULL;
+}
+
 bool blocking_came_and_went(const struct op *op, const struct object *objects, struct chain *out)
 {
     const struct op_step *step = &op->steps[op->blocking];
     const struct slice *argv = op->argv + step->argv;
     struct stream_id id;
 
-    if (strcmp(step->cmd->name, "xread") != 0 || op->woken_by.p == NULL)
+    if (strncmp(step->cmd->name, "xread", 5) != 0 || op->woken_by.p == NULL)
         return false;
     struct keys_of k = keys_of(argv, step->argc, STREAMS);
     size_t at = k.first + find_slice(argv + k.first, op->woken_by);
     const struct object *o = &objects[op_find_key(op, op->woken_by)];
-    if (o->type != OBJECT_STREAM || !stream_id_parse(argv[at + k.n], 0, &id) || stream_id_compare(last_id(o), id) <= 0)
+    if (o->type != OBJECT_STREAM || !waits_from(step, argv, argv[at + k.n], o, &id) || stream_id_compare(last_id(o), id) <= 0)
         return false;
     chain_clear(out);
     if (op->resp == RESP3)
