@@ -8,8 +8,7 @@
 #define PLACES ((uint64_t)1 << 52) /* clients that keep cursors in doubles lose nothing */
 #define SEED   0x636f6e7670726f78u /* never to change: cursors outlive the process that gave them */
 
-/* A cursor as Redis reads it, by strtoul in base 10: a sign is fine, a NUL ends it, nothing at all is 0. */
-static bool parse_cursor(struct slice s, uint64_t *ret)
+bool scan_cursor(struct slice s, uint64_t *ret)
 {
     const char *nul = s.len > 0 ? memchr(s.p, '\0', s.len) : NULL;
     size_t len = nul != NULL ? (size_t)(nul - s.p) : s.len, at = 0;
@@ -54,7 +53,7 @@ struct object *scan_begin(struct call *c, enum object_type type, struct scan *s)
     bool wrong;
 
     *s = (struct scan){.count = 10};
-    if (!parse_cursor(c->argv[2], &s->cursor)) {
+    if (!scan_cursor(c->argv[2], &s->cursor)) {
         call_error(c, "ERR invalid cursor");
         return NULL;
     }

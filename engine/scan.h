@@ -16,6 +16,9 @@ struct scan {
     bool whole;           /* everything in one page */
 };
 
+/* A cursor as Redis reads it, by strtoul in base 10: a sign is fine, a NUL ends it, nothing at all is 0. */
+bool scan_cursor(struct slice s, uint64_t *ret);
+
 /* Reads "key cursor [MATCH pattern] [COUNT n]" from argument 1 on. The object, or NULL: no such key, another type, or
  * bad arguments, and it was answered. */
 struct object *scan_begin(struct call *c, enum object_type type, struct scan *s);

@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 enum where { FIRST_SECONDS, LAST_SECONDS, OPTION_MS };
 enum keys { ONE, UNTIL_TIME, COUNTED, STREAMS };
@@ -34,11 +33,6 @@ static int64_t until(long double ms)
     return ms < 1e15L ? clock_mono_us() + (int64_t)(ms * 1000) : INT64_MAX;
 }
 
-static bool is_word(struct slice s, const char *word)
-{
-    return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
-}
-
 static size_t find(const struct op_step *step)
 {
     size_t i = 0;
@@ -54,10 +48,10 @@ static size_t first_stream(const struct slice *argv, size_t argc, size_t *ret_ti
     size_t i = 1;
 
     *ret_time = 0;
-    while (i + 1 < argc && !is_word(argv[i], "streams")) {
-        if (is_word(argv[i], "block"))
+    while (i + 1 < argc && !slice_is(argv[i], "streams")) {
+        if (slice_is(argv[i], "block"))
             *ret_time = i + 1;
-        i += is_word(argv[i], "group") ? 3 : is_word(argv[i], "noack") ? 1 : 2;
+        i += slice_is(argv[i], "group") ? 3 : slice_is(argv[i], "noack") ? 1 : 2;
     }
     return i + 1;
 }
@@ -224,7 +218,7 @@ static bool waits_from(const struct op_step *step, const struct slice *argv, str
 
     if (strcmp(step->cmd->name, "xread") == 0)
         return stream_id_parse(id, 0, ret);
-    while (i + 1 < step->argc && !is_word(argv[i], "group"))
+    while (i + 1 < step->argc && !slice_is(argv[i], "group"))
         i++;
     const struct stream_group *g = i + 1 < step->argc ? stream_group_find(o->v.stream, argv[i + 1]) : NULL;
     if (g != NULL)

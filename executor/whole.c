@@ -1,18 +1,14 @@
 #include "executor/whole.h"
 
+#include "engine/object.h"
 #include "engine/pattern.h"
+#include "engine/scan.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define PAGE 1000
-
-static const char *const type_names[] = {"none", "string", "list", "hash", "set", "zset", "stream"};
 
 static bool is_live(const struct whole_call *w, const struct archive_entry *e)
 {
@@ -85,7 +81,7 @@ static void whole_keys(struct whole_call *w)
 static int type_of(struct slice name)
 {
     for (int i = OBJECT_STRING; i <= OBJECT_STREAM; i++)
-        if (name.len == strlen(type_names[i]) && strncasecmp(name.p, type_names[i], name.len) == 0)
+        if (slice_is(name, object_type_name((enum object_type)i)))
             return i;
     return OBJECT_NONE; /* no key has it */
 }
@@ -110,34 +106,20 @@ static bool scan_option(struct page *p, size_t i, int64_t *count)
     return false;
 }
 
-/* As Redis reads it, by strtoul: signs and leading zeros are fine. Behind the last place there are no keys. */
-static bool parse_cursor(struct call *c, int64_t *ret)
-{
-    struct slice s = c->argv[1];
-    char text[32] = "", *end = text;
-
-    if (s.len < sizeof text) {
-        memcpy(text, s.p, s.len);
-        errno = 0;
-        unsigned long long at = strtoull(text, &end, 10);
-        *ret = at < INT64_MAX ? (int64_t)at : INT64_MAX;
-    }
-    if (s.len < sizeof text && end == text + s.len && errno == 0 && !isspace((unsigned char)text[0]))
-        return true;
-    call_error(c, "ERR invalid cursor");
-    return false;
-}
-
 static void whole_scan(struct whole_call *w)
 {
     struct call *c = w->call;
     struct page p;
     int64_t cursor, count = 10;
+    uint64_t place;
     char text[24];
 
     page_init(&p, w);
-    if (!parse_cursor(c, &cursor))
+    if (!scan_cursor(c->argv[1], &place)) {
+        call_error(c, "ERR invalid cursor");
         return;
+    }
+    cursor = place < INT64_MAX ? (int64_t)place : INT64_MAX; /* behind the last place there are no keys */
     for (size_t i = 2; i < c->argc; i += 2) {
         if (i + 1 >= c->argc) {
             call_syntax_error(c);

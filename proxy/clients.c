@@ -143,13 +143,13 @@ static const char *read_options(const struct job *job, struct gather *g)
 
     if (job->argc == 2)
         return NULL;
-    if (job->argc > 3 && local_is(job->argv[2], "ID"))
+    if (job->argc > 3 && slice_is(job->argv[2], "ID"))
         return read_ids(job, g);
-    if (job->argc != 4 || !local_is(job->argv[2], "TYPE"))
+    if (job->argc != 4 || !slice_is(job->argv[2], "TYPE"))
         return "ERR syntax error";
-    g->nobody = !local_is(job->argv[3], "normal");
+    g->nobody = !slice_is(job->argv[3], "normal");
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (local_is(job->argv[3], types[i]))
+        if (slice_is(job->argv[3], types[i]))
             return NULL;
     return "ERR Unknown client type";
 }

@@ -11,12 +11,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
-
-static bool equals(struct slice s, const char *word)
-{
-    return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
-}
 
 static bool forwards(const struct command *cmd)
 {
@@ -241,8 +235,8 @@ static bool wants_block(const struct job *job)
 {
     if ((job->cmd->flags & CMD_BLOCKING) == 0 || strncmp(job->cmd->name, "xread", 5) != 0)
         return false;
-    for (size_t i = 1; i < job->argc && !equals(job->argv[i], "STREAMS"); i++)
-        if (equals(job->argv[i], "BLOCK"))
+    for (size_t i = 1; i < job->argc && !slice_is(job->argv[i], "STREAMS"); i++)
+        if (slice_is(job->argv[i], "BLOCK"))
             return true;
     return false;
 }
@@ -326,7 +320,7 @@ static bool route_in_multi(struct session *s, struct job *job)
 /* Redis takes these lines as a browser that was tricked into talking to it, and closes. */
 static bool is_http(const struct job *job)
 {
-    return equals(job->argv[0], "POST") || equals(job->argv[0], "Host:");
+    return slice_is(job->argv[0], "POST") || slice_is(job->argv[0], "Host:");
 }
 
 /* EXEC with arguments ends the transaction, and every watch, as in Redis. */

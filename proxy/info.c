@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -157,18 +156,13 @@ static const struct section {
 };
 #define SECTIONS (sizeof sections / sizeof sections[0])
 
-static bool is(struct slice name, const char *word)
-{
-    return strlen(word) == name.len && strncasecmp(word, name.p, name.len) == 0;
-}
-
 static bool wanted(const char *section, const struct slice *names, size_t count)
 {
     bool any = count == 0;
 
     for (size_t i = 0; i < count && !any; i++)
-        any = is(names[i], section) || is(names[i], "default") || is(names[i], "all") ||
-              is(names[i], "everything");
+        any = slice_is(names[i], section) || slice_is(names[i], "default") || slice_is(names[i], "all") ||
+              slice_is(names[i], "everything");
     return any;
 }
 

@@ -17,7 +17,6 @@ bool local_ok(struct session *s);
 void local_see_settings(struct session *s);
 bool local_error(struct session *s, const char *line); /* always true: it is answered */
 bool local_set_name(struct session *s, struct slice name); /* false: it has characters that a name must not have */
-bool local_is(struct slice arg, const char *word);     /* any case */
 /* "ERR unknown subcommand or wrong number of arguments for …" as Redis words it. */
 bool local_unknown_sub(struct session *s, const struct job *job);
 

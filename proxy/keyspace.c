@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define DRAWS 16 /* keys drawn from each store: all of them may be ones that the other store acts for */
 
@@ -21,11 +20,6 @@ bool keyspace_is_archive(const struct loop *l, struct slice key)
 {
     const struct policy_conf *policy = policy_find(l->policies, key);
     return policy != NULL && policy->index < STATS_POLICIES && l->acting.archive[policy->index];
-}
-
-static bool is_word(struct slice s, const char *word)
-{
-    return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
 }
 
 /* Every key that the pattern may name is the archive's: Redis need not be asked, nor be there. */
@@ -179,7 +173,7 @@ static bool scan_archive(struct session *s, const struct job *job, int64_t hash)
 static bool is_match_of_archives(const struct loop *l, const struct job *job)
 {
     for (size_t i = 2; i + 1 < job->argc; i += 2)
-        if (is_word(job->argv[i], "match"))
+        if (slice_is(job->argv[i], "match"))
             return names_only_archives(l, job->argv[i + 1]);
     return false;
 }
@@ -313,7 +307,7 @@ static bool do_dbsize(struct session *s, const struct job *job)
 static bool do_flush(struct session *s, const struct job *job)
 {
     if (job->argc == 1 ||
-        (job->argc == 2 && (is_word(job->argv[1], "SYNC") || is_word(job->argv[1], "ASYNC"))))
+        (job->argc == 2 && (slice_is(job->argv[1], "SYNC") || slice_is(job->argv[1], "ASYNC"))))
         return ask_both(s, job, finish_ok);
     build_err(slot_answer(s), ERR_SYNTAX, NULL);
     slot_answered(s);
@@ -375,10 +369,10 @@ static bool may_be_archives(const struct loop *l, struct slice pattern)
 static const char *refuse_sort(const struct loop *l, const struct job *job, enum home home)
 {
     for (size_t i = 2; i + 1 < job->argc; i++) {
-        bool pattern = is_word(job->argv[i], "by") || is_word(job->argv[i], "get");
-        if (is_word(job->argv[i], "limit"))
+        bool pattern = slice_is(job->argv[i], "by") || slice_is(job->argv[i], "get");
+        if (slice_is(job->argv[i], "limit"))
             i += 2;
-        else if (pattern || is_word(job->argv[i], "store"))
+        else if (pattern || slice_is(job->argv[i], "store"))
             i++;
         if (!pattern || memchr(job->argv[i].p, '*', job->argv[i].len) == NULL)
             continue;

@@ -9,12 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-bool local_is(struct slice arg, const char *word)
-{
-    return arg.len == strlen(word) && strncasecmp(arg.p, word, arg.len) == 0;
-}
 
 bool local_ok(struct session *s)
 {
@@ -109,7 +103,7 @@ static const char *check_auth(size_t args, struct slice user)
         return "ERR AUTH <password> called without any password configured for the default user. Are you "
                "sure your "
                "configuration is correct?";
-    return local_is(user, "default") ? NULL : "WRONGPASS invalid username-password pair or user is disabled.";
+    return slice_is(user, "default") ? NULL : "WRONGPASS invalid username-password pair or user is disabled.";
 }
 
 static bool do_auth(struct session *s, const struct job *job)
@@ -142,10 +136,10 @@ static void read_hello(const struct job *job, struct hello *h)
     }
     for (size_t i = 2; i < job->argc && h->error == NULL; i++) {
         size_t more = job->argc - 1 - i;
-        if (local_is(job->argv[i], "AUTH") && more >= 2) {
+        if (slice_is(job->argv[i], "AUTH") && more >= 2) {
             h->error = check_auth(2, job->argv[i + 1]);
             i += 2;
-        } else if (local_is(job->argv[i], "SETNAME") && more >= 1) {
+        } else if (slice_is(job->argv[i], "SETNAME") && more >= 1) {
             h->name = job->argv[++i];
             h->named = true;
         } else {

@@ -45,9 +45,9 @@ static bool do_setinfo(struct session *s, const struct job *job)
     for (size_t i = 0; i < job->argv[3].len; i++)
         if (job->argv[3].p[i] < '!' || job->argv[3].p[i] > '~')
             return local_error(s, "ERR lib-name and lib-ver cannot contain spaces, newlines or special characters.");
-    if (local_is(job->argv[2], "lib-name"))
+    if (slice_is(job->argv[2], "lib-name"))
         keep_text(&s->lib_name, job->argv[3]);
-    else if (local_is(job->argv[2], "lib-ver"))
+    else if (slice_is(job->argv[2], "lib-ver"))
         keep_text(&s->lib_ver, job->argv[3]);
     else
         return local_error(s, "ERR Unrecognized option");
@@ -56,9 +56,9 @@ static bool do_setinfo(struct session *s, const struct job *job)
 
 static bool set_flag(struct session *s, const struct job *job, bool *flag)
 {
-    if (job->argc != 3 || (!local_is(job->argv[2], "ON") && !local_is(job->argv[2], "OFF")))
+    if (job->argc != 3 || (!slice_is(job->argv[2], "ON") && !slice_is(job->argv[2], "OFF")))
         return local_error(s, "ERR syntax error");
-    *flag = local_is(job->argv[2], "ON");
+    *flag = slice_is(job->argv[2], "ON");
     return local_ok(s);
 }
 
@@ -116,7 +116,7 @@ static const struct {
 bool local_client(struct session *s, const struct job *job)
 {
     for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++)
-        if (local_is(job->argv[1], subcommands[i].name))
+        if (slice_is(job->argv[1], subcommands[i].name))
             return subcommands[i].fn(s, job);
     if (!job->cmd->container)
         return dispatch_unsupported(s, job); /* Redis has it, the proxy not yet */

@@ -211,7 +211,7 @@ bool local_conv(struct session *s, const struct job *job)
     } subs[] = {{"fault", do_fault}, {"help", do_help}, {"primary", do_primary}, {"status", do_status}};
 
     for (size_t i = 0; i < sizeof subs / sizeof subs[0]; i++)
-        if (local_is(job->argv[1], subs[i].name))
+        if (slice_is(job->argv[1], subs[i].name))
             return subs[i].fn(s, job);
     return local_unknown_sub(s, job);
 }

@@ -62,7 +62,7 @@ bool local_info(struct session *s, const struct job *job)
     const struct slice *names = job->argv + 1;
     size_t count = job->argc - 1, len;
 
-    if (count == 1 && local_is(names[0], "convproxy")) {
+    if (count == 1 && slice_is(names[0], "convproxy")) {
         char *text = info_convproxy(s->loop->server, &len);
         answer_info(s, text, len);
         return true;
@@ -194,9 +194,9 @@ static bool config_rewrite_own(struct session *s)
 
 bool local_config(struct session *s, const struct job *job)
 {
-    bool get = local_is(job->argv[1], "GET"), set = local_is(job->argv[1], "SET");
+    bool get = slice_is(job->argv[1], "GET"), set = slice_is(job->argv[1], "SET");
 
-    if (local_is(job->argv[1], "REWRITE") && server_has_config_file(s->loop->server))
+    if (slice_is(job->argv[1], "REWRITE") && server_has_config_file(s->loop->server))
         return config_rewrite_own(s);
     if (set && job->argc % 2 != 0)
         return local_error(s, "ERR wrong number of arguments for 'config|set' command");
@@ -216,19 +216,19 @@ bool local_slowlog(struct session *s, const struct job *job)
 {
     int64_t count = 10;
 
-    if (local_is(job->argv[1], "GET")) {
+    if (slice_is(job->argv[1], "GET")) {
         if (job->argc == 3 && (!frame_number(job->argv[2].p, job->argv[2].len, &count) || count < -1))
             return local_error(s, "ERR count should be greater than or equal to -1");
         slowlog_get(slot_answer(s), count);
         slot_answered(s);
         return true;
     }
-    if (local_is(job->argv[1], "LEN")) {
+    if (slice_is(job->argv[1], "LEN")) {
         build_int(slot_answer(s), slowlog_len());
         slot_answered(s);
         return true;
     }
-    if (local_is(job->argv[1], "RESET")) {
+    if (slice_is(job->argv[1], "RESET")) {
         slowlog_reset();
         return local_ok(s);
     }

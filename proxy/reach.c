@@ -136,9 +136,9 @@ bool reach_unblock(struct session *s, const struct job *job)
         snprintf(r->error, sizeof r->error,
                  "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
                  (int)job->argv[1].len, job->argv[1].p);
-    else if (job->argc == 4 && local_is(job->argv[3], "error"))
+    else if (job->argc == 4 && slice_is(job->argv[3], "error"))
         r->act = ACT_UNBLOCK_ERROR;
-    else if (job->argc == 4 && !local_is(job->argv[3], "timeout"))
+    else if (job->argc == 4 && !slice_is(job->argv[3], "timeout"))
         snprintf(r->error, sizeof r->error, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     if (r->error[0] == '\0' && !frame_number(job->argv[2].p, job->argv[2].len, &r->id))
         snprintf(r->error, sizeof r->error, "ERR value is not an integer or out of range");
@@ -157,11 +157,11 @@ static void take_type(struct reach *r, struct slice type)
 {
     static const char *const others[] = {"master", "replica", "slave", "pubsub"};
 
-    if (local_is(type, "normal"))
+    if (slice_is(type, "normal"))
         return;
     r->nobody = true;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (local_is(type, others[i]))
+        if (slice_is(type, others[i]))
             return;
     snprintf(r->error, sizeof r->error, "ERR Unknown client type '%.*s'",
              (int)(type.len < 64 ? type.len : 64), type.p);
@@ -169,21 +169,21 @@ static void take_type(struct reach *r, struct slice type)
 
 static void take_filter(struct reach *r, struct slice name, struct slice value)
 {
-    if (local_is(name, "id")) {
+    if (slice_is(name, "id")) {
         if (!frame_number(value.p, value.len, &r->id) || r->id < 1)
             snprintf(r->error, sizeof r->error, "ERR client-id should be greater than 0");
-    } else if (local_is(name, "type")) {
+    } else if (slice_is(name, "type")) {
         take_type(r, value);
-    } else if (local_is(name, "addr")) {
+    } else if (slice_is(name, "addr")) {
         take_text(r->addr, sizeof r->addr, value);
-    } else if (local_is(name, "laddr")) {
+    } else if (slice_is(name, "laddr")) {
         take_text(r->laddr, sizeof r->laddr, value);
-    } else if (local_is(name, "user")) {
-        if (!local_is(value, "default"))
+    } else if (slice_is(name, "user")) {
+        if (!slice_is(value, "default"))
             snprintf(r->error, sizeof r->error, "ERR No such user '%.*s'",
                      (int)(value.len < 64 ? value.len : 64), value.p);
-    } else if (local_is(name, "skipme") && (local_is(value, "yes") || local_is(value, "no"))) {
-        r->skip_me = local_is(value, "yes");
+    } else if (slice_is(name, "skipme") && (slice_is(value, "yes") || slice_is(value, "no"))) {
+        r->skip_me = slice_is(value, "yes");
     } else {
         snprintf(r->error, sizeof r->error, "ERR syntax error");
     }

@@ -1,6 +1,5 @@
 #include "router/keys.h"
 
-#include <strings.h>
 #include <string.h>
 
 struct visit {
@@ -21,18 +20,13 @@ static void visit_key(struct visit *v, size_t arg, bool write)
     v->stopped = !v->each(v->ctx, (struct key_ref){.arg = (uint32_t)arg, .write = write});
 }
 
-static bool is_word(struct slice arg, const char *word)
-{
-    return arg.len == strlen(word) && strncasecmp(arg.p, word, arg.len) == 0;
-}
-
 /* The argument after the keyword, or 0. A negative start looks backwards from the end. */
 static size_t after_keyword(const struct visit *v, const struct keyspec *spec)
 {
     ptrdiff_t argc = (ptrdiff_t)v->argc;
     ptrdiff_t step = spec->index < 0 ? -1 : 1;
     for (ptrdiff_t i = spec->index < 0 ? argc + spec->index : spec->index; i > 0 && i < argc; i += step) {
-        if (is_word(v->argv[i], spec->keyword))
+        if (slice_is(v->argv[i], spec->keyword))
             return (size_t)i + 1;
     }
     return 0;
@@ -108,11 +102,11 @@ static bool find_sort_store(struct visit *v, const struct keyspec *spec)
 {
     size_t store = 0;
     for (size_t i = 2; i < v->argc; i++) {
-        if (is_word(v->argv[i], "limit"))
+        if (slice_is(v->argv[i], "limit"))
             i += 2;
-        else if (is_word(v->argv[i], "by") || is_word(v->argv[i], "get"))
+        else if (slice_is(v->argv[i], "by") || slice_is(v->argv[i], "get"))
             i += 1;
-        else if (is_word(v->argv[i], "store"))
+        else if (slice_is(v->argv[i], "store"))
             store = ++i;
     }
     if (store >= v->argc)
@@ -129,11 +123,11 @@ enum { MIGRATE_KEY = 3, MIGRATE_OPTIONS = 6 };
 static size_t migrate_list(const struct visit *v)
 {
     for (size_t i = MIGRATE_OPTIONS; i < v->argc; i++) {
-        if (is_word(v->argv[i], "keys"))
+        if (slice_is(v->argv[i], "keys"))
             return i + 1;
-        if (is_word(v->argv[i], "auth2"))
+        if (slice_is(v->argv[i], "auth2"))
             i += 2;
-        else if (is_word(v->argv[i], "auth"))
+        else if (slice_is(v->argv[i], "auth"))
             i += 1;
     }
     return 0;
@@ -158,7 +152,7 @@ static bool find_bitfield(struct visit *v, const struct keyspec *spec)
 {
     bool write = false;
     for (size_t i = 2; i < v->argc && !write; i += 3)
-        write = !is_word(v->argv[i], "get");
+        write = !slice_is(v->argv[i], "get");
     visit_key(v, (size_t)spec->index, write);
     return true;
 }

@@ -276,7 +276,7 @@ static bool decide_restore(struct plan *p, const struct ask *ask)
     if (policy->ttl == 0 || p->argv[2].len != 1 || p->argv[2].p[0] != '0')
         return as_one(p);
     for (size_t i = 4; i < p->argc; i++)
-        absolute |= rewrite_is_word(p->argv[i], "absttl");
+        absolute |= slice_is(p->argv[i], "absttl");
     int64_t ttl = absolute ? plan_expiry(policy, ask->now_ms) : policy->ttl;
     return rewrite_replace(&p->rewrite, 2, rewrite_number(&p->rewrite, ttl)) && as_one(p);
 }
@@ -289,9 +289,9 @@ static bool is_zadd_incr(const struct plan *p)
 
     for (size_t i = 2; p->cmd->trim == TRIM_ZSET && i < p->argc; i++) {
         size_t f = 0;
-        if (rewrite_is_word(p->argv[i], "incr"))
+        if (slice_is(p->argv[i], "incr"))
             return true;
-        while (flags[f] != NULL && !rewrite_is_word(p->argv[i], flags[f]))
+        while (flags[f] != NULL && !slice_is(p->argv[i], flags[f]))
             f++;
         if (flags[f] == NULL)
             return false;

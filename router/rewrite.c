@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 void rewrite_init(struct rewrite *r, struct chunk_pool *pool)
 {
@@ -139,16 +138,11 @@ static const struct option options[] = {
     {"pxat", GROUP_TTL, true, true, true},
 };
 
-bool rewrite_is_word(struct slice arg, const char *word)
-{
-    return arg.len == strlen(word) && strncasecmp(arg.p, word, arg.len) == 0;
-}
-
 static const struct option *find_option(struct slice arg, bool set)
 {
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         const struct option *o = &options[i];
-        if ((set ? o->set : o->getex) && rewrite_is_word(arg, o->word))
+        if ((set ? o->set : o->getex) && slice_is(arg, o->word))
             return o;
     }
     return NULL;

@@ -49,7 +49,4 @@ struct expiry_options {
 /* set: SET's words are meant, else GETEX's. Source: redis.io/commands/set and getex. */
 struct expiry_options rewrite_parse_options(const struct slice *argv, size_t argc, bool set);
 
-/* True when the argument is this word, whatever its case. */
-bool rewrite_is_word(struct slice arg, const char *word);
-
 #endif

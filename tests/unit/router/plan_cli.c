@@ -101,13 +101,13 @@ static void answer(void *ctx, const struct slice *argv, size_t argc)
 {
     struct cli *cli = ctx;
 
-    if (rewrite_is_word(argv[0], "rows"))
+    if (slice_is(argv[0], "rows"))
         print_rows();
-    else if (rewrite_is_word(argv[0], "plan"))
+    else if (slice_is(argv[0], "plan"))
         answer_plan(cli, argv, argc);
-    else if (rewrite_is_word(argv[0], "written") && argc == 3)
+    else if (slice_is(argv[0], "written") && argc == 3)
         puts(plan_nothing_written(number(argv[1]) != 0, argv[2].p, argv[2].len) ? "false" : "true");
-    else if (rewrite_is_word(argv[0], "undo") && argc == 4)
+    else if (slice_is(argv[0], "undo") && argc == 4)
         answer_undo(cli, argv);
     else
         puts("null");
