@@ -5,6 +5,7 @@
 #ifndef EXECUTOR_OP_H
 #define EXECUTOR_OP_H
 
+#include "base/write_id.h"
 #include "engine/call.h"
 #include "router/command.h"
 
@@ -18,12 +19,22 @@ enum op_form {
     OP_WATCH, /* no command runs; the keys' versions are told */
 };
 
+/* How an op stands to the other store (docs/protocol.md). */
+enum op_role {
+    OP_PLAIN,   /* there is no other store, or nothing is owed to it */
+    OP_OWED,    /* what it changes gets a mark */
+    OP_JOURNAL, /* and is written into the journal: Redis may hold writes that the archive lacks */
+    OP_COPY, /* repeats what Redis has done: on the exact predecessor of each key, or ERR_RACE and nothing is done. Done before
+                   (the version is there, or a higher one): nothing is done, and that is no error. The reply is not used. Needs no
+                   client: error tells how it went */
+};
+
 enum op_state {
     OP_NEW,
     OP_WAITING, /* in its keys' lanes, behind others */
     OP_READY,   /* first in all its lanes */
     OP_RUNNING,
-    OP_PARKED,  /* a blocking command that found nothing: in no queue until a key of it changes */
+    OP_PARKED, /* a blocking command that found nothing: in no queue until a key of it changes */
     OP_DONE
 };
 
@@ -32,7 +43,8 @@ struct op_step {
     call_fn fn;                /* NULL: the archive does not have it */
     size_t argv, argc;         /* into op->argv */
     bool conditional;          /* a reply of 0, -1 or nil means that nothing was written */
-    bool if_written;           /* runs only when the last step without this has written something; answers 0 otherwise */
+    bool
+        if_written; /* runs only when the last step without this has written something; answers 0 otherwise */
 };
 
 struct key_lane;
@@ -45,8 +57,11 @@ struct op_key {
     struct op *op;
     struct key_lane *lane;
     struct op_key *next, **back;
-    bool changed;    /* the op has changed it */
-    int64_t watched; /* the version that it must have; -1: any; below: it must not be there. OP_WATCH: as it is */
+    bool changed;   /* the op has changed it */
+    bool fresh;     /* OP_COPY: Redis made the version anew: no document, or a dead one, comes before it */
+    int64_t copied; /* OP_COPY: the version that Redis gave; the one before it must be there */
+    int64_t
+        watched; /* the version that it must have; -1: any; below: it must not be there. OP_WATCH: as it is */
 };
 
 struct op {
@@ -55,16 +70,24 @@ struct op {
     enum op_state state;
     enum op_form form;
     enum resp resp;
-    bool writes;      /* some step may write */
-    _Atomic bool cancelled; /* its client is gone: it must not run any more */
-    _Atomic bool timed_out; /* its time to block is over: nil instead of parking */
-    _Atomic bool unblocked; /* and an error instead of nil: CLIENT UNBLOCK … ERROR */
-    bool woken;       /* was parked before */
-    bool changed;     /* it has changed some of its keys: whoever is parked there is woken */
-    struct slice woken_by; /* which of its keys has woken it; p NULL: none in particular */
-    bool parks;       /* it found nothing and is to wait */
-    uint64_t seq;     /* order of arrival */
-    unsigned blocked; /* lanes in which it is not first */
+    bool writes;  /* some step may write */
+    uint8_t role; /* enum op_role */
+    bool
+        second; /* it may have been done before: it looks for its id, and is not done again. The reply is then worked out
+                         where it can be (the length after a push, OK after SET), or is -INDOUBT */
+    struct write_id id;
+    int64_t
+        epoch; /* under which it was sent: versions that it makes are of it. A document that is Redis' by a later one: ERR_MOVED */
+    int64_t now_ms;                 /* OP_COPY: Redis' clock when it was sent; 0: the worker's */
+    _Atomic bool cancelled;         /* its client is gone: it must not run any more */
+    _Atomic bool timed_out;         /* its time to block is over: nil instead of parking */
+    _Atomic bool unblocked;         /* and an error instead of nil: CLIENT UNBLOCK … ERROR */
+    bool woken;                     /* was parked before */
+    bool changed;                   /* it has changed some of its keys: whoever is parked there is woken */
+    struct slice woken_by;          /* which of its keys has woken it; p NULL: none in particular */
+    bool parks;                     /* it found nothing and is to wait */
+    uint64_t seq;                   /* order of arrival */
+    unsigned blocked;               /* lanes in which it is not first */
     int64_t queued_us, deadline_us; /* mono; past the deadline it is not begun any more */
     int64_t block_until_us;         /* mono; 0: it does not block, INT64_MAX: for ever */
     size_t blocking;                /* the step that does */
@@ -80,10 +103,10 @@ struct op {
     size_t reply_len, reply_cap;
     enum err error; /* instead of a reply */
     char detail[160];
-    void *owner;        /* the maker's own */
-    unsigned home;      /* the maker's own: where it wants to hear of the end */
+    void *owner;              /* the maker's own */
+    unsigned home;            /* the maker's own: where it wants to hear of the end */
     struct op_memory *memory; /* given out by op_get */
-    bool pinned;        /* parking has put an id in place of each "$" */
+    bool pinned;              /* parking has put an id in place of each "$" */
     struct op_step few_steps[OP_FEW_STEPS];
     struct slice few_argv[OP_FEW_ARGS];
     struct op_key few_keys[OP_FEW_KEYS];

@@ -25,11 +25,21 @@ struct loop;
 struct server;
 struct placement;
 
+/* docs/protocol.md, the table of phases. */
+enum phase { PHASE_REDIS, PHASE_HOLD, PHASE_ARCHIVE, PHASE_CATCHUP };
+
 /* What a loop knows: by position in settings.policies. */
 struct acting {
-    bool any;   /* some policy is served by the archive */
-    bool whole; /* a policy "*", and all before it: every key is the archive's */
-    bool archive[STATS_POLICIES];
+    bool any;     /* some policy is not simply Redis': its phase is another than PHASE_REDIS */
+    bool whole;   /* a policy "*", and all before it: every key is the archive's */
+    bool guarded; /* some policy may change stores: connections to Redis are checked, and writes have ids */
+    uint8_t phase[STATS_POLICIES];   /* enum phase */
+    bool archive[STATS_POLICIES];    /* phase ARCHIVE */
+    bool keeps_id[STATS_POLICIES];   /* writes on Redis tell their session and seq (cvp:sess) */
+    bool marked[STATS_POLICIES];     /* and raise the version, leave a mark, and are copied: dual writes */
+    uint8_t op_role[STATS_POLICIES]; /* enum op_role of writes on the archive */
+    int64_t epoch;
+    char run_id[48]; /* the Redis that may be written in this epoch; "": any */
 };
 
 /* Where a command's keys live; bits. */
@@ -50,6 +60,7 @@ void placement_copy(const struct placement *p, const struct settings *settings, 
 /* [loop] For the loop's copy (post it; arg is malloc'ed and taken). */
 void placement_apply(struct loop *l, void *own_acting);
 /* [loop] Where the keys of a command live now. */
-enum home placement_home(const struct loop *l, const struct command *cmd, const struct slice *argv, size_t argc);
+enum home placement_home(const struct loop *l, const struct command *cmd, const struct slice *argv,
+                         size_t argc);
 
 #endif

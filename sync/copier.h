@@ -1,0 +1,33 @@
+/* sync/copier — carries marked keys from Redis to the archive: claim, look at the versions, copy what is newer, take the mark away (I9).
+ * Invariants: a mark goes only when the archive has the marked version or a higher one. A claim that was not finished goes back.
+ * Threads:    one per object, never a loop. */
+#ifndef SYNC_COPIER_H
+#define SYNC_COPIER_H
+
+#include "backends/archive/archive.h"
+#include "sync/link.h"
+
+#include <stdatomic.h>
+
+struct copier_counts {
+    _Atomic uint64_t claimed, unmarked, copied, tombstones, races, failed, bytes;
+    _Atomic int64_t dirty;     /* SCARD at the last look; -1: not known */
+    _Atomic int64_t oldest_us; /* mono: since when the set was never empty; 0: it is */
+};
+
+struct copier {
+    struct archive_handle *handle;
+    struct link *link;
+    char proxy[24]; /* whose claims these are */
+    int64_t epoch;  /* under which Redis is read */
+    struct copier_counts *counts;
+};
+
+/* Claims of other lives of this proxy, and of proxies that are gone, go back to the marks. */
+MUST_USE enum err copier_recover(struct copier *c);
+/* Works on up to limit marks; *ret_left: how many are left (SCARD). */
+MUST_USE enum err copier_round(struct copier *c, size_t limit, size_t *ret_left);
+/* These keys now, whether they are marked or not: the archive has what Redis had when it was called, or more, when it returns ERR_NONE. */
+MUST_USE enum err copier_keys(struct copier *c, const struct slice *keys, size_t n);
+
+#endif

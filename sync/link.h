@@ -1,0 +1,35 @@
+/* sync/link — a blocking connection to Redis for the work between the stores: reading states, restoring them, claims.
+ * Owns:       a hiredis context, named MARKS_CLIENT_NAME "sync" so that no fence closes it.
+ * Invariants: any error closes it; the next link_open connects anew. Pipelines: put any number, then get as many.
+ * Errors:     in words in link_why.
+ * Threads:    one at a time, never a loop. */
+#ifndef SYNC_LINK_H
+#define SYNC_LINK_H
+
+#include "base/slice.h"
+#include "config/settings.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct link;
+struct redisReply;
+
+struct link *link_new(void);
+void link_free(struct link *own_l);
+/* Connects, authenticates and selects the database of redis.url unless it is open. Time-outs: redis.connect_timeout, redis.slow_timeout. */
+bool link_open(struct link *l, const struct settings *settings);
+bool link_is_open(const struct link *l);
+void link_close(struct link *l);
+const char *link_why(const struct link *l);
+
+/* Appends a command of n arguments. */
+void link_put(struct link *l, const struct slice *argv, size_t n);
+/* The same with texts, ended by NULL. */
+void link_say(struct link *l, const char *verb, ...) __attribute__((sentinel));
+/* The next reply, valid until link_done; NULL: the link is closed now. Sends what was put. An error reply is a reply. */
+struct redisReply *link_get(struct link *l);
+/* Gives all replies back. */
+void link_done(struct link *l);
+
+#endif

@@ -1,0 +1,57 @@
+/* sync/sync — the threads between the stores: one hands keys over and copies keys that somebody waits for, one does the long work
+ * (the copier's rounds, CATCHUP's pass, moves).
+ *
+ *   proxy ─▶ sync_handoff, sync_copy ─▶ [urgent]  ─┬─▶ handoff, copier ─▶ link ─▶ Redis
+ *            sync_enter(phase)       ─▶ [worker]  ─┘        └──────────▶ archive
+ *
+ * Owns:       two links, two archive handles, the queue of keys that somebody waits for, the list of moves.
+ * Invariants: what was asked for under an epoch that is over is answered with ERR_MOVED and not done. done() is called exactly once.
+ * Threads:    any for the functions; the callbacks come on sync's own threads. */
+#ifndef SYNC_SYNC_H
+#define SYNC_SYNC_H
+
+#include "backends/archive/archive.h"
+#include "config/settings.h"
+#include "sync/copier.h"
+#include "sync/handoff.h"
+#include "sync/moves.h"
+
+struct sync;
+
+enum sync_mode {
+    SYNC_IDLE,    /* HOLD, or ARCHIVE: nothing is carried */
+    SYNC_COPY,    /* REDIS: marks are carried to the archive */
+    SYNC_CATCHUP, /* keys are handed to Redis; marks too once their keys are Redis' */
+};
+
+struct sync_ops {
+    /* The pass of CATCHUP under this epoch has found nothing left twice: all keys are Redis'. */
+    void (*caught_up)(void *ctx, int64_t epoch);
+    void *ctx;
+};
+
+struct sync_report {
+    struct copier_counts copier;   /* a copy */
+    struct handoff_counts handoff; /* a copy */
+    int64_t waiting;               /* keys that somebody waits for */
+    int64_t pass_done, pass_total; /* CATCHUP's pass, documents; total -1: not known */
+    char why[160];                 /* the last trouble; "": none since it went well */
+};
+
+struct sync *sync_start(struct archive *a, const struct settings *settings, const char *proxy,
+                        const struct sync_ops *ops);
+void sync_stop(struct sync *own_s);
+void sync_settings(struct sync *s, const struct settings *now);
+/* From now on. Returns when nothing of the mode before runs any more (at most a batch's time), so that an epoch's work is over. */
+void sync_enter(struct sync *s, enum sync_mode mode, int64_t epoch);
+
+typedef void (*sync_done)(void *ctx, enum err e);
+/* Hands keys to Redis (CATCHUP), or copies them to the archive (REDIS), now. The keys' bytes are copied. */
+void sync_handoff(struct sync *s, int64_t epoch, const struct slice *keys, size_t n, sync_done done,
+                  void *ctx);
+void sync_copy(struct sync *s, int64_t epoch, const struct slice *keys, size_t n, sync_done done, void *ctx);
+
+void sync_report(struct sync *s, struct sync_report *ret);
+struct moves *sync_moves(struct sync *s);
+
+#endif
