@@ -17,17 +17,23 @@ struct redisReply;
 
 struct link *link_new(void);
 void link_free(struct link *own_l);
-/* Connects, authenticates and selects the database of redis.url unless it is open. Time-outs: redis.connect_timeout, redis.slow_timeout. */
+/* Connects, authenticates and selects the database of redis.url, unless it is open and these have not changed since. Time-outs:
+ * redis.connect_timeout, greeting included; redis.slow_timeout for each answer. Gives all replies back. SIGPIPE must be ignored. */
 bool link_open(struct link *l, const struct settings *settings);
 bool link_is_open(const struct link *l);
 void link_close(struct link *l);
 const char *link_why(const struct link *l);
+/* Closes it for a reason of the caller's. */
+void link_fail(struct link *l, const char *why);
+/* The same for a reply that is no use; an error's own words are why. */
+void link_refuse(struct link *l, const struct redisReply *r);
 
 /* Appends a command of n arguments. */
 void link_put(struct link *l, const struct slice *argv, size_t n);
-/* The same with texts, ended by NULL. */
+/* The same with at most 16 texts, ended by NULL. */
 void link_say(struct link *l, const char *verb, ...) __attribute__((sentinel));
-/* The next reply, valid until link_done; NULL: the link is closed now. Sends what was put. An error reply is a reply. */
+/* The next reply, valid until link_done; NULL: the link is closed now. Sends what was put. An error reply is a reply. A closed
+ * link takes commands, too, and forgets them. */
 struct redisReply *link_get(struct link *l);
 /* Gives all replies back. */
 void link_done(struct link *l);
