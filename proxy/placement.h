@@ -18,15 +18,13 @@
 #include "proxy/stats.h"
 #include "resp/build.h"
 #include "router/command.h"
+#include "router/place.h"
 
 #include <uv.h>
 
 struct loop;
 struct server;
 struct placement;
-
-/* docs/protocol.md, the table of phases. */
-enum phase { PHASE_REDIS, PHASE_HOLD, PHASE_ARCHIVE, PHASE_CATCHUP };
 
 /* What a loop knows: by position in settings.policies. */
 struct acting {
