@@ -6,15 +6,18 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 
 #define FEW  16 /* arguments, and replies, that need no memory of their own */
 #define NAME MARKS_CLIENT_NAME "sync"
 
 struct link {
+    pthread_mutex_t lock; /* for c being set, so that link_interrupt never hits a socket that is another's by now */
     redisContext *c;      /* NULL: closed */
     char *url, *password; /* what it was opened with */
     int64_t patience_ms;  /* for an answer */
@@ -31,6 +34,7 @@ struct link *link_new(void)
 
     if (l == NULL)
         abort();
+    pthread_mutex_init(&l->lock, NULL);
     l->argv = l->few_argv;
     l->lens = l->few_lens;
     l->replies = l->few_replies;
@@ -39,11 +43,26 @@ struct link *link_new(void)
     return l;
 }
 
-void link_close(struct link *l)
+static void set_context(struct link *l, redisContext *c)
 {
+    pthread_mutex_lock(&l->lock);
     if (l->c != NULL)
         redisFree(l->c);
-    l->c = NULL;
+    l->c = c;
+    pthread_mutex_unlock(&l->lock);
+}
+
+void link_interrupt(struct link *l)
+{
+    pthread_mutex_lock(&l->lock);
+    if (l->c != NULL)
+        shutdown(l->c->fd, SHUT_RDWR);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void link_close(struct link *l)
+{
+    set_context(l, NULL);
     free(l->url);
     free(l->password);
     l->url = l->password = NULL;
@@ -61,6 +80,7 @@ void link_free(struct link *own_l)
         free(own_l->lens);
     if (own_l->replies != own_l->few_replies)
         free(own_l->replies);
+    pthread_mutex_destroy(&own_l->lock);
     free(own_l);
 }
 
@@ -157,8 +177,8 @@ static bool connect_to(struct link *l, const struct redis_url *url, const struct
     struct timeval patience = time_of(s->redis_connect_timeout);
 
     l->patience_ms = s->redis_connect_timeout;
-    l->c = url->path != NULL ? redisConnectUnixWithTimeout(url->path, patience)
-                             : redisConnectWithTimeout(url->host, url->port, patience);
+    set_context(l, url->path != NULL ? redisConnectUnixWithTimeout(url->path, patience)
+                                     : redisConnectWithTimeout(url->host, url->port, patience));
     if (l->c == NULL)
         abort();
     if (l->c->err != 0 || redisSetTimeout(l->c, patience) != REDIS_OK) {

@@ -2,7 +2,7 @@
  * Owns:       a hiredis context, named MARKS_CLIENT_NAME "sync" so that no fence closes it.
  * Invariants: any error closes it; the next link_open connects anew. Pipelines: put any number, then get as many.
  * Errors:     in words in link_why.
- * Threads:    one at a time, never a loop. */
+ * Threads:    one at a time, never a loop; link_interrupt: any. */
 #ifndef SYNC_LINK_H
 #define SYNC_LINK_H
 
@@ -37,5 +37,8 @@ void link_say(struct link *l, const char *verb, ...) __attribute__((sentinel));
 struct redisReply *link_get(struct link *l);
 /* Gives all replies back. */
 void link_done(struct link *l);
+
+/* Any thread: whoever waits for an answer gets none, as if Redis had closed the connection. Nothing happens to a closed link. */
+void link_interrupt(struct link *l);
 
 #endif
