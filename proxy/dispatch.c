@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "proxy/archived.h"
+#include "proxy/hide.h"
 #include "proxy/internal.h"
 #include "proxy/keyspace.h"
 #include "proxy/local.h"
@@ -187,6 +188,8 @@ bool dispatch_forward(struct session *s, const struct job *job)
     bool taken;
 
     if (s->loop->acting.any && is_archives(s, job, &taken))
+        return taken;
+    if (s->loop->acting.guarded && hide_takes(s, job, &taken))
         return taken;
     struct upstream *u = dispatch_upstream(s, job);
 

@@ -3,6 +3,9 @@
 #include "backends/archive/archive.h"
 #include "proxy/archived.h"
 #include "proxy/dispatch.h"
+#include "proxy/hide.h"
+#include "proxy/internal.h"
+#include "proxy/reader.h"
 #include "proxy/split.h"
 #include "resp/frame.h"
 
@@ -36,47 +39,9 @@ static bool names_only_archives(const struct loop *l, struct slice pattern)
 
 /* ---- replies ---- */
 
-struct reader {
-    struct slice rest;
-};
-
-/* The next value; len 0 at the end. */
-static struct slice next_value(struct reader *r)
-{
-    struct slice value = {r->rest.p, frame_length(r->rest.p, r->rest.len)};
-    r->rest = (struct slice){r->rest.p + value.len, r->rest.len - value.len};
-    return value;
-}
-
-/* Goes into an array: how many values there are. */
-static int64_t enter(struct reader *r)
-{
-    int64_t items = 0;
-    size_t header = frame_aggregate(r->rest.p, r->rest.len, &items);
-    r->rest = (struct slice){r->rest.p + header, r->rest.len - header};
-    return header > 0 ? items : 0;
-}
-
-/* What is in a bulk; p NULL: it is none. */
-static struct slice bulk_text(struct slice value)
-{
-    int64_t n;
-    const char *end = value.len > 0 && value.p[0] == '$' ? memchr(value.p, '\r', value.len) : NULL;
-
-    if (end == NULL || !frame_number(value.p + 1, (size_t)(end - value.p) - 1, &n) || n < 0)
-        return (struct slice){NULL, 0};
-    return (struct slice){end + 2, (size_t)n};
-}
-
-static int64_t int_of(struct slice value)
-{
-    int64_t n = 0;
-    return value.len > 3 && value.p[0] == ':' && frame_number(value.p + 1, value.len - 3, &n) ? n : 0;
-}
-
 static bool may_tell(const struct loop *l, enum split_store store, struct slice key)
 {
-    if (key.p == NULL || (key.len >= 4 && memcmp(key.p, "cvp:", 4) == 0))
+    if (key.p == NULL || hide_is_internal(key))
         return false;
     return keyspace_is_archive(l, key) == (store == SPLIT_ARCHIVE);
 }
@@ -86,9 +51,9 @@ static size_t tell_keys(const struct loop *l, enum split_store store, struct rea
 {
     size_t told = 0;
 
-    for (int64_t n = enter(r); n > 0; n--) {
-        struct slice value = next_value(r);
-        if (!may_tell(l, store, bulk_text(value)))
+    for (int64_t n = reader_enter(r); n > 0; n--) {
+        struct slice value = reader_next(r);
+        if (!may_tell(l, store, reader_bulk(value)))
             continue;
         chain_put(out, value.p, value.len);
         told++;
@@ -107,8 +72,8 @@ static void finish_page(struct slot *slot, enum split_store store)
 
     if (r.rest.len == 0 || r.rest.p[0] == '-')
         return;
-    enter(&r);
-    struct slice number = bulk_text(next_value(&r));
+    reader_enter(&r);
+    struct slice number = reader_bulk(reader_next(&r));
     chain_init(&keys, slot->reply.pool);
     chain_init(&out, slot->reply.pool);
     size_t told = tell_keys(slot->loop, store, &r, &keys);
@@ -208,7 +173,10 @@ static void finish_keys(struct split *sp, struct chain *out)
 
 static void finish_dbsize(struct split *sp, struct chain *out)
 {
-    build_int(out, int_of(split_reply(sp, SPLIT_REDIS)) + int_of(split_reply(sp, SPLIT_ARCHIVE)));
+    struct reader r = {split_reply(sp, SPLIT_REDIS)};
+    int64_t all = reader_int(reader_next(&r)), own = reader_int(reader_next(&r));
+
+    build_int(out, all - (own < all ? own : all) + reader_int(split_reply(sp, SPLIT_ARCHIVE)));
 }
 
 static void finish_ok(struct split *sp, struct chain *out)
@@ -228,11 +196,11 @@ static struct draw look(const struct split *sp, enum split_store store)
     struct draw d = {0, {NULL, 0}};
 
     if (store == SPLIT_ARCHIVE)
-        enter(&r); /* EXEC's array */
-    d.size = int_of(next_value(&r));
+        reader_enter(&r); /* EXEC's array */
+    d.size = reader_int(reader_next(&r));
     for (int i = 0; i < DRAWS && d.key.len == 0; i++) {
-        struct slice value = next_value(&r);
-        if (may_tell(sp->slot->loop, store, bulk_text(value)))
+        struct slice value = reader_next(&r);
+        if (may_tell(sp->slot->loop, store, reader_bulk(value)))
             d.key = value;
     }
     return d;
@@ -274,7 +242,9 @@ static bool do_randomkey(struct session *s, const struct job *job)
     return true;
 }
 
-static bool ask_both(struct session *s, const struct job *job,
+/* n requests for Redis, which put appends; the archive gets the client's. */
+static bool ask_both(struct session *s, const struct job *job, uint32_t n,
+                     void (*put)(struct chain *out, const struct job *job),
                      void (*finish)(struct split *sp, struct chain *out))
 {
     struct split *sp = NULL;
@@ -287,7 +257,9 @@ static bool ask_both(struct session *s, const struct job *job,
     chain_init(&request, &s->loop->turn.chunks);
     managed_put_raw(&request, job);
     split_ask_archive(sp, OP_ONE, chain_flat(&request));
-    split_ask_redis(sp, &request, 1, job->slow);
+    chain_clear(&request);
+    put(&request, job);
+    split_ask_redis(sp, &request, n, job->slow);
     return true;
 }
 
@@ -295,20 +267,35 @@ static bool do_keys(struct session *s, const struct job *job)
 {
     if (names_only_archives(s->loop, job->argv[1]))
         return archived_command(s, job);
-    return ask_both(s, job, finish_keys);
+    return ask_both(s, job, 1, managed_put_raw, finish_keys);
+}
+
+static void put_dbsize(struct chain *out, const struct job *job)
+{
+    managed_put_raw(out, job);
+    hide_put_count(out);
 }
 
 static bool do_dbsize(struct session *s, const struct job *job)
 {
-    return ask_both(s, job, finish_dbsize);
+    return ask_both(s, job, 2, put_dbsize, finish_dbsize);
+}
+
+bool keyspace_flush(struct session *s, const struct job *job)
+{
+    return ask_both(s, job, 1, s->loop->acting.guarded ? hide_put_flush : managed_put_raw, finish_ok);
 }
 
 /* Redis would word the error, but the other store must not be emptied then. */
 static bool do_flush(struct session *s, const struct job *job)
 {
+    const char *refusal = hide_flush_refusal(s->loop);
+
+    if (refusal != NULL)
+        return local_error(s, refusal);
     if (job->argc == 1 ||
         (job->argc == 2 && (slice_is(job->argv[1], "SYNC") || slice_is(job->argv[1], "ASYNC"))))
-        return ask_both(s, job, finish_ok);
+        return keyspace_flush(s, job);
     build_err(slot_answer(s), ERR_SYNTAX, NULL);
     slot_answered(s);
     return true;

@@ -23,6 +23,8 @@ bool keyspace_is_archive(const struct loop *l, struct slice key);
 bool keyspace_handles(const struct session *s, const struct command *cmd);
 /* False: it must wait; the session is paused. */
 bool keyspace_command(struct session *s, const struct job *job);
+/* FLUSHDB or FLUSHALL, well-formed, of both stores. False as above. */
+bool keyspace_flush(struct session *s, const struct job *job);
 /* Why a command that Redis would take must not go there, for it would miss keys of the archive that its row does not name
  * (SORT BY and GET, DEBUG, SWAPDB): an error line. NULL: it may. home is where the named keys live; SORT of a key of the
  * archive may name keys of the archive only. */

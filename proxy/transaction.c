@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "proxy/archived.h"
 #include "proxy/dispatch.h"
+#include "proxy/hide.h"
 #include "proxy/keyspace.h"
 
 #include <stdlib.h>
@@ -318,6 +319,8 @@ void transaction_queue(struct session *s, const struct job *job)
         return;
     }
     const char *refusal = s->loop->acting.any ? keyspace_refusal(s->loop, job, home) : NULL;
+    if (refusal == NULL && s->loop->acting.guarded)
+        refusal = hide_refusal_in_multi(s, job);
     if (refusal != NULL) {
         txn->spoiled = true;
         answer_error(s, refusal);

@@ -1,0 +1,400 @@
+#include "proxy/hide.h"
+
+#include "proxy/dispatch.h"
+#include "proxy/internal.h"
+#include "proxy/keyspace.h"
+#include "proxy/reader.h"
+#include "router/keys.h"
+#include "router/marks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A database of few keys is seen whole by the SCAN; in a larger one so many draws never meet the proxy's own keys only. */
+#define DRAWS      16
+#define SCAN_COUNT "64"
+#define FLUSH_MAX                                                                                            \
+    "1000000" /* versions; Redis answers nobody else while it runs the script, about a second for as many */
+
+bool hide_is_internal(struct slice key)
+{
+    return key.len >= sizeof MARKS_PREFIX - 1 && memcmp(key.p, MARKS_PREFIX, sizeof MARKS_PREFIX - 1) == 0;
+}
+
+/* No key that the pattern names can be internal: up to its first special character it goes another way. */
+static bool is_harmless(struct slice pattern)
+{
+    size_t i = 0;
+
+    while (i < pattern.len && i < sizeof MARKS_PREFIX - 1 && pattern.p[i] == MARKS_PREFIX[i])
+        i++;
+    return i < sizeof MARKS_PREFIX - 1 && (i == pattern.len || memchr("*?[\\", pattern.p[i], 4) == NULL);
+}
+
+/* ---- asking Redis ---- */
+
+/* Sends what is in own_requests, n of them, in place of job. */
+static bool ask(struct session *s, const struct job *job, struct chain *own_requests, uint32_t n,
+                void (*finish)(struct slot *slot))
+{
+    struct upstream *u = dispatch_upstream(s, job);
+    enum admission a = dispatch_admit(s, u, job);
+
+    if (a != ADMIT_NOW) {
+        chain_clear(own_requests);
+        return a == ADMIT_NEVER;
+    }
+    struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
+    slot->finish = finish;
+    chain_move(upstream_out(u), own_requests);
+    slot_send(slot, u, n, job->slow);
+    return true;
+}
+
+static void replace(struct slot *slot, struct chain *own_reply)
+{
+    chain_clear(&slot->reply);
+    slot->reply = *own_reply;
+}
+
+/* Redis has refused: its first error is the client's. */
+static bool is_error(struct slot *slot)
+{
+    struct reader r = {chain_flat(&slot->reply)};
+    struct slice first = reader_next(&r);
+    struct chain out;
+
+    if (first.len > 0 && first.p[0] != '-')
+        return false;
+    chain_init(&out, slot->reply.pool);
+    chain_put(&out, first.p, first.len);
+    replace(slot, &out);
+    return true;
+}
+
+/* ---- lists of keys ---- */
+
+static size_t put_visible(struct reader *r, struct chain *out)
+{
+    size_t told = 0;
+
+    for (int64_t n = reader_enter(r); n > 0; n--) {
+        struct slice value = reader_next(r);
+        if (hide_is_internal(reader_bulk(value)))
+            continue;
+        chain_put(out, value.p, value.len);
+        told++;
+    }
+    return told;
+}
+
+static void finish_keys(struct slot *slot)
+{
+    struct reader r = {chain_flat(&slot->reply)};
+    struct chain keys, out;
+
+    if (is_error(slot))
+        return;
+    chain_init(&keys, slot->reply.pool);
+    chain_init(&out, slot->reply.pool);
+    build_array(&out, put_visible(&r, &keys));
+    chain_move(&out, &keys);
+    replace(slot, &out);
+}
+
+/* The cursor stays Redis's. */
+static void finish_page(struct slot *slot)
+{
+    struct reader r = {chain_flat(&slot->reply)};
+    struct chain keys, out;
+
+    if (is_error(slot))
+        return;
+    chain_init(&keys, slot->reply.pool);
+    chain_init(&out, slot->reply.pool);
+    build_array(&out, (size_t)reader_enter(&r));
+    struct slice cursor = reader_next(&r);
+    chain_put(&out, cursor.p, cursor.len);
+    build_array(&out, put_visible(&r, &keys));
+    chain_move(&out, &keys);
+    replace(slot, &out);
+}
+
+static bool do_keys(struct session *s, const struct job *job, bool *ret_taken)
+{
+    if (is_harmless(job->argv[1]))
+        return false;
+    *ret_taken = dispatch_forward_collect(s, job, finish_keys);
+    return true;
+}
+
+static bool do_scan(struct session *s, const struct job *job, bool *ret_taken)
+{
+    for (size_t i = 2; i + 1 < job->argc; i += 2)
+        if (slice_is(job->argv[i], "match") && is_harmless(job->argv[i + 1]))
+            return false;
+    *ret_taken = dispatch_forward_collect(s, job, finish_page);
+    return true;
+}
+
+/* ---- RANDOMKEY ---- */
+
+static struct slice drawn(struct reader *r)
+{
+    struct slice told = {NULL, 0};
+
+    for (int i = 0; i < DRAWS; i++) {
+        struct slice value = reader_next(r), key = reader_bulk(value);
+        if (told.len == 0 && key.p != NULL && !hide_is_internal(key))
+            told = value;
+    }
+    return told;
+}
+
+static struct slice scanned(struct reader *r, struct slice told)
+{
+    reader_enter(r);
+    reader_next(r);
+    for (int64_t n = reader_enter(r); n > 0 && told.len == 0; n--) {
+        struct slice value = reader_next(r);
+        if (!hide_is_internal(reader_bulk(value)))
+            told = value;
+    }
+    return told;
+}
+
+static void finish_randomkey(struct slot *slot)
+{
+    struct reader r = {chain_flat(&slot->reply)};
+    struct session *s = slot->session;
+    struct chain out;
+
+    if (is_error(slot))
+        return;
+    struct slice told = scanned(&r, drawn(&r));
+    chain_init(&out, slot->reply.pool);
+    if (told.len > 0)
+        chain_put(&out, told.p, told.len);
+    else
+        build_null(&out, s != NULL ? s->resp : RESP2); /* nobody hears it when the client is gone */
+    replace(slot, &out);
+}
+
+static bool do_randomkey(struct session *s, const struct job *job, bool *ret_taken)
+{
+    struct chain requests;
+
+    chain_init(&requests, &s->loop->turn.chunks);
+    for (int i = 0; i < DRAWS; i++)
+        build_command(&requests, "RANDOMKEY", NULL);
+    build_command(&requests, "SCAN", "0", "COUNT", SCAN_COUNT, NULL);
+    *ret_taken = ask(s, job, &requests, DRAWS + 1, finish_randomkey);
+    return true;
+}
+
+/* ---- DBSIZE ---- */
+
+void hide_put_count(struct chain *out)
+{
+    build_command(out, "EXISTS", MARKS_EPOCH, MARKS_VERSION, MARKS_SESSION, MARKS_DIRTY, NULL);
+}
+
+static void finish_dbsize(struct slot *slot)
+{
+    struct reader r = {chain_flat(&slot->reply)};
+    struct chain out;
+
+    if (is_error(slot))
+        return;
+    int64_t all = reader_int(reader_next(&r)), own = reader_int(reader_next(&r));
+    chain_init(&out, slot->reply.pool);
+    build_int(&out, all > own ? all - own : 0);
+    replace(slot, &out);
+}
+
+static bool do_dbsize(struct session *s, const struct job *job, bool *ret_taken)
+{
+    struct chain requests;
+
+    chain_init(&requests, &s->loop->turn.chunks);
+    build_command(&requests, "DBSIZE", NULL);
+    hide_put_count(&requests);
+    *ret_taken = ask(s, job, &requests, 2, finish_dbsize);
+    return true;
+}
+
+/* ---- FLUSHDB, FLUSHALL ---- */
+
+/* One step in Redis, so no write comes between what is kept and what is put back. Versions are counted up by HINCRBY where a
+ * Lua number would not be exact. ARGV: the command, its mode or "", how many versions at most. */
+static const char flush_script[] =
+    "#!lua flags=allow-oom\n"
+    "redis.call('SELECT', '0')\n"
+    "if redis.call('HLEN', '" MARKS_VERSION "') > tonumber(ARGV[3]) then\n"
+    "  return redis.error_reply('ERR more than ' .. ARGV[3] .. ' managed keys: ' .. ARGV[1] ..\n"
+    "    ' would stop Redis for too long; delete them by SCAN and UNLINK')\n"
+    "end\n"
+    "local epoch = redis.call('GET', '" MARKS_EPOCH "')\n"
+    "local sessions = redis.call('HGETALL', '" MARKS_SESSION "')\n"
+    "local versions = redis.call('HGETALL', '" MARKS_VERSION "')\n"
+    "if ARGV[2] == '' then redis.call(ARGV[1]) else redis.call(ARGV[1], ARGV[2]) end\n"
+    "if epoch then redis.call('SET', '" MARKS_EPOCH "', epoch) end\n"
+    "for i = 1, #sessions, 200 do\n"
+    "  redis.call('HSET', '" MARKS_SESSION "', unpack(sessions, i, math.min(i + 199, #sessions)))\n"
+    "end\n"
+    "for i = 1, #versions, 2000 do\n"
+    "  local fields, marks, exact = {}, {}, true\n"
+    "  for j = i, math.min(i + 1998, #versions - 1), 2 do\n"
+    "    local version = tonumber(versions[j + 1])\n"
+    "    exact = exact and version < 9007199254740991\n"
+    "    fields[#fields + 1], fields[#fields + 2] = versions[j], string.format('%.0f', version + 1)\n"
+    "    marks[#marks + 1] = versions[j]\n"
+    "  end\n"
+    "  if exact then redis.call('HSET', '" MARKS_VERSION "', unpack(fields)) else\n"
+    "    for j = i, math.min(i + 1998, #versions - 1), 2 do\n"
+    "      redis.call('HSET', '" MARKS_VERSION "', versions[j], versions[j + 1])\n"
+    "      redis.call('HINCRBY', '" MARKS_VERSION "', versions[j], 1)\n"
+    "    end\n"
+    "  end\n"
+    "  redis.call('SADD', '" MARKS_DIRTY "', unpack(marks))\n"
+    "end\n"
+    "return redis.status_reply('OK')\n";
+
+void hide_put_flush(struct chain *out, const struct job *job)
+{
+    build_array(out, 6);
+    build_text(out, "EVAL");
+    build_bulk(out, flush_script, sizeof flush_script - 1);
+    build_text(out, "0");
+    build_text(out, job->cmd->name);
+    build_bulk(out, job->argc > 1 ? job->argv[1].p : "", job->argc > 1 ? job->argv[1].len : 0);
+    build_text(out, FLUSH_MAX);
+}
+
+const char *hide_flush_refusal(const struct loop *l)
+{
+    for (size_t i = 0; i < l->settings->policy_count && i < STATS_POLICIES; i++)
+        if (l->acting.phase[i] == PHASE_HOLD || l->acting.phase[i] == PHASE_CATCHUP)
+            return "TRYAGAIN the stores are changing places: nothing can be flushed until they have";
+    return NULL;
+}
+
+/* The archive is emptied too when that can be done at once; otherwise the marks see to it. */
+static bool do_flush(struct session *s, const struct job *job, bool *ret_taken)
+{
+    const char *refusal = hide_flush_refusal(s->loop);
+    struct chain request;
+
+    if (job->argc > 2 ||
+        (job->argc == 2 && !slice_is(job->argv[1], "SYNC") && !slice_is(job->argv[1], "ASYNC")))
+        return false; /* Redis words the error */
+    if (refusal != NULL) {
+        *ret_taken = local_error(s, refusal);
+        return true;
+    }
+    if (s->db == 0 && executor_up(s->loop->executor)) {
+        *ret_taken = keyspace_flush(s, job);
+        return true;
+    }
+    chain_init(&request, &s->loop->turn.chunks);
+    hide_put_flush(&request, job);
+    *ret_taken = ask(s, job, &request, 1, NULL);
+    return true;
+}
+
+/* ---- what would take keys away ---- */
+
+#define HOW " while it guards them (settings dual_write of the policies, and failover.automatic)"
+
+struct seeing {
+    const struct loop *loop;
+    const struct slice *argv;
+    bool any;
+};
+
+static bool see_managed(void *ctx, struct key_ref ref)
+{
+    struct seeing *seen = ctx;
+
+    seen->any = policy_find(seen->loop->policies, seen->argv[ref.arg]) != NULL;
+    return !seen->any;
+}
+
+static bool names_managed(const struct loop *l, const struct job *job)
+{
+    struct seeing seen = {l, job->argv, false};
+
+    keys_each(job->cmd, job->argv, job->argc, see_managed, &seen);
+    return seen.any;
+}
+
+static const char *refuse_swapdb(const struct session *s, const struct job *job)
+{
+    for (size_t i = 1; i < job->argc; i++)
+        if (slice_is(job->argv[i], "0"))
+            return "ERR swapdb of database 0 is not supported by convproxy" HOW;
+    return NULL;
+}
+
+static const char *refuse_move(const struct session *s, const struct job *job)
+{
+    return names_managed(s->loop, job) ? "ERR move of managed keys is not supported by convproxy" HOW : NULL;
+}
+
+static const char *refuse_migrate(const struct session *s, const struct job *job)
+{
+    return names_managed(s->loop, job) ? "ERR migrate of managed keys is not supported by convproxy" HOW
+                                       : NULL;
+}
+
+static const char *refuse_queued_flush(const struct session *s, const struct job *job)
+{
+    return "ERR flushdb and flushall inside MULTI are not supported by convproxy" HOW;
+}
+
+static const struct {
+    const char *name;
+    bool (*fn)(struct session *s, const struct job *job, bool *ret_taken); /* NULL: only refused */
+    const char *(*refuse)(const struct session *s, const struct job *job);
+    const char *(*refuse_in_multi)(const struct session *s, const struct job *job);
+    bool everywhere; /* not only in database 0 */
+} rows[] = {
+    {"scan", do_scan, NULL, NULL, false},
+    {"keys", do_keys, NULL, NULL, false},
+    {"dbsize", do_dbsize, NULL, NULL, false},
+    {"randomkey", do_randomkey, NULL, NULL, false},
+    {"flushdb", do_flush, NULL, refuse_queued_flush, false},
+    {"flushall", do_flush, NULL, refuse_queued_flush, true},
+    {"swapdb", NULL, refuse_swapdb, refuse_swapdb, true},
+    {"move", NULL, refuse_move, refuse_move, true},
+    {"migrate", NULL, refuse_migrate, refuse_migrate, true},
+};
+#define ROWS (sizeof rows / sizeof rows[0])
+
+/* ROWS: none. Most commands are told by their category alone. */
+static size_t find(const struct session *s, const struct command *cmd)
+{
+    size_t i = 0;
+
+    if (cmd == NULL || (cmd->cats & (CAT_KEYSPACE | CAT_DANGEROUS)) == 0)
+        return ROWS;
+    while (i < ROWS && strcmp(rows[i].name, cmd->name) != 0)
+        i++;
+    return i < ROWS && (s->db == 0 || rows[i].everywhere) ? i : ROWS;
+}
+
+bool hide_takes(struct session *s, const struct job *job, bool *ret_taken)
+{
+    size_t i = find(s, job->cmd);
+    const char *refusal = i < ROWS && rows[i].refuse != NULL ? rows[i].refuse(s, job) : NULL;
+
+    if (refusal != NULL)
+        *ret_taken = local_error(s, refusal);
+    return refusal != NULL || (i < ROWS && rows[i].fn != NULL && rows[i].fn(s, job, ret_taken));
+}
+
+const char *hide_refusal_in_multi(const struct session *s, const struct job *job)
+{
+    size_t i = find(s, job->cmd);
+    return i < ROWS && rows[i].refuse_in_multi != NULL ? rows[i].refuse_in_multi(s, job) : NULL;
+}

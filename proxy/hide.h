@@ -1,0 +1,32 @@
+/* proxy/hide — keeps the proxy's own keys in Redis ("cvp:…", router/marks) out of clients' sight and reach, while Redis acts.
+ *
+ *   SCAN, KEYS, RANDOMKEY   their names are left out             DBSIZE              they are not counted
+ *   FLUSHDB, FLUSHALL       a script: what is the proxy's stays, and every managed key becomes a write, with version and mark,
+ *                           so that the archive forgets it too, and Redis does not become a stranger
+ *   SWAPDB, MOVE, MIGRATE   refused where they would take managed keys away without one
+ *
+ * Invariants: only where acting.guarded; otherwise nothing is looked at. When some policies are the archive's, proxy/keyspace
+ *             answers, with what it borrows from here. Commands that name such a key are refused by router/plan.
+ * Threads:    [loop] only. */
+#ifndef PROXY_HIDE_H
+#define PROXY_HIDE_H
+
+#include "proxy/managed.h"
+
+/* Keys of the proxy's own that DBSIZE may have to leave out: those that always have the same name. */
+#define HIDE_COUNTED 4
+
+bool hide_is_internal(struct slice key);
+/* acting.guarded: a command that must not reach Redis as it came was taken, and *ret_taken is what dispatch returns. */
+bool hide_takes(struct session *s, const struct job *job, bool *ret_taken);
+/* The same inside MULTI: an error line; NULL: it may be queued. */
+const char *hide_refusal_in_multi(const struct session *s, const struct job *job);
+
+/* Appends a question of how many of the HIDE_COUNTED keys there are; the reply is an integer. */
+void hide_put_count(struct chain *out);
+/* Appends what FLUSHDB or FLUSHALL, well-formed, becomes. */
+void hide_put_flush(struct chain *out, const struct job *job);
+/* Why neither can be now: an error line; NULL: they can. */
+const char *hide_flush_refusal(const struct loop *l);
+
+#endif
