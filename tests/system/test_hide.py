@@ -1,0 +1,117 @@
+"""The proxy's own keys in Redis: clients neither see them nor count them, and can't take them away."""
+import random
+
+import pytest
+import redis
+from harness import eventually
+
+pytestmark = pytest.mark.managed
+
+OWN = {
+    "cvp:ep": lambda c: c.set("cvp:ep", 256),
+    "cvp:ver": lambda c: c.hincrby("cvp:ver", "conv:0", 1),
+    "cvp:sess": lambda c: c.hset("cvp:sess", "s-1", 1),
+    "cvp:dirty": lambda c: c.sadd("cvp:dirty", "conv:0"),
+}
+
+
+@pytest.fixture
+def stores(fresh_proxy, fresh_redis):
+    """(client of the proxy, client of Redis): Redis acts, and holds the proxy's keys."""
+    eventually(lambda: fresh_proxy.metrics()["redis_up"] == 1)
+    real, client = fresh_redis.client(decode_responses=True), fresh_proxy.client(decode_responses=True)
+    client.rpush("conv:0", "x")
+    for name, make in OWN.items():
+        if not real.exists(name):
+            make(real)
+    assert len(real.keys("cvp:*")) >= 4
+    yield client, real
+    client.close()
+    real.close()
+
+
+def visible(real):
+    return {key for key in real.keys() if not key.startswith("cvp:")}
+
+
+@pytest.mark.sanitize
+def test_lists_and_counts_leave_them_out(stores):
+    client, real = stores
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    for i in range(rng.randrange(1, 40)):
+        client.set(rng.choice(["conv:", "plain:", "cv", "cvp"]) + str(i), i)
+    keys = visible(real)
+    assert set(client.keys()) == keys and set(client.keys("c*")) == {k for k in keys if k.startswith("c")}
+    assert client.keys("cvp:*") == [] and client.keys("[c]vp:*") == [] and client.keys("cv?:ver") == []
+    assert set(client.scan_iter()) == keys and set(client.scan_iter(count=3)) == keys
+    assert list(client.scan_iter("cvp:*")) == [] and list(client.scan_iter(_type="hash")) == []
+    assert set(client.scan_iter("cv*")) == {k for k in keys if k.startswith("cv")}
+    assert client.dbsize() == len(keys)
+    assert {client.randomkey() for _ in range(50)} <= keys
+    assert client.scan(0, match="plain:*")[1] is not None
+
+
+def test_an_empty_database_is_empty(stores):
+    client, real = stores
+    client.delete("conv:0")
+    assert visible(real) == set()
+    assert (client.dbsize(), client.randomkey(), client.keys(), list(client.scan_iter())) == (0, None, [], [])
+
+
+def test_they_are_left_out_in_a_pipeline_in_order(stores):
+    client, real = stores
+    pipe = client.pipeline(transaction=False)
+    for i in range(20):
+        pipe.set(f"plain:{i}", i).dbsize().keys("[c]*").get(f"plain:{i}").randomkey()
+    replies = pipe.execute()
+    for i in range(20):
+        ok, size, keys, value, drawn = replies[i * 5 : i * 5 + 5]
+        assert (ok, size, keys, value) == (True, i + 2, ["conv:0"], str(i)) and not drawn.startswith("cvp:")
+
+
+def test_errors_of_redis_are_passed_on(stores):
+    client, _ = stores
+    for command in (["SCAN", "x"], ["SCAN", "0", "COUNT", "0"], ["SCAN", "0", "MATCH"], ["FLUSHDB", "NOW"]):
+        with pytest.raises(redis.ResponseError):
+            client.execute_command(*command)
+
+
+@pytest.mark.parametrize("command", [["FLUSHDB"], ["FLUSHALL"], ["FLUSHALL", "ASYNC"], ["FLUSHDB", "SYNC"]])
+def test_flush_is_a_write_to_every_managed_key(stores, command):
+    """Redis stays the one it was: epoch and sessions are there, the versions have grown, and all are marked."""
+    client, real = stores
+    for i in range(1500):
+        real.hset("cvp:ver", f"conv:{i}", (256 << 43) + 1000 + i)
+        real.set(f"conv:{i}", i)
+    real.hset("cvp:ver", "conv:far", (5000 << 43) + 7)  # no Lua number is as exact
+    before = real.hgetall("cvp:ver")
+    epoch, sessions = real.get("cvp:ep"), real.hgetall("cvp:sess")
+    assert client.execute_command(*command) in (True, b"OK", "OK")
+    assert visible(real) == set() and client.dbsize() == 0
+    assert real.get("cvp:ep") == epoch and sessions.items() <= real.hgetall("cvp:sess").items()
+    after = real.hgetall("cvp:ver")
+    assert {k: int(v) for k, v in after.items()} == {k: int(v) + 1 for k, v in before.items()}
+    client.rpush("conv:0", "new")
+    assert client.lrange("conv:0", 0, -1) == ["new"]
+
+
+def test_what_would_take_managed_keys_away_is_refused(stores):
+    client, real = stores
+    client.set("plain", 1)
+    for command in (
+        ["SWAPDB", "0", "1"],
+        ["SWAPDB", "1", "0"],
+        ["MOVE", "conv:0", "1"],
+        ["MIGRATE", "127.0.0.1", "1", "conv:0", "0", "100"],
+        ["MIGRATE", "127.0.0.1", "1", "", "0", "100", "KEYS", "plain", "conv:0"],
+    ):
+        with pytest.raises(redis.ResponseError, match="dual_write"):
+            client.execute_command(*command)
+    assert client.execute_command("MOVE", "plain", "1") == 1
+    for command in (["FLUSHALL"], ["SWAPDB", "0", "1"], ["MOVE", "conv:0", "1"]):
+        with pytest.raises(redis.ResponseError, match="dual_write"):
+            client.pipeline(transaction=False).execute_command("MULTI").execute_command(*command).execute()
+        client.execute_command("DISCARD")
+    assert real.exists("conv:0")
