@@ -51,8 +51,9 @@ bool record_has(const struct record *r, const struct write_id *id);
 void record_add_id(struct record *r, const struct write_id *id);
 /* All ids of another state, too. */
 void record_add_ids(struct record *r, const struct write_id *ids, size_t n);
-/* The archive writes on its own; version: before the write. The journal begins if it has not. write NULL: one that cannot be
- * replayed on one key. */
+/* The archive writes on its own; version: before the write. The journal begins if it has not; it begins anew, with this version as
+ * base, when the record is `redis`: a hand-over that was begun has put the old journal into the state. redis is false afterwards.
+ * write NULL: one that cannot be replayed on one key. */
 void record_journal(struct record *r, struct arena *a, int64_t version, const struct record_write *write);
 
 #endif
