@@ -14,8 +14,10 @@ struct redis_identity {
     bool writable; /* a master that takes writes */
 };
 
+/* Errors as of value_read; the link is closed then. */
 MUST_USE enum err claim_look(struct link *l, struct redis_identity *ret);
-/* cvp:ep becomes epoch; connections of this or other proxies that were greeted in an epoch below `fence` are closed. */
+/* cvp:ep becomes epoch; connections of this or other proxies that were greeted in an epoch below `fence` are closed, and nothing
+ * that they have sent is executed any more when this returns ERR_NONE. ERR_MOVED: Redis is claimed for a later epoch. */
 MUST_USE enum err claim_redis(struct link *l, int64_t epoch, int64_t fence);
 
 #endif

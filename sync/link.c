@@ -17,7 +17,8 @@
 #define NAME MARKS_CLIENT_NAME "sync"
 
 struct link {
-    pthread_mutex_t lock; /* for c being set, so that link_interrupt never hits a socket that is another's by now */
+    pthread_mutex_t
+        lock; /* for c being set, so that link_interrupt never hits a socket that is another's by now */
     redisContext *c;      /* NULL: closed */
     char *url, *password; /* what it was opened with */
     int64_t patience_ms;  /* for an answer */
@@ -25,7 +26,7 @@ struct link {
     const char **argv, *few_argv[FEW]; /* of the command being put */
     size_t *lens, few_lens[FEW], argv_cap, lens_cap;
     redisReply **replies, *few_replies[FEW]; /* lent out */
-    size_t nreplies, replies_cap;
+    size_t nreplies, replies_cap, owed;
 };
 
 struct link *link_new(void)
@@ -66,6 +67,7 @@ void link_close(struct link *l)
     free(l->url);
     free(l->password);
     l->url = l->password = NULL;
+    l->owed = 0;
 }
 
 void link_free(struct link *own_l)
@@ -228,11 +230,17 @@ void link_put(struct link *l, const struct slice *argv, size_t n)
     l->argv = few_grow(l->argv, &l->argv_cap, n, sizeof *l->argv, l->few_argv);
     l->lens = few_grow(l->lens, &l->lens_cap, n, sizeof *l->lens, l->few_lens);
     for (size_t i = 0; i < n; i++) {
-        l->argv[i] = argv[i].p;
+        l->argv[i] = argv[i].p != NULL ? argv[i].p : "";
         l->lens[i] = argv[i].len;
     }
     if (redisAppendCommandArgv(l->c, (int)n, l->argv, l->lens) != REDIS_OK)
         abort(); /* out of memory is the only reason */
+    l->owed++;
+}
+
+size_t link_owed(const struct link *l)
+{
+    return l->owed;
 }
 
 void link_say(struct link *l, const char *verb, ...)
@@ -262,6 +270,7 @@ struct redisReply *link_get(struct link *l)
     }
     l->replies = few_grow(l->replies, &l->replies_cap, l->nreplies + 1, sizeof *l->replies, l->few_replies);
     l->replies[l->nreplies++] = reply;
+    l->owed--;
     return reply;
 }
 

@@ -35,6 +35,8 @@ void link_say(struct link *l, const char *verb, ...) __attribute__((sentinel));
 /* The next reply, valid until link_done; NULL: the link is closed now. Sends what was put. An error reply is a reply. A closed
  * link takes commands, too, and forgets them. */
 struct redisReply *link_get(struct link *l);
+/* How many commands are put and not yet answered. */
+size_t link_owed(const struct link *l);
 /* Gives all replies back. */
 void link_done(struct link *l);
 

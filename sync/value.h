@@ -14,26 +14,34 @@
 #include <stdint.h>
 
 struct redis_state {
-    struct object object; /* type NONE: absent */
+    struct object object; /* type NONE: absent, torn or bad */
     int64_t version;      /* 0: Redis keeps none */
-    bool torn;            /* its type changed while it was read: read it again */
-    const char *bad;      /* a value that can't be carried (a module's type), in words; NULL: none */
+    struct write_id *
+        sessions; /* cvp:sess as it was at that moment: a write that it covers is in the value if it changed it, one
+                                  that it does not cover is not. Older, and a write would be done twice; newer, and it would be
+                                  lost */
+    size_t nsessions;
+    bool torn;       /* its type changed while it was read: read it again */
+    const char *bad; /* a value that can't be carried (a module's type), in words; NULL: none */
 };
 
-/* The states of n keys, each of one moment; *ret_sessions: all of cvp:sess as of a moment that is not later than any of them.
- * ERR_REDISDOWN, ERR_REDISLOST: link_why says more. */
+/* The states of n keys, each of one moment. Keys and values are copied into the arena.
+ * ERR_REDISDOWN (nothing was sent, or Redis refuses), ERR_REDISLOST: link_why says more, and the link is closed. */
 MUST_USE enum err value_read(struct link *l, const struct slice *keys, size_t n, struct arena *a,
-                             struct redis_state *ret, struct write_id **ret_sessions, size_t *ret_nsessions);
-/* Only the versions: 0 where there is none. One HMGET. */
+                             struct redis_state *ret);
+/* Only the versions: 0 where there is none. */
 MUST_USE enum err value_versions(struct link *l, const struct slice *keys, size_t n, int64_t *ret);
 
 struct value_restore {
-    const struct object *object; /* its key; type NONE: the key goes */
-    int64_t expected;            /* the version that must be there now; 0: none */
-    int64_t version;             /* the one that it gets */
-    bool done;                   /* out: false: it was written meanwhile */
+    const struct object
+        *object; /* its key; type NONE: the key goes. A value that has expired by Redis' clock goes, too */
+    int64_t expected; /* the version that must be there now; 0: none */
+    int64_t version;  /* the one that it gets, absent or not */
+    bool done;        /* out: false: it was written meanwhile, or is damaged */
+    bool damaged;     /* out: no command makes such a value: Redis has neither value nor version of it now */
 };
-/* All n in as few transactions as can be; takes their marks away too. */
+/* All n, whose keys are distinct, in as few transactions as can be; takes their marks away too. Errors as of value_read: after
+ * ERR_REDISLOST some that are not done may be. */
 MUST_USE enum err value_restore(struct link *l, struct value_restore *restores, size_t n);
 
 #endif
