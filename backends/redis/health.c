@@ -95,6 +95,7 @@ static const struct {
     {"connected_clients", NUMBER(connected_clients)},
     {"uptime_in_seconds", NUMBER(uptime_s)},
     {"slave_read_only", NUMBER(replica_read_only)},
+    {"aof_enabled", NUMBER(aof_enabled)},
 };
 
 static void take_line(struct probe_report *report, const char *line, size_t len)

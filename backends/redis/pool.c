@@ -87,8 +87,9 @@ struct upstream *pool_shared(struct pool *p, enum lane lane, int db, enum resp r
     return *place;
 }
 
-/* The best of those that nobody has: one that is not busy with its last borrower's commands. Returns npinned
- * when there is none. */
+/* The best of those that nobody has: one that is not busy with its last borrower's commands. Guarded, only such: an EXEC that ends with
+ * nil leaves no trace in cvp:sess, so nothing may stand behind it whose trace would be taken for its own. Returns npinned when there is
+ * none. */
 static size_t find_pinned(const struct pool *p, int db, enum resp resp)
 {
     size_t best = p->npinned;
@@ -96,9 +97,10 @@ static size_t find_pinned(const struct pool *p, int db, enum resp resp)
         const struct upstream *u = p->pinned[i];
         if (p->lent[i] || upstream_db(u) != db || upstream_resp(u) != resp)
             continue;
-        best = i;
         if (upstream_in_flight(u) == 0)
-            break;
+            return i;
+        if (!p->env.guard.on)
+            best = i;
     }
     return best;
 }
@@ -151,6 +153,20 @@ void pool_settings(struct pool *p, const struct settings *settings)
     p->env.settings = settings;
     if (moved)
         each(p, retire_one, NULL);
+}
+
+static void guard_one(struct upstream *u, void *before)
+{
+    upstream_guard_changed(u, before);
+}
+
+void pool_guard(struct pool *p, const struct upstream_guard *guard)
+{
+    struct upstream_guard before = p->env.guard;
+
+    p->env.guard = *guard;
+    if (before.on || guard->on)
+        each(p, guard_one, &before);
 }
 
 static void end_one(struct upstream *u, void *arg)

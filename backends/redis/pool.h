@@ -35,6 +35,8 @@ void pool_return(struct pool *p, struct upstream *own_u);
 size_t pool_lent(const struct pool *p);
 /* The newest snapshot; connections are made anew when it names another Redis. Must outlive its use here. */
 void pool_settings(struct pool *p, const struct settings *settings);
+/* Which Redis may be asked for guarded keys from now on. Connections that are not good under it are made anew, gently. */
+void pool_guard(struct pool *p, const struct upstream_guard *guard);
 /* Ends everything; what is in flight fails with ERR_CANCELLED. Run the loop until its handles are closed. */
 void pool_close(struct pool *p);
 

@@ -39,6 +39,7 @@ struct probe_report {
     int64_t evicted_keys, keyspace_hits, keyspace_misses;
     int64_t connected_clients, uptime_s;
     int64_t replica_read_only; /* 1: a replica that refuses writes */
+    int64_t aof_enabled;       /* 1: appendonly yes */
 };
 
 /* Starts at once; config outlives the probe. A changed redis.url or password is followed within a probe

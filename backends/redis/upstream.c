@@ -15,6 +15,7 @@
 
 #define IDLE_END_US  (60 * 1000000ll) /* a connection that nobody wanted for this long is given up */
 #define NO_BUDGET_US 20000            /* the process connects too often: ask again after this */
+#define REGREET_US   200000           /* a stranger is asked again who it is after this */
 
 struct request_queue {
     struct upstream_request *head, **tail;
@@ -36,6 +37,7 @@ struct upstream {
     struct greeting greeting;
     struct request_queue sent, held;
     struct chain held_out;
+    size_t held_len; /* bytes in held_out that belong to queued requests */
     struct frame frame;
     bool in_reply; /* inside a frame */
     bool in_push;  /* that frame is a push: nobody asked */
@@ -47,6 +49,11 @@ struct upstream {
     int64_t retry_us, started_us, wanted_us;
     uint64_t generation;
     char why[128];
+    struct greeting_met met; /* by this connection */
+    int64_t met_us;
+    int64_t seq;
+    char session[WRITE_SESSION], before[WRITE_SESSION]; /* of what is queued now, and of the connection before */
+    bool spent;                                          /* before had nothing in flight when it ended */
 };
 
 /* ---- queues ---- */
@@ -102,10 +109,23 @@ static bool is_open(enum upstream_state state)
     return state == UP_READY || state == UP_DRAINING;
 }
 
+/* What is queued from here on is sent by another connection. */
+static void renew_session(struct upstream *u)
+{
+    const struct upstream_guard *g = &u->env->guard;
+
+    memcpy(u->before, u->session, sizeof u->before);
+    u->spent = false;
+    u->seq = 0;
+    snprintf(u->session, sizeof u->session, "%.8s-%u-%u", g->proxy, g->loop % 1000, ++u->env->sessions);
+}
+
 static void set_state(struct upstream *u, enum upstream_event event)
 {
-    bool was_open = is_open(u->state);
+    bool was_open = is_open(u->state), was_ready = u->state == UP_READY;
     u->state = upstream_next(u->state, event);
+    if (was_ready && u->state != UP_READY)
+        renew_session(u);
     if (is_open(u->state) != was_open)
         u->env->count(u->env->ctx, COUNT_OPEN, was_open ? -1 : 1);
     if (upstream_busy(u))
@@ -129,6 +149,7 @@ static void set_pause(struct upstream *u)
 static void fail_held(struct upstream *u, const char *why)
 {
     chain_clear(&u->held_out);
+    u->held_len = 0;
     fail_all(u, &u->held, ERR_REDISDOWN, why);
     u->env->ops->on_change(u);
 }
@@ -165,6 +186,7 @@ static void greeting_failed(struct upstream *u, const char *why)
 static void close_open(struct upstream *u)
 {
     set_state(u, UEV_BROKEN);
+    u->spent = u->met.ours && u->sent.count == 0;
     set_pause(u);
     stream_close(&u->stream);
 }
@@ -263,16 +285,54 @@ static void keep_rest(struct upstream *u, const char *p, size_t n)
     u->rest_len = n;
 }
 
+/* What is held goes out; before a stranger, what is guarded stays and is added to refused. */
+static void send_held(struct upstream *u, struct request_queue *refused)
+{
+    struct chain whole;
+
+    chain_init(&whole, u->held_out.pool);
+    chain_move(&whole, &u->held_out);
+    u->held_len = 0;
+    if (u->met.ours) {
+        queue_append(&u->sent, &u->held);
+        chain_move(&u->stream.out, &whole);
+        return;
+    }
+    struct slice bytes = chain_flat(&whole);
+    while (u->held.head != NULL) {
+        struct upstream_request *r = queue_pop(&u->held);
+        if (!r->guarded)
+            chain_put(&u->stream.out, bytes.p, r->held_bytes);
+        bytes = (struct slice){bytes.p + r->held_bytes, bytes.len - r->held_bytes};
+        queue_push(r->guarded ? refused : &u->sent, r);
+    }
+    chain_clear(&whole);
+}
+
+static void met_stranger(struct upstream *u)
+{
+    if (u->met.known && u->env->on_stranger != NULL)
+        u->env->on_stranger(u->env->ctx, u->met.run_id, u->met.epoch);
+}
+
 static void greeted(struct upstream *u)
 {
+    struct request_queue refused;
+
+    queue_init(&refused);
+    u->met = u->greeting.met;
+    u->met_us = turn_now(u->env->turn);
     set_state(u, UEV_GREETED);
     u->down = false;
     u->answered = false;
     u->generation++;
+    u->spent = false;
     u->env->count(u->env->ctx, COUNT_CONNECTS, 1);
-    queue_append(&u->sent, &u->held);
-    chain_move(&u->stream.out, &u->held_out);
+    send_held(u, &refused);
     turn_touch(u->env->turn, &u->stream);
+    if (!u->met.ours)
+        met_stranger(u);
+    fail_all(u, &refused, ERR_STRANGER, u->met.why);
     u->env->ops->on_change(u);
 }
 
@@ -385,7 +445,13 @@ static void on_dialed(void *ctx, int result)
     }
     u->has_stream = true;
     set_state(u, UEV_DIALED);
-    greeting_start(&u->greeting, &u->stream.out, u->env->settings, u->db, u->resp);
+    struct greeting_ask ask = {.settings = u->env->settings,
+                               .guard = &u->env->guard,
+                               .session = u->session,
+                               .spent = u->spent ? u->before : "",
+                               .db = u->db,
+                               .resp = u->resp};
+    greeting_start(&u->greeting, &u->stream.out, &ask);
     stream_set_reading(&u->stream, true);
     turn_touch(t, &u->stream);
 }
@@ -431,6 +497,8 @@ struct upstream *upstream_new(struct upstream_env *env, enum lane lane, int db, 
     queue_init(&u->sent);
     queue_init(&u->held);
     chain_init(&u->held_out, &env->turn->chunks);
+    u->met.ours = true;
+    renew_session(u);
     return u;
 }
 
@@ -476,6 +544,8 @@ void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t rep
         u->env->wake(u->env);
         return;
     }
+    r->held_bytes = u->held_out.len - u->held_len;
+    u->held_len = u->held_out.len;
     queue_push(&u->held, r);
     set_state(u, UEV_WANTED);
     attempt_when_due(u, r->queued_us);
@@ -520,6 +590,47 @@ void *upstream_owner(const struct upstream *u)
 uint64_t upstream_generation(const struct upstream *u)
 {
     return u->generation;
+}
+
+bool upstream_is_ours(struct upstream *u)
+{
+    if (u->state != UP_READY || u->met.ours)
+        return true;
+    if (u->env->turn->now_us - u->met_us < REGREET_US)
+        return false;
+    upstream_retire(u);
+    return true;
+}
+
+const char *upstream_stranger_why(const struct upstream *u)
+{
+    return u->met.why;
+}
+
+void upstream_emptied(struct upstream *u)
+{
+    if (!u->met.ours)
+        return;
+    u->met.ours = false;
+    u->met.epoch = 0;
+    u->met_us = u->env->turn->now_us;
+    snprintf(u->met.why, sizeof u->met.why, "it was emptied");
+    met_stranger(u);
+}
+
+bool upstream_answers_count(const struct upstream *u)
+{
+    return u->met.ours;
+}
+
+const char *upstream_session(const struct upstream *u)
+{
+    return u->session;
+}
+
+int64_t upstream_next_seq(struct upstream *u)
+{
+    return ++u->seq;
 }
 
 bool upstream_busy(const struct upstream *u)
@@ -570,4 +681,17 @@ void upstream_retire(struct upstream *u)
     if (was == UP_GREETING)
         stream_close(&u->stream);
     close_when_drained(u);
+}
+
+void upstream_guard_changed(struct upstream *u, const struct upstream_guard *before)
+{
+    const struct upstream_guard *now = &u->env->guard;
+
+    if (u->db != 0)
+        return;
+    if (u->state == UP_READY && u->met.ours && guard_stays_good(before, u->met.run_id, now))
+        return;
+    upstream_retire(u);
+    if (!guard_same_names(before, now) && u->held.count == 0)
+        renew_session(u);
 }

@@ -6,13 +6,16 @@
  * Invariants: a reply belongs to a request by its place in the queue, never by anything else (pitfall 1). A malformed
  *             or unexpected reply or a passed deadline closes the connection; it is never used again. Each request ends
  *             exactly once: by its last reply or by on_failed; nobody takes one out of the queue.
+ *             A guarded request is never sent to a stranger: a Redis that is not the one of env->guard.
  *             A deadline counts from when its request was queued (pitfall 2), whether it was sent or is held.
  * Threads:    [loop] only.          Used by: backends/redis/pool, proxy. */
 #ifndef BACKENDS_REDIS_UPSTREAM_H
 #define BACKENDS_REDIS_UPSTREAM_H
 
+#include "backends/redis/guard.h"
 #include "backends/redis/upstream_state.h"
 #include "base/turn.h"
+#include "base/write_id.h"
 #include "config/settings.h"
 #include "resp/build.h"
 
@@ -29,6 +32,8 @@ struct upstream_request {
     int64_t queued_us;
     int64_t deadline_us;
     uint32_t replies; /* still owed */
+    bool guarded;     /* the owner's word before upstream_queue: it is about keys that only the Redis of env->guard may have */
+    size_t held_bytes; /* of upstream's held output */
 };
 
 struct upstream_ops {
@@ -48,7 +53,11 @@ struct upstream_env {
     const struct settings *settings; /* the newest snapshot; the pool replaces it */
     const struct upstream_ops *ops;
     void (*count)(void *ctx, enum upstream_count what, int by);
+    /* A greeting has met another Redis than guard's, or ours was emptied (epoch 0). NULL: nobody wants to know. */
+    void (*on_stranger)(void *ctx, const char *run_id, int64_t epoch);
     void *ctx;
+    struct upstream_guard guard; /* the pool replaces it */
+    uint32_t sessions;           /* names given out so far */
     /* An upstream has become busy: tick it. Called often, also when it is ticked already. */
     void (*wake)(struct upstream_env *env);
 };
@@ -75,10 +84,27 @@ enum resp upstream_resp(const struct upstream *u);
 void *upstream_owner(const struct upstream *u);        /* env->ctx */
 uint64_t upstream_generation(const struct upstream *u); /* grows with every connection made */
 
+/* False: the connection's greeting has met a stranger, so guarded requests must not be queued: upstream_stranger_why. Raw ones may.
+ * True as long as that is not known: then what is held is sorted when the greeting is answered, and guarded requests fail with
+ * ERR_STRANGER without having left. Who asks wants to know: a stranger is greeted anew after a while. */
+bool upstream_is_ours(struct upstream *u);
+const char *upstream_stranger_why(const struct upstream *u);
+/* A reply has told that Redis was emptied: the connection is a stranger's from now on, and env hears of it. */
+void upstream_emptied(struct upstream *u);
+/* Whether the replies that come now are those of the expected Redis: false behind upstream_emptied. */
+bool upstream_answers_count(const struct upstream *u);
+/* The session of what is queued now: that of the connection, or of the one that will send what is held. Never the same again in any
+ * process. WRITE_SESSION bytes at most; valid until the connection ends. */
+const char *upstream_session(const struct upstream *u);
+/* The number of the next write in that session, from 1: queue it at once. */
+int64_t upstream_next_seq(struct upstream *u);
+
 /* Deadlines, attempts, idle ends: called by the pool every few ms while upstream_busy. */
 void upstream_tick(struct upstream *u, int64_t now_us);
 bool upstream_busy(const struct upstream *u);
 /* Connect anew (new settings) as soon as what was sent is answered; what is held waits for the new connection. */
 void upstream_retire(struct upstream *u);
+/* env->guard was another one before: connects anew when this connection is not good under the present one. */
+void upstream_guard_changed(struct upstream *u, const struct upstream_guard *before);
 
 #endif
