@@ -1,0 +1,180 @@
+#include "tests/unit/sync/sync_redis.h"
+
+#include "config/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <hiredis/hiredis.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TRIES   2000 /* of 5 ms, until the server answers */
+#define NO_FILE 127
+
+/* ---- the server ---- */
+
+static void become_server(const struct sync_redis *r)
+{
+    int null = open("/dev/null", O_RDWR);
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(null, 0);
+    dup2(null, 1);
+    dup2(null, 2);
+    execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", r->path, "--dir", r->dir, "--save",
+           "", "--appendonly", "no", "--enable-debug-command", "yes", (char *)NULL);
+    _exit(NO_FILE);
+}
+
+static const struct settings *settings_of(const struct sync_redis *r)
+{
+    char url[96];
+    snprintf(url, sizeof url, "redis.url=unix://%s", r->path);
+    const char *sets[] = {url};
+    struct config_start start = {.sets = sets, .set_count = 1};
+    struct config_error error;
+    struct config *config = config_new();
+
+    if (config_load(config, &start, &error) != ERR_NONE)
+        fail_msg("%s", error.text);
+    const struct settings *s = config_current(config);
+    config_free(config);
+    return s;
+}
+
+struct redisContext *sync_redis_connect(const struct sync_redis *r)
+{
+    redisContext *c = redisConnectUnix(r->path);
+
+    if (c == NULL || c->err == 0)
+        return c;
+    redisFree(c);
+    return NULL;
+}
+
+static void remove_dir(const struct sync_redis *r)
+{
+    unlink(r->path);
+    rmdir(r->dir);
+}
+
+void sync_redis_start(struct sync_redis *r)
+{
+    struct timespec pause = {.tv_nsec = 5000000};
+
+    *r = (struct sync_redis){.dir = "/tmp/sync_redis.XXXXXX"};
+    signal(SIGPIPE, SIG_IGN);
+    assert_non_null(mkdtemp(r->dir));
+    snprintf(r->path, sizeof r->path, "%s/socket", r->dir);
+    r->pid = fork();
+    assert_true(r->pid >= 0);
+    if (r->pid == 0)
+        become_server(r);
+    for (int i = 0; i < TRIES && r->client == NULL; i++) {
+        int status;
+        if (waitpid(r->pid, &status, WNOHANG) == r->pid) {
+            r->pid = 0;
+            remove_dir(r);
+            if (!WIFEXITED(status) || WEXITSTATUS(status) != NO_FILE)
+                fail_msg("redis-server has ended by itself");
+            print_message("no redis-server is installed\n");
+            return;
+        }
+        r->client = sync_redis_connect(r);
+        nanosleep(&pause, NULL);
+    }
+    assert_non_null(r->client);
+    r->settings = settings_of(r);
+}
+
+void sync_redis_stop(struct sync_redis *r)
+{
+    if (r->pid == 0)
+        return;
+    if (r->last != NULL)
+        freeReplyObject(r->last);
+    redisFree(r->client);
+    kill(r->pid, SIGKILL);
+    waitpid(r->pid, NULL, 0);
+    remove_dir(r);
+    settings_unref(r->settings);
+    *r = (struct sync_redis){0};
+}
+
+/* ---- asking ---- */
+
+static const redisReply *ask(struct sync_redis *r, const char *format, va_list args)
+{
+    if (r->last != NULL)
+        freeReplyObject(r->last);
+    r->last = redisvCommand(r->client, format, args);
+    if (r->last == NULL)
+        fail_msg("%s: %s", format, r->client->errstr);
+    else if (r->last->type == REDIS_REPLY_ERROR)
+        fail_msg("%s: %s", format, r->last->str);
+    return r->last;
+}
+
+const struct redisReply *sync_redis_ask(struct sync_redis *r, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    const redisReply *reply = ask(r, format, args);
+    va_end(args);
+    return reply;
+}
+
+static void print(FILE *out, const redisReply *r)
+{
+    switch (r->type) {
+    case REDIS_REPLY_INTEGER:
+        fprintf(out, "%lld", r->integer);
+        return;
+    case REDIS_REPLY_NIL:
+        fputs("nil", out);
+        return;
+    case REDIS_REPLY_ARRAY:
+        fputc('[', out);
+        for (size_t i = 0; i < r->elements; i++) {
+            fputs(i > 0 ? ", " : "", out);
+            print(out, r->element[i]);
+        }
+        fputc(']', out);
+        return;
+    default:
+        fwrite(r->str, 1, (size_t)r->len, out);
+    }
+}
+
+char *sync_redis_line(const struct redisReply *reply)
+{
+    char *line = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&line, &n);
+
+    assert_non_null(out);
+    print(out, reply);
+    fclose(out);
+    return line;
+}
+
+void sync_redis_expect(struct sync_redis *r, const char *line, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    char *got = sync_redis_line(ask(r, format, args));
+    va_end(args);
+    assert_string_equal(got, line);
+    free(got);
+}

@@ -1,0 +1,36 @@
+/* tests/unit/sync/sync_redis — a redis-server of a test's own, on a unix socket in a directory of its own.
+ * Owns:    the server, from start to stop (it also ends with the test), the directory, settings whose redis.url names the socket,
+ *          and a client.
+ * Threads: one. */
+#ifndef TESTS_UNIT_SYNC_SYNC_REDIS_H
+#define TESTS_UNIT_SYNC_SYNC_REDIS_H
+
+#include "config/settings.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct redisContext;
+struct redisReply;
+
+struct sync_redis {
+    pid_t pid; /* 0: it is not started, since there is no redis-server */
+    char dir[48], path[64];
+    const struct settings *settings;
+    struct redisContext *client;
+    struct redisReply *last;
+};
+
+/* Up and answering. Where no redis-server is installed it says so, and pid stays 0: skip() then. SIGPIPE is ignored from now on. */
+void sync_redis_start(struct sync_redis *r);
+void sync_redis_stop(struct sync_redis *r);
+/* A connection more; redisFree it. */
+struct redisContext *sync_redis_connect(const struct sync_redis *r);
+/* hiredis' format. An error reply, or none, fails the test. The reply is valid until the next call. */
+const struct redisReply *sync_redis_ask(struct sync_redis *r, const char *format, ...);
+/* A reply as one line, for comparing: "[a, 1, nil]"; malloc'ed. */
+char *sync_redis_line(const struct redisReply *reply);
+/* Fails the test unless the line is this one. */
+void sync_redis_expect(struct sync_redis *r, const char *line, const char *format, ...);
+
+#endif
