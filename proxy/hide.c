@@ -13,12 +13,10 @@
 /* A database of few keys is seen whole by the SCAN; in a larger one so many draws never meet the proxy's own keys only. */
 #define DRAWS      16
 #define SCAN_COUNT "64"
-#define FLUSH_MAX                                                                                            \
-    "100000" /* versions: Redis answers nobody else while it runs the script, a quarter of a second for as many */
-"1000000" /* versions; Redis answers nobody else while it runs the script, about a second for as many */
+/* Versions: Redis answers nobody else while it runs the script, a quarter of a second for as many. */
+#define FLUSH_MAX "100000"
 
-    bool
-    hide_is_internal(struct slice key)
+bool hide_is_internal(struct slice key)
 {
     return key.len >= sizeof MARKS_PREFIX - 1 && memcmp(key.p, MARKS_PREFIX, sizeof MARKS_PREFIX - 1) == 0;
 }

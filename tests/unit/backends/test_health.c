@@ -17,6 +17,7 @@ static void test_info_fields(void **state)
                                "# Memory\r\nused_memory:1234567890123\r\nused_memory_human:1.2T\r\n"
                                "maxmemory:99\r\nmaxmemory_policy:noeviction\r\n"
                                "# Stats\r\nevicted_keys:3\r\nkeyspace_hits:4\r\nkeyspace_misses:6\r\n"
+                               "# Persistence\r\naof_enabled:1\r\n"
                                "# Replication\r\nrole:slave\r\nslave_read_only:1\r\n";
     struct health h;
     struct probe_report r;
@@ -32,6 +33,7 @@ static void test_info_fields(void **state)
     assert_true(r.used_memory == 1234567890123 && r.maxmemory == 99 && r.uptime_s == 17);
     assert_true(r.evicted_keys == 3 && r.keyspace_hits == 4 && r.keyspace_misses == 6);
     assert_true(r.connected_clients == 5 && r.replica_read_only == 1);
+    assert_true(r.aof_enabled == 1);
     health_done(&h);
 }
 
