@@ -44,6 +44,7 @@ struct archive_entry {
 struct archive_found {
     int64_t version;  /* 0: there is no document */
     struct slice doc; /* BSON, in the caller's arena */
+    bool dirty;       /* as it was committed; not of control documents */
 };
 
 struct archive_write {

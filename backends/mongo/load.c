@@ -18,11 +18,17 @@ struct loading {
     struct archive_found *found;
 };
 
+static bool is_dirty(const bson_t *doc)
+{
+    bson_iter_t it;
+    return bson_iter_init_find(&it, doc, "dirty") && BSON_ITER_HOLDS_BOOL(&it) && bson_iter_bool(&it);
+}
+
 static bool load_doc(void *ctx, const bson_t *doc)
 {
     struct loading *l = ctx;
     struct mongo_stored s;
-    struct archive_found f;
+    struct archive_found f = {.dirty = is_dirty(doc)};
     bson_iter_t it;
 
     if (!bson_iter_init_find(&it, doc, "_id") || !BSON_ITER_HOLDS_UTF8(&it))
@@ -98,7 +104,7 @@ static enum err load_locked(struct mongo_handle *h, const char *id, struct arena
             e = record_look(h, &s.in, &state);
         if (e == ERR_NONE && state == RECORD_OPEN) {
             if (s.version != 0)
-                *found = (struct archive_found){s.version, mongo_stored_unlocked(&doc, &s, arena)};
+                *found = (struct archive_found){s.version, mongo_stored_unlocked(&doc, &s, arena), is_dirty(&doc)};
             return ERR_NONE;
         }
         if (e == ERR_NONE)
@@ -183,7 +189,7 @@ enum err mongo_control_get(struct archive_handle *base, const char *name, struct
         const uint8_t *bytes;
         uint32_t len;
         bson_iter_document(&it, &len, &bytes);
-        *found = (struct archive_found){mongo_number(&doc, "ver"), {(const char *)bytes, len}};
+        *found = (struct archive_found){.version = mongo_number(&doc, "ver"), .doc = {(const char *)bytes, len}};
     }
     bson_destroy(opts);
     bson_free(id);

@@ -13,7 +13,7 @@ static enum err take(struct connection *c, sqlite3_stmt *s, int version_column, 
 
     if (version <= 0 || doc.p == NULL)
         return connection_refused(c, ERR_ARCHIVEBAD, damaged);
-    *found = (struct archive_found){version, arena_copy(arena, doc)};
+    *found = (struct archive_found){.version = version, .doc = arena_copy(arena, doc)};
     return ERR_NONE;
 }
 
@@ -39,6 +39,7 @@ static enum err load_one(struct connection *c, sqlite3_stmt *s, struct slice key
         e = take(c, s, 1, arena, found);
     else if (rc != SQLITE_DONE)
         e = connection_failed(c, rc, "reading");
+    found->dirty = found->version != 0 && sqlite3_column_int(s, 3) != 0;
     sqlite3_reset(s);
     return e;
 }

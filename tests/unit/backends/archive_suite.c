@@ -88,7 +88,7 @@ static void expect_found(const struct archive_found *found, struct slice key, in
 
 void archive_expect(struct archive_world *w, struct slice key, int64_t version, const char *value)
 {
-    struct archive_found found = {77, {NULL, 0}};
+    struct archive_found found = {77, {NULL, 0}, true};
 
     assert_int_equal(archive_load(w->h, &key, 1, &w->arena, &found), ERR_NONE);
     expect_found(&found, key, version, value, value == NULL ? 0 : strlen(value));

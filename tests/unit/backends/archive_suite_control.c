@@ -3,7 +3,7 @@
 
 static void expect_control(struct archive_world *w, const char *name, int64_t version, const char *value)
 {
-    struct archive_found found = {77, {NULL, 0}};
+    struct archive_found found = {77, {NULL, 0}, true};
 
     assert_int_equal(archive_control_get(w->h, name, &w->arena, &found), ERR_NONE);
     assert_int_equal(found.version, version);

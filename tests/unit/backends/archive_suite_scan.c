@@ -293,6 +293,9 @@ void test_scan_tells_all(void **state)
         assert_int_equal(one.n, 1);
         assert_int_equal(archive_scan(w->h, ARCHIVE_DIRTY, 0, 10, compare, &one), ERR_NONE);
         assert_int_equal(one.n, rows[i].dirty ? 2 : 1);
+        struct archive_found found = {.dirty = !rows[i].dirty};
+        assert_int_equal(archive_load(w->h, &one.want.key, 1, &w->arena, &found), ERR_NONE);
+        assert_int_equal(found.dirty, rows[i].dirty);
     }
 }
 
