@@ -2,7 +2,8 @@
  * Exit codes: 0 all is well; 1 the proxy is unhealthy, or refused what was asked; 2 wrong usage; 3 it
  * cannot be reached. */
 #include "base/clock.h"
-#include "tools/client.h"
+#include "tools/ctl.h"
+#include "tools/moves.h"
 #include "tools/screen.h"
 #include "version.h"
 
@@ -14,23 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum exit_code { EXIT_OK, EXIT_UNHEALTHY, EXIT_WRONG_USAGE, EXIT_UNREACHABLE };
-
-struct options {
-    struct client client;
-    bool json;
-    char *own_token;
-    double interval_s; /* of watch */
-    long rounds;       /* of watch; 0: until interrupted */
-};
-
 static volatile sig_atomic_t interrupted;
-
-static int usage_error(const char *what, const char *which)
-{
-    fprintf(stderr, "convctl: %s%s; convctl --help explains\n", what, which);
-    return EXIT_WRONG_USAGE;
-}
 
 static const char help_text[] =
     "convctl asks a running convproxy how it is, and changes its settings.\n\n"
@@ -44,7 +29,19 @@ static const char help_text[] =
     "  convctl [OPTIONS] primary                   which store answers for each policy\n"
     "  convctl [OPTIONS] primary redis|mongo [--policy NAME] [--yes]\n"
     "                                              lets that store answer from now on (mongo: the archive,\n"
-    "                                              whichever it is); nothing is copied in this version\n"
+    "                                              whichever it is)\n"
+    "  convctl [OPTIONS] dual-write on|off [--policy NAME] [--yes]\n"
+    "                                              copies of all writes in the other store; on: and of what "
+    "is there\n"
+    "  convctl [OPTIONS] backfill|drain [MOVE]     copies every key, or every key that is owed, to the "
+    "archive\n"
+    "  convctl [OPTIONS] verify [--deep] [--repair] [MOVE]\n"
+    "                                              compares both stores, by versions or by content\n"
+    "  convctl [OPTIONS] ttl-audit [--repair] [MOVE]\n"
+    "                                              looks for keys without an expiry\n"
+    "    MOVE: --policy NAME  --rate KEYS-A-SECOND  --no-wait  --yes (with --repair)\n"
+    "  convctl [OPTIONS] moves                     those that run, wait or are over\n"
+    "  convctl [OPTIONS] abort ID                  ends one\n"
     "  convctl [OPTIONS] fault [PLAN]              shows or sets the faults of the archive, for game days;\n"
     "                                              \"\" ends them; needs the setting archive.faults\n\n"
     "  -u, --url URL           the admin server: http://host:port or unix:/path (http://127.0.0.1:9380)\n"
@@ -53,68 +50,24 @@ static const char help_text[] =
     "  -j, --json              the proxy's answer as it is; watch prints one line each time\n"
     "  -h, --help              this text\n"
     "  -v, --version           the version\n\n"
-    "Exit codes: 0 all is well; 1 the proxy is unhealthy, or refused the change; 2 wrong usage; 3 it cannot "
-    "be reached.\n";
-
-/* ---- calling ---- */
-
-/* The parsed answer; NULL after a message. *ret_code is set then. */
-static cJSON *call(const struct options *o, const char *method, const char *path, const char *json,
-                   struct answer *ret_answer, int *ret_code)
-{
-    char why[160];
-
-    if (!client_call(&o->client, method, path, json, ret_answer, why, sizeof why)) {
-        fprintf(stderr, "convctl: cannot reach convproxy at %s: %s\n", o->client.url, why);
-        *ret_code = EXIT_UNREACHABLE;
-        return NULL;
-    }
-    cJSON *doc = cJSON_Parse(ret_answer->body);
-    if (doc == NULL) {
-        fprintf(stderr, "convctl: what answers at %s is not convproxy (HTTP %d)\n", o->client.url,
-                ret_answer->status);
-        *ret_code = EXIT_UNREACHABLE;
-        answer_done(ret_answer);
-    }
-    return doc;
-}
-
-/* 503 is an answer too: it is how health says that something is wrong. */
-static int show(const struct options *o, const char *path, void (*print)(FILE *out, const cJSON *doc))
-{
-    struct answer answer;
-    int code;
-    cJSON *doc = call(o, "GET", path, NULL, &answer, &code);
-
-    if (doc == NULL)
-        return code;
-    bool refused = answer.status != 200 && answer.status != 503;
-    if (refused)
-        fprintf(stderr, "convctl: %s\n", screen_text(doc, "error"));
-    else if (o->json)
-        puts(answer.body);
-    else
-        print(stdout, doc);
-    bool unwell = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(doc, "healthy"));
-    cJSON_Delete(doc);
-    answer_done(&answer);
-    return refused || unwell ? EXIT_UNHEALTHY : EXIT_OK;
-}
+    "Exit codes: 0 all is well; 1 the proxy is unhealthy, refused the change, or a move has failed or found "
+    "something;\n"
+    "2 wrong usage; 3 it cannot be reached.\n";
 
 /* ---- status, health ---- */
 
 static int run_status(struct options *o, int argc, char **argv)
 {
     if (argc > 1)
-        return usage_error("status takes no arguments: ", argv[1]);
-    return show(o, "/api/v1/state", screen_status);
+        return ctl_usage_error("status takes no arguments: ", argv[1]);
+    return ctl_show(o, "/api/v1/state", screen_status);
 }
 
 static int run_health(struct options *o, int argc, char **argv)
 {
     if (argc > 1)
-        return usage_error("health takes no arguments: ", argv[1]);
-    return show(o, "/healthz", screen_health);
+        return ctl_usage_error("health takes no arguments: ", argv[1]);
+    return ctl_show(o, "/healthz", screen_health);
 }
 
 /* ---- watch ---- */
@@ -168,7 +121,7 @@ static int watch(const struct options *o)
             pause_for(o->interval_s);
         if (interrupted)
             break;
-        cJSON *state = call(o, "GET", "/api/v1/state", NULL, &answer, &code);
+        cJSON *state = ctl_call(o, "GET", "/api/v1/state", NULL, &answer, &code);
         if (state == NULL)
             continue;
         int64_t now_us = clock_mono_us();
@@ -198,14 +151,14 @@ static int run_watch(struct options *o, int argc, char **argv)
             return EXIT_WRONG_USAGE;
         double value = strtod(optarg, &end);
         if (end == optarg || *end != '\0' || !(value > 0) || value > 86400)
-            return usage_error("expected a number above 0, at most 86400: ", optarg);
+            return ctl_usage_error("expected a number above 0, at most 86400: ", optarg);
         if (c == 'n')
             o->interval_s = value;
         else
             o->rounds = value < 1 ? 1 : (long)value;
     }
     if (optind < argc)
-        return usage_error("watch does not know ", argv[optind]);
+        return ctl_usage_error("watch does not know ", argv[optind]);
     struct sigaction action = {.sa_handler = on_interrupt};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -221,10 +174,10 @@ static int settings_get(const struct options *o, const char *pattern)
 
     for (const char *p = pattern; *p != '\0'; p++) {
         if (at + 4 > sizeof path)
-            return usage_error("the pattern is too long: ", pattern);
+            return ctl_usage_error("the pattern is too long: ", pattern);
         at += (size_t)snprintf(path + at, 4, "%%%02X", (unsigned char)*p);
     }
-    return show(o, path, screen_settings);
+    return ctl_show(o, path, screen_settings);
 }
 
 static void print_changed(FILE *out, const cJSON *doc)
@@ -241,43 +194,6 @@ static void print_changed(FILE *out, const cJSON *doc)
     }
 }
 
-/* A change: what the proxy answers is shown, or its refusal. *ret_doc may be NULL, otherwise it gets the document. */
-static int change(const struct options *o, const char *path, const char *json,
-                  void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc)
-{
-    struct answer answer;
-    int code = EXIT_OK;
-    cJSON *doc = call(o, "POST", path, json, &answer, &code);
-
-    if (doc == NULL)
-        return code;
-    bool ok = answer.status == 200;
-    if (o->json)
-        puts(answer.body);
-    else if (ok)
-        print(stdout, doc);
-    else
-        fprintf(stderr, "convctl: refused: %s\n", screen_text(doc, "error"));
-    answer_done(&answer);
-    if (ok && ret_doc != NULL)
-        *ret_doc = doc;
-    else
-        cJSON_Delete(doc);
-    return ok ? EXIT_OK : EXIT_UNHEALTHY;
-}
-
-/* The same with a document, which is taken. */
-static int change_by(const struct options *o, const char *path, cJSON *own_json,
-                     void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc)
-{
-    char *own_text = cJSON_PrintUnformatted(own_json);
-    int code = own_text != NULL ? change(o, path, own_text, print, ret_doc) : EXIT_UNHEALTHY;
-
-    cJSON_Delete(own_json);
-    free(own_text);
-    return code;
-}
-
 static int settings_set(const struct options *o, int argc, char **argv)
 {
     cJSON *doc = cJSON_CreateObject();
@@ -287,12 +203,12 @@ static int settings_set(const struct options *o, int argc, char **argv)
         const char *equals = strchr(argv[i], '=');
         if (equals == NULL || equals == argv[i] || (size_t)(equals - argv[i]) >= sizeof name) {
             cJSON_Delete(doc);
-            return usage_error("expected NAME=VALUE: ", argv[i]);
+            return ctl_usage_error("expected NAME=VALUE: ", argv[i]);
         }
         snprintf(name, sizeof name, "%.*s", (int)(equals - argv[i]), argv[i]);
         cJSON_AddStringToObject(doc, name, equals + 1);
     }
-    return change_by(o, "/api/v1/settings", doc, print_changed, NULL);
+    return ctl_change_by(o, "/api/v1/settings", doc, print_changed, NULL);
 }
 
 static int run_settings(struct options *o, int argc, char **argv)
@@ -303,8 +219,8 @@ static int run_settings(struct options *o, int argc, char **argv)
         return settings_get(o, argv[2]);
     if (strcmp(argv[1], "set") == 0 && argc > 2)
         return settings_set(o, argc - 2, argv + 2);
-    return usage_error("expected settings, settings get PATTERN, or settings set NAME=VALUE…, not settings ",
-                       argv[1]);
+    return ctl_usage_error(
+        "expected settings, settings get PATTERN, or settings set NAME=VALUE…, not settings ", argv[1]);
 }
 
 /* ---- primary ---- */
@@ -328,30 +244,23 @@ static bool read_wish(int argc, char **argv, struct wish *w)
         else if (w->store == NULL && argv[i][0] != '-')
             w->store = argv[i];
         else
-            return usage_error("primary does not know ", argv[i]), false;
+            return ctl_usage_error("primary does not know ", argv[i]), false;
     }
     static const char *const stores[] = {"redis", "mongo", "archive"};
     for (size_t i = 0; i < sizeof stores / sizeof stores[0] && w->store != NULL; i++)
         if (strcmp(w->store, stores[i]) == 0)
             return true;
-    return usage_error("expected primary redis or primary mongo, not primary ",
-                       w->store != NULL ? w->store : ""),
+    return ctl_usage_error("expected primary redis or primary mongo, not primary ",
+                           w->store != NULL ? w->store : ""),
            false;
 }
 
-/* Whoever sits at a terminal is asked; a script says --yes. EXIT_OK: go on. */
 static int confirm(const struct wish *w)
 {
-    char answer[16] = "";
+    char question[160];
 
-    if (w->yes)
-        return EXIT_OK;
-    if (!isatty(STDIN_FILENO))
-        return usage_error("a switch needs --yes where nobody can be asked", "");
-    printf("Commands on these keys go to %s at once; nothing is copied. Switch? [y/N] ", w->store);
-    fflush(stdout);
-    bool yes = fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
-    return yes ? EXIT_OK : EXIT_UNHEALTHY;
+    snprintf(question, sizeof question, "Commands on these keys go to %s from now on. Switch?", w->store);
+    return ctl_confirm(w->yes, "a switch", question);
 }
 
 static int run_primary(struct options *o, int argc, char **argv)
@@ -360,10 +269,10 @@ static int run_primary(struct options *o, int argc, char **argv)
     cJSON *switched = NULL, *json;
 
     if (argc == 1)
-        return show(o, "/api/v1/primary", screen_placement);
+        return ctl_show(o, "/api/v1/primary", screen_placement);
     if (!read_wish(argc, argv, &w))
         return EXIT_WRONG_USAGE;
-    int code = o->json ? EXIT_OK : show(o, "/api/v1/primary", screen_placement);
+    int code = o->json ? EXIT_OK : ctl_show(o, "/api/v1/primary", screen_placement);
     if (code == EXIT_OK)
         code = confirm(&w);
     if (code != EXIT_OK)
@@ -371,7 +280,7 @@ static int run_primary(struct options *o, int argc, char **argv)
     json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "policy", w.policy);
     cJSON_AddStringToObject(json, "store", w.store);
-    code = change_by(o, "/api/v1/primary", json, screen_switched, &switched);
+    code = ctl_change_by(o, "/api/v1/primary", json, screen_switched, &switched);
     if (switched == NULL)
         return code;
     bool there =
@@ -385,12 +294,12 @@ static int run_primary(struct options *o, int argc, char **argv)
 static int run_fault(struct options *o, int argc, char **argv)
 {
     if (argc > 2)
-        return usage_error("the plan must be one argument, in quotes: ", argv[2]);
+        return ctl_usage_error("the plan must be one argument, in quotes: ", argv[2]);
     if (argc == 1)
-        return show(o, "/api/v1/archive/faults", screen_faults);
+        return ctl_show(o, "/api/v1/archive/faults", screen_faults);
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "plan", argv[1]);
-    return change_by(o, "/api/v1/archive/faults", json, screen_faults, NULL);
+    return ctl_change_by(o, "/api/v1/archive/faults", json, screen_faults, NULL);
 }
 
 /* ---- main ---- */
@@ -398,8 +307,11 @@ static int run_fault(struct options *o, int argc, char **argv)
 static const struct command {
     const char *name;
     int (*run)(struct options *o, int argc, char **argv);
-} commands[] = {{"status", run_status},     {"watch", run_watch},     {"health", run_health},
-                {"settings", run_settings}, {"primary", run_primary}, {"fault", run_fault}};
+} commands[] = {{"status", run_status},          {"watch", run_watch},     {"health", run_health},
+                {"settings", run_settings},      {"primary", run_primary}, {"fault", run_fault},
+                {"backfill", moves_run},         {"drain", moves_run},     {"verify", moves_run},
+                {"ttl-audit", moves_run},        {"moves", moves_show},    {"abort", moves_abort},
+                {"dual-write", moves_dual_write}};
 
 static bool read_token(struct options *o, const char *file)
 {
@@ -463,20 +375,20 @@ static int read_options(struct options *o, int argc, char **argv)
     while (code < 0 && (c = getopt_long(argc, argv, "+u:t:T:jhv", names, NULL)) != -1)
         code = read_option(o, c);
     if (code < 0 && !client_url_ok(o->client.url))
-        code = usage_error("expected http://host:port or unix:/path, not ", o->client.url);
+        code = ctl_usage_error("expected http://host:port or unix:/path, not ", o->client.url);
     if (code < 0 && o->client.token != NULL && strpbrk(o->client.token, "\r\n") != NULL)
-        code = usage_error("the token has a line break in it", "");
+        code = ctl_usage_error("the token has a line break in it", "");
     return code;
 }
 
 static int run_command(struct options *o, int argc, char **argv)
 {
     if (argc == 0)
-        return usage_error("which command? status, watch, health, settings, primary or fault", "");
+        return ctl_usage_error("which command? convctl --help has them", "");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(argv[0], commands[i].name) == 0)
             return commands[i].run(o, argc, argv);
-    return usage_error("there is no command ", argv[0]);
+    return ctl_usage_error("there is no command ", argv[0]);
 }
 
 int main(int argc, char **argv)

@@ -21,6 +21,13 @@ void screen_placement(FILE *out, const cJSON *doc);
 void screen_switched(FILE *out, const cJSON *doc);
 /* /api/v1/archive/faults. */
 void screen_faults(FILE *out, const cJSON *doc);
+/* One of /api/v1/moves in a line without its end; bar: with a bar of its progress. And what there is to say when it is over. */
+void screen_move(FILE *out, const cJSON *move, bool bar);
+void screen_move_end(FILE *out, const cJSON *move);
+/* /api/v1/moves: all; the answer to an abort; that of /api/v1/dual-write. */
+void screen_moves(FILE *out, const cJSON *doc);
+void screen_aborted(FILE *out, const cJSON *doc);
+void screen_dual_write(FILE *out, const cJSON *doc);
 /* /api/v1/settings. */
 void screen_settings(FILE *out, const cJSON *settings);
 

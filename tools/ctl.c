@@ -1,0 +1,106 @@
+#include "tools/ctl.h"
+
+#include "tools/screen.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int ctl_usage_error(const char *what, const char *which)
+{
+    fprintf(stderr, "convctl: %s%s; convctl --help explains\n", what, which);
+    return EXIT_WRONG_USAGE;
+}
+
+cJSON *ctl_call(const struct options *o, const char *method, const char *path, const char *json,
+                struct answer *ret_answer, int *ret_code)
+{
+    char why[160];
+
+    if (!client_call(&o->client, method, path, json, ret_answer, why, sizeof why)) {
+        fprintf(stderr, "convctl: cannot reach convproxy at %s: %s\n", o->client.url, why);
+        *ret_code = EXIT_UNREACHABLE;
+        return NULL;
+    }
+    cJSON *doc = cJSON_Parse(ret_answer->body);
+    if (doc == NULL) {
+        fprintf(stderr, "convctl: what answers at %s is not convproxy (HTTP %d)\n", o->client.url,
+                ret_answer->status);
+        *ret_code = EXIT_UNREACHABLE;
+        answer_done(ret_answer);
+    }
+    return doc;
+}
+
+/* 503 is an answer too: it is how health says that something is wrong. */
+int ctl_show(const struct options *o, const char *path, void (*print)(FILE *out, const cJSON *doc))
+{
+    struct answer answer;
+    int code;
+    cJSON *doc = ctl_call(o, "GET", path, NULL, &answer, &code);
+
+    if (doc == NULL)
+        return code;
+    bool refused = answer.status != 200 && answer.status != 503;
+    if (refused)
+        fprintf(stderr, "convctl: %s\n", screen_text(doc, "error"));
+    else if (o->json)
+        puts(answer.body);
+    else
+        print(stdout, doc);
+    bool unwell = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(doc, "healthy"));
+    cJSON_Delete(doc);
+    answer_done(&answer);
+    return refused || unwell ? EXIT_UNHEALTHY : EXIT_OK;
+}
+
+int ctl_change(const struct options *o, const char *path, const char *json,
+               void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc)
+{
+    struct answer answer;
+    int code = EXIT_OK;
+    cJSON *doc = ctl_call(o, "POST", path, json, &answer, &code);
+
+    if (doc == NULL)
+        return code;
+    bool ok = answer.status == 200;
+    if (o->json)
+        puts(answer.body);
+    else if (ok)
+        print(stdout, doc);
+    else
+        fprintf(stderr, "convctl: refused: %s\n", screen_text(doc, "error"));
+    answer_done(&answer);
+    if (ok && ret_doc != NULL)
+        *ret_doc = doc;
+    else
+        cJSON_Delete(doc);
+    return ok ? EXIT_OK : EXIT_UNHEALTHY;
+}
+
+int ctl_change_by(const struct options *o, const char *path, cJSON *own_json,
+                  void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc)
+{
+    char *own_text = cJSON_PrintUnformatted(own_json);
+    int code = own_text != NULL ? ctl_change(o, path, own_text, print, ret_doc) : EXIT_UNHEALTHY;
+
+    cJSON_Delete(own_json);
+    free(own_text);
+    return code;
+}
+
+int ctl_confirm(bool yes, const char *what, const char *question)
+{
+    char answer[16] = "";
+
+    if (yes)
+        return EXIT_OK;
+    if (!isatty(STDIN_FILENO)) {
+        fprintf(stderr, "convctl: %s needs --yes where nobody can be asked; convctl --help explains\n", what);
+        return EXIT_WRONG_USAGE;
+    }
+    printf("%s [y/N] ", question);
+    fflush(stdout);
+    bool agreed = fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
+    return agreed ? EXIT_OK : EXIT_UNHEALTHY;
+}

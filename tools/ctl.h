@@ -1,0 +1,39 @@
+/* tools/ctl — what the commands of convctl share: options, exit codes, and calls whose answers are shown.
+ * Owns:       nothing between calls.
+ * Invariants: whatever goes wrong is said in one line on stderr, and the exit code says which kind it was.
+ * Threads:    one.          Used by: tools/convctl, tools/moves. */
+#ifndef TOOLS_CTL_H
+#define TOOLS_CTL_H
+
+#include "tools/client.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+enum exit_code { EXIT_OK, EXIT_UNHEALTHY, EXIT_WRONG_USAGE, EXIT_UNREACHABLE };
+
+struct options {
+    struct client client;
+    bool json;
+    char *own_token;
+    double interval_s; /* of watch */
+    long rounds;       /* of watch; 0: until interrupted */
+};
+
+/* Says what is wrong with the arguments; EXIT_WRONG_USAGE. */
+int ctl_usage_error(const char *what, const char *which);
+/* The parsed answer; NULL after a message. *ret_code is set then. */
+cJSON *ctl_call(const struct options *o, const char *method, const char *path, const char *json,
+                struct answer *ret_answer, int *ret_code);
+/* Shows a document. */
+int ctl_show(const struct options *o, const char *path, void (*print)(FILE *out, const cJSON *doc));
+/* A change: what the proxy answers is shown, or its refusal. *ret_doc may be NULL, otherwise it gets the document. */
+int ctl_change(const struct options *o, const char *path, const char *json,
+               void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc);
+/* The same with a document, which is taken. */
+int ctl_change_by(const struct options *o, const char *path, cJSON *own_json,
+                  void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc);
+/* Whoever sits at a terminal is asked; a script says --yes. EXIT_OK: go on. what: as in "a switch needs --yes". */
+int ctl_confirm(bool yes, const char *what, const char *question);
+
+#endif

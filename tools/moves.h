@@ -1,0 +1,17 @@
+/* tools/moves — convctl's commands for long work on keys: ordering it, watching it, ending it; and for dual writes.
+ * Owns:       nothing.
+ * Invariants: a move is watched until it is over, or the operator leaves (Ctrl-C): it goes on without him.
+ * Threads:    one.          Used by: tools/convctl. */
+#ifndef TOOLS_MOVES_H
+#define TOOLS_MOVES_H
+
+#include "tools/ctl.h"
+
+/* backfill, drain, verify, ttl-audit: argv[0] is the kind. EXIT_UNHEALTHY also when a verify or an audit has found what it has not
+ * repaired. */
+int moves_run(struct options *o, int argc, char **argv);
+int moves_show(struct options *o, int argc, char **argv);
+int moves_abort(struct options *o, int argc, char **argv);
+int moves_dual_write(struct options *o, int argc, char **argv);
+
+#endif

@@ -1,0 +1,21 @@
+/* tools/paint — pieces of text for documents: numbers with units, lists, bars.
+ * Owns:       the texts, which are valid until 16 calls later.
+ * Threads:    any.          Used by: tools/screen, tools/screen_moves. */
+#ifndef TOOLS_PAINT_H
+#define TOOLS_PAINT_H
+
+#include "tools/screen.h"
+
+#define BAR_WIDTH 30
+
+/* The member at a path like "redis.latencyMs.p95"; NULL: there is none. */
+const cJSON *paint_find(const cJSON *doc, const char *path);
+const char *paint_bytes(double n);
+const char *paint_count(double n); /* 1234567 as 1,234,567 */
+const char *paint_duration(double s);
+/* Each text of a list, in a line with the title. */
+void paint_list(FILE *out, const cJSON *doc, const char *name, const char *title);
+/* part: 0 to 1, of BAR_WIDTH. */
+void paint_bar(FILE *out, double part);
+
+#endif
