@@ -9,6 +9,7 @@
 #include "engine/zset.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -126,14 +127,25 @@ static void make_set(struct maker *m, const struct dict *d)
     }
 }
 
+static bool is_minus_zero(double score)
+{
+    return score == 0 && signbit(score);
+}
+
+/* -0 comes last: the small form that a sorted set begins in would make it 0. */
 static void make_zset(struct maker *m, const struct zset *z)
 {
+    size_t n = 0;
+
     begin(m, WORD("ZADD"));
-    for (size_t i = 0; i < z->count; i++) {
-        add_score(m, z->rows[i].score);
-        add(m, z->rows[i].member);
-        piece(m, i, z->count);
-    }
+    for (int last = 0; last <= 1; last++)
+        for (size_t i = 0; i < z->count; i++) {
+            if (is_minus_zero(z->rows[i].score) != last)
+                continue;
+            add_score(m, z->rows[i].score);
+            add(m, z->rows[i].member);
+            piece(m, n++, z->count);
+        }
 }
 
 /* ---- streams ---- */
