@@ -1,5 +1,7 @@
 /* sync/handoff — gives keys back to Redis: the hand-over of docs/protocol.md, for a page of keys at a time.
- * Invariants: steps 1 to 5 in order; repeated by anybody they change nothing (NO_BASE, NO_CONFIRM, NO_CONDITION in the models).
+ * Invariants: steps 1 to 5 in order; repeated by anybody they change nothing (NO_BASE, NO_CONFIRM, NO_CONDITION in the models). Between
+ *             steps 3 and 5 a document is own "redis", dirty, and has as base the version that was found in Redis: over that one, and
+ *             no other, the restore may be repeated without merging again.
  * Threads:    one per object, never a loop. */
 #ifndef SYNC_HANDOFF_H
 #define SYNC_HANDOFF_H
@@ -9,9 +11,14 @@
 
 #include <stdatomic.h>
 
-/* What was done; any thread may read. */
+#define HANDOFF_SEEN 64
+
+/* What was done, in keys; any thread may read. */
 struct handoff_counts {
-    _Atomic uint64_t looked, equal, restored, merged, kept, again, quarantined, failed;
+    _Atomic uint64_t looked; /* asked for */
+    _Atomic uint64_t equal;  /* there was nothing to do */
+    _Atomic uint64_t kept;   /* Redis had it, and the document says so now */
+    _Atomic uint64_t restored, merged, again, quarantined, failed;
 };
 
 struct handoff {
@@ -20,6 +27,8 @@ struct handoff {
     int64_t epoch;       /* f */
     bool versions_count; /* Redis has kept versions all along; false: a policy without dual writes */
     struct handoff_counts *counts;
+    /* Keys that can't be handed over are logged once in an epoch, or so: their hashes. Zero to begin with. */
+    int64_t seen_epoch, seen[HANDOFF_SEEN];
 };
 
 enum handoff_result {
