@@ -107,7 +107,8 @@ static void add_write(struct record *r, struct arena *a, const struct record_wri
 
 void record_journal(struct record *r, struct arena *a, int64_t version, const struct record_write *write)
 {
-    if (!r->journalled) {
+    if (!r->journalled || r->redis) {
+        r->redis = false;
         r->journalled = true;
         r->base = version;
         r->overflowed = false;
@@ -203,18 +204,19 @@ void record_decode(const bson_t *doc, struct arena *a, struct record *ret)
     memset(ret, 0, sizeof *ret);
     if (!find_fields(doc, &f))
         return;
-    ret->redis = f.own.raw != NULL && BSON_ITER_HOLDS_UTF8(&f.own) &&
-                 strcmp(bson_iter_utf8(&f.own, NULL), "redis") == 0;
     if (f.sess.raw != NULL)
         read_sessions(&f.sess, ret);
-    if (f.base.raw == NULL || !BSON_ITER_HOLDS_INT(&f.base))
-        return;
-    ret->journalled = true;
-    ret->base = bson_iter_as_int64(&f.base);
-    if (f.jx.raw != NULL && BSON_ITER_HOLDS_BOOL(&f.jx) && bson_iter_bool(&f.jx))
-        overflow(ret);
-    else if (f.j.raw != NULL)
-        read_journal(&f.j, a, ret);
+    if (f.base.raw != NULL && BSON_ITER_HOLDS_INT(&f.base)) {
+        ret->journalled = true;
+        ret->base = bson_iter_as_int64(&f.base);
+        if (f.jx.raw != NULL && BSON_ITER_HOLDS_BOOL(&f.jx) && bson_iter_bool(&f.jx))
+            overflow(ret);
+        else if (f.j.raw != NULL)
+            read_journal(&f.j, a, ret);
+    }
+    /* Last: a journal on a document of Redis' would begin anew. */
+    ret->redis = f.own.raw != NULL && BSON_ITER_HOLDS_UTF8(&f.own) &&
+                 strcmp(bson_iter_utf8(&f.own, NULL), "redis") == 0;
 }
 
 /* ---- writing ---- */
