@@ -94,11 +94,26 @@ static bool is_about_all(const struct op *op)
     return i < op->nsteps;
 }
 
+/* What is owed to Redis for the op's keys: the most that any of them asks for. */
+static uint8_t role_of(const struct loop *l, const struct op *op)
+{
+    uint8_t role = OP_PLAIN;
+
+    for (size_t i = 0; op->writes && i < op->nkeys; i++) {
+        const struct policy_conf *policy = policy_find(l->policies, op->keys[i].key);
+        if (policy != NULL && policy->index < STATS_POLICIES && l->acting.op_role[policy->index] > role)
+            role = l->acting.op_role[policy->index];
+    }
+    return role;
+}
+
 static void submit(struct slot *slot, struct op *op)
 {
     struct session *s = slot->session;
 
     slot_defer(slot, &archived_target);
+    op->epoch = slot->loop->acting.epoch;
+    op->role = role_of(slot->loop, op);
     archived_send(slot, op);
     if (op->block_until_us != 0) {
         s->blocked = slot;

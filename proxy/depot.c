@@ -5,18 +5,21 @@
 #include "proxy/census.h"
 #include "proxy/placement.h"
 #include "proxy/server.h"
+#include "sync/sync.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-#define MORE_HANDLES 3 /* beside the workers': the housekeeper's, placement's, census' */
+#define MORE_HANDLES 6 /* beside the workers': the housekeeper's, placement's, census', sync's */
 
 struct depot {
     struct server *server;
     struct archive *archive; /* the executor's; NULL: there is none */
     struct executor *executor;
     struct placement *placement;
+    struct sync *sync;
     struct census *census;
     char why[160];                      /* there is none */
     _Atomic uint64_t unanswered_before; /* when it went down */
@@ -83,11 +86,29 @@ struct depot *depot_open(struct server *s, const struct settings *now)
     return d;
 }
 
+static void on_caught_up(void *ctx, int64_t epoch)
+{
+    struct depot *d = ctx;
+    if (d->placement != NULL)
+        placement_caught_up(d->placement, epoch);
+}
+
 void depot_start(struct depot *d, uv_loop_t *main_loop)
 {
+    struct sync_ops ops = {.caught_up = on_caught_up, .ctx = d};
+    const struct settings *now;
+    uint32_t id;
+    char proxy[16];
+
     if (d->archive == NULL)
         return;
-    d->placement = placement_start(d->server, main_loop, d->executor);
+    if (getrandom(&id, sizeof id, 0) != sizeof id)
+        abort();
+    snprintf(proxy, sizeof proxy, "%08x", id);
+    now = config_current(server_config(d->server));
+    d->sync = sync_start(d->archive, now, proxy, &ops);
+    settings_unref(now);
+    d->placement = placement_start(d->server, main_loop, d->executor, d->sync, proxy);
     d->census = census_start(main_loop, d->archive);
 }
 
@@ -109,6 +130,8 @@ void depot_settings(struct depot *d, const struct settings *now)
     if (d->archive == NULL)
         return;
     executor_settings(d->executor, now);
+    if (d->sync != NULL)
+        sync_settings(d->sync, now);
     if (d->placement != NULL)
         placement_settings(d->placement, now);
     depot_faults(d, plan, sizeof plan);
@@ -126,6 +149,9 @@ void depot_stop(struct depot *d)
         census_stop(d->census);
     if (d->placement != NULL)
         placement_stop(d->placement);
+    if (d->sync != NULL)
+        sync_stop(d->sync);
+    d->sync = NULL;
     d->census = NULL;
     d->placement = NULL;
 }
@@ -152,6 +178,11 @@ struct executor *depot_executor(const struct depot *d)
 struct placement *depot_placement(const struct depot *d)
 {
     return d->placement;
+}
+
+struct sync *depot_sync(const struct depot *d)
+{
+    return d->sync;
 }
 
 void depot_report(const struct depot *d, struct depot_report *ret)

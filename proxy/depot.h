@@ -22,6 +22,7 @@
 struct depot;
 struct placement;
 struct server;
+struct sync;
 
 struct depot_report {
     bool present;
@@ -46,6 +47,7 @@ void depot_free(struct depot *own_d);
 const char *depot_why(const struct depot *d);
 struct executor *depot_executor(const struct depot *d);   /* NULL: there is no archive */
 struct placement *depot_placement(const struct depot *d); /* NULL: the same, or not started yet */
+struct sync *depot_sync(const struct depot *d);           /* as placement */
 
 void depot_report(const struct depot *d, struct depot_report *ret);
 /* Whether the archive answers for the policy at this position of the settings though its primary is redis. Where the primary is

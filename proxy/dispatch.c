@@ -93,7 +93,7 @@ static bool is_unknown(const struct session *s, const struct job *job)
 /* Commands about all keys go where all keys are. */
 static enum home home_of(const struct loop *l, const struct job *job)
 {
-    enum home home = placement_home(l, job->cmd, job->argv, job->argc);
+    enum home home = acting_home(l, job->cmd, job->argv, job->argc);
     if (home == HOME_NONE)
         return l->acting.whole && job->cmd != NULL ? HOME_ARCHIVE : HOME_REDIS;
     return home;
@@ -137,6 +137,12 @@ enum admission dispatch_admit(struct session *s, struct upstream *u, const struc
     return ADMIT_NEVER;
 }
 
+bool dispatch_may_send(struct upstream *u)
+{
+    const char *detail;
+    return upstream_ready(u, &detail) == ERR_NONE && upstream_is_ours(u);
+}
+
 static struct upstream *shared_upstream(struct session *s, const struct job *job)
 {
     return pool_shared(&s->loop->pool, job->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp, s->id);
@@ -166,14 +172,16 @@ static void count_not_sent(struct session *s, const struct job *job, enum err e)
 static bool is_archives(struct session *s, const struct job *job, bool *ret_taken)
 {
     enum home home = home_of(s->loop, job);
-    const char *refusal = home == HOME_REDIS || home == HOME_ARCHIVE ? keyspace_refusal(s->loop, job, home) : NULL;
+    const char *refusal =
+        home == HOME_REDIS || home == HOME_ARCHIVE ? keyspace_refusal(s->loop, job, home) : NULL;
 
     if (home == HOME_ARCHIVE && job->cmd->container)
         *ret_taken = local_unknown_sub(s, job);
     else if (home == HOME_ARCHIVE)
         *ret_taken = refusal != NULL ? local_error(s, refusal) : archived_command(s, job);
     else if (home == HOME_BOTH)
-        *ret_taken = split_can(job->cmd) ? split_command(s, job) : refuse(s, job, ERR_CROSSSTORE, job->cmd->name);
+        *ret_taken =
+            split_can(job->cmd) ? split_command(s, job) : refuse(s, job, ERR_CROSSSTORE, job->cmd->name);
     else if (keyspace_handles(s, job->cmd))
         *ret_taken = keyspace_command(s, job);
     else if (refusal != NULL)
@@ -183,13 +191,33 @@ static bool is_archives(struct session *s, const struct job *job, bool *ret_take
     return true;
 }
 
+/* It must wait while the stores change places, or Redis' connection is not where it goes. */
+static bool is_taken(struct session *s, const struct job *job, bool *ret_taken)
+{
+    enum gate gate = hold_gate(s, job->cmd, job->argv, job->argc);
+
+    *ret_taken = gate == GATE_REFUSED;
+    return gate != GATE_GO || (s->loop->acting.any && is_archives(s, job, ret_taken)) ||
+           (s->loop->acting.guarded && hide_takes(s, job, ret_taken));
+}
+
+/* Managed keys go to the Redis that has them, and to no other. */
+static enum admission admit_planned(struct session *s, struct upstream *u, const struct job *job,
+                                    const struct plan *plan)
+{
+    if (plan->policy != NULL && !dispatch_may_send(u)) {
+        enum gate gate = hold_for_redis(s, plan->policy);
+        if (gate != GATE_GO)
+            return gate == GATE_WAIT ? ADMIT_LATER : ADMIT_NEVER;
+    }
+    return dispatch_admit(s, u, job);
+}
+
 bool dispatch_forward(struct session *s, const struct job *job)
 {
     bool taken;
 
-    if (s->loop->acting.any && is_archives(s, job, &taken))
-        return taken;
-    if (s->loop->acting.guarded && hide_takes(s, job, &taken))
+    if ((s->loop->acting.guarded || s->loop->acting.any) && is_taken(s, job, &taken))
         return taken;
     struct upstream *u = dispatch_upstream(s, job);
 
@@ -203,7 +231,7 @@ bool dispatch_forward(struct session *s, const struct job *job)
     }
     if (plan->kind == PLAN_BLOCK && s->pinned != NULL)
         u = shared_upstream(s, job); /* its EXEC would end the client's watches */
-    enum admission a = dispatch_admit(s, u, job);
+    enum admission a = admit_planned(s, u, job, plan);
     if (a == ADMIT_NOW)
         managed_send(s, u, job);
     else if (a == ADMIT_NEVER)
@@ -275,7 +303,8 @@ static bool route(struct session *s, struct job *job)
 {
     switch ((enum cmd_route)job->cmd->route) {
     case ROUTE_FORWARD:
-        return wants_block(job) && !is_part_archives(s, job) ? refuse_block(s, job) : dispatch_forward(s, job);
+        return wants_block(job) && !is_part_archives(s, job) ? refuse_block(s, job)
+                                                             : dispatch_forward(s, job);
     case ROUTE_SLOW:
         job->slow = true;
         return dispatch_forward(s, job);
@@ -332,7 +361,8 @@ static bool refuse_arity(struct session *s, const struct job *job)
     if (strcmp(job->cmd->name, "exec") != 0)
         return refuse(s, job, ERR_ARITY, job->cmd->name);
     transaction_drop(s);
-    return local_error(s, "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+    return local_error(
+        s, "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
 }
 
 static bool dispatch_job(struct session *s, struct job *job)

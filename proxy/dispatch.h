@@ -29,5 +29,7 @@ bool dispatch_forward_collect(struct session *s, const struct job *job, void (*f
 bool dispatch_unsupported(struct session *s, const struct job *job);
 /* Redis can be asked now. */
 bool dispatch_redis_up(struct session *s);
+/* Redis can be asked on this connection, and is the one that managed keys belong to. */
+bool dispatch_may_send(struct upstream *u);
 
 #endif

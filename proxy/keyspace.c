@@ -22,7 +22,7 @@ _Static_assert(KEYSPACE_ARCHIVE == INT64_C(1) << ARCHIVE_HASH_BITS,
 bool keyspace_is_archive(const struct loop *l, struct slice key)
 {
     const struct policy_conf *policy = policy_find(l->policies, key);
-    return policy != NULL && policy->index < STATS_POLICIES && l->acting.archive[policy->index];
+    return acting_is_archive(&l->acting, policy);
 }
 
 /* Every key that the pattern may name is the archive's: Redis need not be asked, nor be there. */

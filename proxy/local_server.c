@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "proxy/dispatch.h"
 #include "proxy/info.h"
+#include "proxy/placement.h"
 #include "proxy/primary.h"
 #include "proxy/server.h"
 #include "proxy/slowlog.h"
@@ -132,8 +133,13 @@ static bool config_get_own(struct session *s, const struct job *job)
 
 void local_see_settings(struct session *s)
 {
+    struct acting *acting = malloc(sizeof *acting);
+
+    if (acting == NULL)
+        abort();
     loop_apply(s->loop, (void *)config_current(server_config(s->loop->server)));
-    placement_copy(server_placement(s->loop->server), s->loop->settings, &s->loop->acting);
+    placement_copy(server_placement(s->loop->server), s->loop->settings, acting);
+    acting_apply(s->loop, acting);
 }
 
 /* That a store shall answer counts also when it is no change. The reply has no room for warnings: the log has. */

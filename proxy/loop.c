@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "proxy/archived.h"
 #include "proxy/listener.h"
+#include "proxy/placement.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
 #include "proxy/slot.h"
@@ -92,6 +93,7 @@ static void on_second(uv_timer_t *timer)
     l->wall_minus_mono_us = clock_wall_us() - now;
     listener_second(l);
     archived_second(l, now);
+    hold_second(l, now);
     for (struct session *s = l->sessions, *next; s != NULL; s = next) {
         next = s->next;
         session_second(s, now);
@@ -210,6 +212,7 @@ struct loop *loop_start(struct server *server, unsigned index, const struct sett
     l->executor = server_executor(server);
     l->ops_tail = &l->ops;
     l->asked_tail = &l->asked;
+    hold_init(l);
     l->inbox_tail = &l->inbox;
     uv_mutex_init(&l->inbox_lock);
     uv_async_init(&l->uv, &l->inbox_wake, on_inbox);
@@ -248,6 +251,7 @@ void loop_join_free(struct loop *own_l)
         free(m);
     }
     slot_free_pool(l);
+    hold_done(l);
     plan_done(&l->plan);
     request_done(&l->request);
     turn_done(&l->turn);

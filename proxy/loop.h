@@ -9,7 +9,8 @@
 #include "backends/redis/pool.h"
 #include "base/turn.h"
 #include "config/settings.h"
-#include "proxy/placement.h"
+#include "proxy/acting.h"
+#include "proxy/hold.h"
 #include "proxy/stats.h"
 #include "resp/request.h"
 #include "router/learned.h"
@@ -48,7 +49,8 @@ struct loop {
     struct session *resumable;       /* may go on reading: looked at once before the turn ends */
     struct session *waiting;         /* for room in an upstream's output */
     struct executor *executor;       /* the server's; NULL: there is no archive */
-    struct acting acting;            /* which policies it serves */
+    struct acting acting;            /* who acts for which policy */
+    struct hold hold;                /* what waits while that changes */
     struct op *ops, **ops_tail;      /* made in this turn: submitted at its end */
     struct slot *asked, **asked_tail; /* whose ops the archive has, oldest first */
     struct slot *free_slots;

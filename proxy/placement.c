@@ -1,270 +1,339 @@
 #include "proxy/placement.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "proxy/ledger.h"
 #include "proxy/loop.h"
 #include "proxy/server.h"
-#include "router/keys.h"
+#include "router/marks.h"
+#include "sync/claim.h"
+#include "sync/sync.h"
 
+#include <hiredis/hiredis.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTROL "placement"
+#define CONTROL        "placement"
+#define TICK_MS        100
+#define BUSY_TICK_MS   5   /* while requests wait */
+#define NEARLY_CLEAN   500 /* marks that are carried in an instant */
+#define FLAP_WINDOW_US (3600 * 1000000ll)
+#define FLAPS_MAX      10
 
-enum acted { ACTED_NONE, ACTED_REDIS, ACTED_ARCHIVE };
-static const char *const words[] = {"none", "redis", "archive"};
-
-struct record {
-    char *policy;
-    enum acted acted;
+/* One policy, by position in the settings. */
+struct spot {
+    char name[64];
+    enum place place, staged;        /* staged: where it goes when the ledger is saved */
+    int64_t since_us, held_since_us; /* mono; held_since 0: it is not on hold */
+    bool hurry;                      /* the operator has asked for Redis */
+    uint64_t failovers;
+    int64_t flaps_us[FLAPS_MAX]; /* mono: the last failovers */
+    int64_t wall_us, held_us, held_max_us;
+    char why[96];
 };
 
-/* One visit to the archive on libuv's pool. */
-struct visit {
-    bool save;
+/* Work on libuv's pool: one visit to the archive, one to Redis, and one to sync at a time. */
+struct archive_visit {
+    uv_work_t work;
+    bool busy, save;
     enum err error;
-    bson_t *doc;       /* to be saved */
-    int64_t version;   /* of the control document, before and after */
-    int64_t documents; /* in the archive */
+    bson_t *doc;
+    int64_t version;
     struct arena arena;
     struct archive_found found;
 };
 
-struct placement {
-    pthread_mutex_t lock; /* over all but the visit, which is the main loop's and its pool's in turn */
-    struct server *server;
-    struct archive_handle *handle;
-    uv_loop_t *loop;
+struct redis_visit {
     uv_work_t work;
-    uv_timer_t retry;
-    struct visit visit;
-    bool visiting;        /* [main] */
-    bool known;           /* the record was read */
-    bool dirty;           /* the record has to be saved */
-    bool look_again;      /* documents must be counted anew before Redis may act for the first time */
-    bool redis_known, redis_up, redis_there;
-    int64_t version;
-    struct record *records;
-    size_t nrecords;
+    bool busy, claim, quiet_before;
+    int64_t epoch, fence;
     const struct settings *settings;
-    _Atomic bool archive[STATS_POLICIES];
+    struct link *link;
+    enum err error;
+    struct redis_identity who;
+    int64_t marks; /* of all policies, claimed or not; -1: not known */
 };
 
-/* ---- the record ---- */
+struct mode_visit {
+    uv_work_t work;
+    bool busy;
+    enum sync_mode mode;
+    int64_t epoch;
+};
 
-static struct record *record_of(struct placement *p, const char *policy)
+struct placement {
+    pthread_mutex_t
+        lock; /* over spots, ledger, settings and known for those who ask from other threads; only [main] changes them */
+    struct server *server;
+    struct executor *executor;
+    struct sync *sync;
+    struct archive_handle *handle;
+    uv_loop_t *loop;
+    uv_timer_t timer;
+    uv_async_t wake;
+    int closing; /* handles that are not closed yet */
+    char proxy[16];
+    struct archive_visit archive;
+    struct redis_visit redis;
+    struct mode_visit mode;
+    struct ledger ledger;
+    struct spot spots[STATS_POLICIES];
+    size_t nspots;
+    const struct settings *settings;
+    bool known, saving;
+    bool told_up; /* whether the archive was up when the loops were told last */
+    bool nudge;   /* loops hold requests because a connection failed: they are told again after the look */
+    bool asked, well, there; /* Redis: a look has ended; the last one went well; something is there */
+    struct redis_identity who;
+    int64_t marks, well_since_us, looked_us;
+    bool clean;      /* no marks, as of a look that began when all was quiet */
+    int64_t claimed; /* epoch for which Redis was claimed last */
+    uint64_t serial;
+    _Atomic uint64_t quiet[256]; /* by loop: the serial */
+    _Atomic bool doubt, suspect;
+    _Atomic int64_t caught_up;
+};
+
+/* ---- what loops are told ---- */
+
+static bool is_guarded(const struct placement *p, const struct spot *spot)
 {
-    for (size_t i = 0; i < p->nrecords; i++)
-        if (strcmp(p->records[i].policy, policy) == 0)
-            return &p->records[i];
-    p->records = realloc(p->records, (p->nrecords + 1) * sizeof *p->records);
-    char *name = strdup(policy);
-    if (p->records == NULL || name == NULL)
-        abort();
-    p->records[p->nrecords] = (struct record){.policy = name};
-    return &p->records[p->nrecords++];
+    return p->known && spot->place != PLACE_START;
 }
 
-static void read_record(struct placement *p, struct slice doc)
+static uint8_t role_of(enum acted acted)
 {
-    bson_t b;
-    bson_iter_t it;
+    static const uint8_t roles[] = {[ACTED_NONE] = OP_PLAIN,
+                                    [ACTED_REDIS] = OP_JOURNAL,
+                                    [ACTED_ARCHIVE] = OP_OWED,
+                                    [ACTED_JOURNAL] = OP_JOURNAL};
+    return roles[acted];
+}
 
-    if (!bson_init_static(&b, (const uint8_t *)doc.p, doc.len) || !bson_iter_init(&it, &b))
-        return;
-    while (bson_iter_next(&it)) {
-        const char *word = BSON_ITER_HOLDS_UTF8(&it) ? bson_iter_utf8(&it, NULL) : "";
-        for (int a = ACTED_REDIS; a <= ACTED_ARCHIVE; a++)
-            if (strcmp(word, words[a]) == 0 && record_of(p, bson_iter_key(&it))->acted == ACTED_NONE)
-                record_of(p, bson_iter_key(&it))->acted = (enum acted)a;
+static void tell_policy(const struct placement *p, const struct spot *spot, const struct policy_conf *conf,
+                        struct acting *a)
+{
+    size_t k = conf->index;
+    enum phase phase = place_phase(spot->place);
+    bool guarded = is_guarded(p, spot);
+
+    a->phase[k] = (uint8_t)phase;
+    a->archive[k] = phase == PHASE_ARCHIVE;
+    a->lost[k] = spot->place == PLACE_LOSE;
+    a->escapes[k] =
+        phase != PHASE_REDIS || (guarded && p->settings->failover_automatic && executor_up(p->executor));
+    a->keeps_id[k] = guarded;
+    a->marked[k] = guarded && conf->dual_write;
+    a->op_role[k] = role_of(ledger_acted(&p->ledger, conf->name));
+    a->guarded |= guarded;
+    a->any |= phase != PHASE_REDIS;
+}
+
+static const struct spot *spot_of(const struct placement *p, const char *name)
+{
+    for (size_t i = 0; i < p->nspots; i++)
+        if (strcmp(p->spots[i].name, name) == 0)
+            return &p->spots[i];
+    return NULL;
+}
+
+/* Without an archive all is Redis', unless the operator wants the archive, which can't be opened. */
+static void tell_alone(const struct policy_conf *conf, struct acting *a)
+{
+    a->archive[conf->index] = conf->primary != STORE_REDIS;
+    a->phase[conf->index] = a->archive[conf->index] ? PHASE_ARCHIVE : PHASE_REDIS;
+    a->any |= a->archive[conf->index];
+}
+
+void placement_copy(struct placement *p, const struct settings *settings, struct acting *ret)
+{
+    bool all = true;
+
+    memset(ret, 0, sizeof *ret);
+    if (p != NULL)
+        pthread_mutex_lock(&p->lock);
+    for (size_t k = 0; k < settings->policy_count && k < STATS_POLICIES; k++) {
+        const struct policy_conf *conf = &settings->policies[k];
+        const struct spot *spot = p != NULL ? spot_of(p, conf->name) : NULL;
+        if (spot != NULL)
+            tell_policy(p, spot, conf, ret);
+        else
+            tell_alone(conf, ret);
+        all &= ret->archive[k];
+        ret->whole |= all && strcmp(conf->match, "*") == 0;
     }
-}
-
-static bson_t *write_record(const struct placement *p)
-{
-    bson_t *doc = bson_new();
-    for (size_t i = 0; i < p->nrecords; i++)
-        if (p->records[i].acted != ACTED_NONE)
-            BSON_APPEND_UTF8(doc, p->records[i].policy, words[p->records[i].acted]);
-    return doc;
-}
-
-/* ---- deciding ---- */
-
-static void remember(struct placement *p, const struct policy_conf *policy, enum acted acted)
-{
-    struct record *r = record_of(p, policy->name);
-    if (r->acted == acted)
-        return;
-    log_event(LOG_INFO, "placement", LOG_STR("policy", policy->name), LOG_STR("acting", words[acted]));
-    r->acted = acted;
-    p->dirty = true;
-}
-
-/* Nobody has acted yet: the first one that is there, but never in front of data that the other one holds. */
-static bool first_is_archive(struct placement *p, const struct policy_conf *policy, int64_t documents)
-{
-    if (documents > 0)
-        remember(p, policy, ACTED_ARCHIVE);
-    else if (p->redis_up)
-        remember(p, policy, ACTED_REDIS);
-    return documents > 0 || !(p->redis_up || p->redis_there);
-}
-
-static bool is_archive(struct placement *p, const struct policy_conf *policy)
-{
-    enum acted acted = record_of(p, policy->name)->acted;
-
-    if (policy->primary != STORE_REDIS)
-        return true;
-    if (acted != ACTED_NONE)
-        return acted == ACTED_ARCHIVE;
-    if (!p->known || !p->redis_known)
-        return false;
-    return first_is_archive(p, policy, p->visit.documents);
+    if (p != NULL) {
+        ret->epoch = p->ledger.epoch;
+        snprintf(ret->run_id, sizeof ret->run_id, "%s", p->ledger.run_id);
+        snprintf(ret->proxy, sizeof ret->proxy, "%s", p->proxy);
+        ret->serial = p->serial;
+        pthread_mutex_unlock(&p->lock);
+    }
 }
 
 static void publish(struct placement *p)
 {
     struct loop *l;
 
+    p->told_up = executor_up(p->executor);
+    pthread_mutex_lock(&p->lock);
+    p->serial++;
+    pthread_mutex_unlock(&p->lock);
     for (unsigned i = 0; (l = server_loop(p->server, i)) != NULL; i++) {
         struct acting *a = malloc(sizeof *a);
         if (a == NULL)
             abort();
         placement_copy(p, p->settings, a);
-        if (!loop_try_post(l, placement_apply, a))
+        if (!loop_try_post(l, acting_apply, a))
             free(a);
     }
 }
 
-/* The lock is held. What is dirty then is saved by the timer. */
-static void decide(struct placement *p)
+/* ---- facts ---- */
+
+static bool is_quiet(const struct placement *p)
 {
-    for (size_t i = 0; i < p->settings->policy_count && i < STATS_POLICIES; i++)
-        p->archive[i] = is_archive(p, &p->settings->policies[i]);
-    publish(p);
+    for (unsigned i = 0; server_loop(p->server, i) != NULL && i < 256; i++)
+        if (atomic_load(&p->quiet[i]) < p->serial)
+            return false;
+    return true;
 }
 
-/* ---- visits to the archive ---- */
-
-static void on_work(uv_work_t *work)
+static bool is_ours(const struct placement *p)
 {
-    struct placement *p = work->data;
-    struct visit *v = &p->visit;
-    struct archive_stats stats = {0};
-
-    if (v->save)
-        v->error = archive_control_set(p->handle, CONTROL, v->version, v->version + 1, v->doc);
-    else
-        v->error = archive_control_get(p->handle, CONTROL, &v->arena, &v->found);
-    if (v->error == ERR_NONE)
-        v->error = archive_stats(p->handle, &stats);
-    v->documents = stats.documents;
+    return p->well && !atomic_load(&p->doubt) && p->who.epoch == p->ledger.epoch &&
+           strcmp(p->who.run_id, p->ledger.run_id) == 0;
 }
 
-static void after_work(uv_work_t *work, int status)
+/* How long Redis must have been well before it acts for this policy again. */
+static int64_t patience_us(const struct placement *p, const struct spot *spot, int64_t now_us)
 {
-    struct placement *p = work->data;
-    struct visit *v = &p->visit;
+    int64_t flaps = 0;
 
-    p->visiting = false;
-    if (v->doc != NULL)
-        bson_destroy(v->doc);
-    v->doc = NULL;
-    if (status != 0)
-        return; /* ending */
-    pthread_mutex_lock(&p->lock);
-    if (v->error == ERR_NONE && v->save) {
-        p->version = v->version + 1;
-    } else if (v->save) {
-        p->dirty = p->look_again = true; /* another proxy was faster, or the archive is down: read, then save again */
-    } else if (v->error == ERR_NONE) {
-        p->version = v->found.version;
-        if (p->version != 0)
-            read_record(p, v->found.doc);
-        p->known = true;
+    if (spot->hurry || ledger_acted(&p->ledger, spot->name) == ACTED_ARCHIVE)
+        return 0;
+    for (size_t i = 0; i < FLAPS_MAX; i++)
+        flaps += spot->flaps_us[i] != 0 && spot->flaps_us[i] > now_us - FLAP_WINDOW_US;
+    return p->settings->failover_return_after * 1000 * (flaps > 1 ? flaps : 1);
+}
+
+static uint32_t acted_fact(enum acted acted)
+{
+    static const uint32_t facts[] = {[ACTED_NONE] = FACT_NEW,
+                                     [ACTED_REDIS] = FACT_LAST_REDIS,
+                                     [ACTED_ARCHIVE] = FACT_LAST_ARCHIVE,
+                                     [ACTED_JOURNAL] = FACT_LAST_ARCHIVE};
+    return facts[acted];
+}
+
+static uint32_t redis_facts(const struct placement *p, const struct spot *spot, int64_t now_us)
+{
+    uint32_t f = 0;
+
+    f |= p->asked ? FACT_ASKED : 0;
+    f |= p->there ? FACT_THERE : 0;
+    f |= p->well ? FACT_REDIS : 0;
+    f |= is_ours(p) ? FACT_OURS : 0;
+    f |= p->well && now_us - p->well_since_us >= patience_us(p, spot, now_us) ? FACT_WELL : 0;
+    f |= p->marks >= 0 && p->marks < NEARLY_CLEAN ? FACT_NEARLY_CLEAN : 0;
+    f |= p->clean ? FACT_CLEAN : 0;
+    f |= p->claimed == p->ledger.epoch ? FACT_CLAIMED : 0;
+    return f;
+}
+
+static bool is_copied(const struct placement *p, const struct spot *spot)
+{
+    bool rests = spot->place != PLACE_LOSE || (p->mode.mode == SYNC_IDLE && !p->mode.busy);
+    return rests && executor_copies(p->executor) == 0;
+}
+
+static uint32_t facts_of(const struct placement *p, const struct spot *spot, const struct policy_conf *conf,
+                         int64_t now_us)
+{
+    uint32_t f = redis_facts(p, spot, now_us);
+    int64_t limit = place_limit_ms(spot->place);
+
+    f |= p->known ? FACT_KNOWN | acted_fact(ledger_acted(&p->ledger, spot->name)) : 0;
+    f |= executor_up(p->executor) ? FACT_ARCHIVE : 0;
+    f |= conf->primary != STORE_REDIS ? FACT_WANT_ARCHIVE : 0;
+    f |= p->settings->failover_automatic ? FACT_AUTOMATIC : 0;
+    f |= is_quiet(p) ? FACT_QUIET : 0;
+    f |= is_copied(p, spot) ? FACT_COPIED : 0;
+    f |= atomic_load(&p->caught_up) == p->ledger.epoch ? FACT_CAUGHT_UP : 0;
+    f |= limit > 0 && now_us - spot->since_us > limit * 1000 ? FACT_LATE : 0;
+    return f;
+}
+
+/* ---- changes of place ---- */
+
+static void note_flap(struct spot *spot, int64_t now_us)
+{
+    memmove(spot->flaps_us + 1, spot->flaps_us, sizeof spot->flaps_us - sizeof spot->flaps_us[0]);
+    spot->flaps_us[0] = now_us;
+    spot->failovers++;
+}
+
+static void note_hold(struct spot *spot, enum phase phase, int64_t now_us)
+{
+    if (phase == PHASE_HOLD) {
+        spot->held_since_us = spot->held_since_us != 0 ? spot->held_since_us : now_us;
+        return;
     }
-    arena_reset(&v->arena);
-    if (v->error == ERR_NONE)
-        decide(p);
-    pthread_mutex_unlock(&p->lock);
+    if (spot->held_since_us == 0)
+        return;
+    spot->held_us = now_us - spot->held_since_us;
+    spot->held_max_us = spot->held_us > spot->held_max_us ? spot->held_us : spot->held_max_us;
+    spot->held_since_us = 0;
 }
 
-/* Takes the lock's side of things along; then no lock is needed. */
-static void visit(struct placement *p)
+static void enter(struct placement *p, struct spot *spot, enum place to)
 {
+    int64_t now_us = clock_mono_us();
+    enum place from = spot->place;
+
     pthread_mutex_lock(&p->lock);
-    bool read = !p->known || p->look_again, save = !read && p->dirty;
-
-    if (read)
-        p->look_again = false;
-    if (save) {
-        p->visit.doc = write_record(p);
-        p->dirty = false;
-    }
-    p->visit.save = save;
-    p->visit.version = p->version;
+    if (from == PLACE_LOSE && to == PLACE_ARCHIVE)
+        note_flap(spot, now_us);
+    if (to == PLACE_REDIS)
+        spot->hurry = false;
+    spot->place = spot->staged = to;
+    spot->since_us = now_us;
+    spot->wall_us = clock_wall_us();
+    note_hold(spot, place_phase(to), now_us);
+    snprintf(spot->why, sizeof spot->why, "%s", place_help(to));
     pthread_mutex_unlock(&p->lock);
-    p->visiting = read || save;
-    if (p->visiting)
-        uv_queue_work(p->loop, &p->work, on_work, after_work);
+    p->clean = false;
+    log_event(LOG_INFO, "placement", LOG_STR("policy", spot->name), LOG_STR("from", place_name(from)),
+              LOG_STR("to", place_name(to)), LOG_STR("acting", phase_name(place_phase(to))),
+              LOG_INT("epoch", p->ledger.epoch), LOG_INT("held_ms", spot->held_us / 1000));
 }
 
-/* What could not be read or saved is tried again. */
-static void on_retry(uv_timer_t *timer)
+/* What is written down before the policy goes there. False: nothing has to be. */
+static bool record(struct placement *p, const struct spot *spot, enum place to, bool *raised)
 {
-    struct placement *p = timer->data;
-    if (!p->visiting)
-        visit(p);
+    enum acted acted = ledger_acted(&p->ledger, spot->name);
+
+    if (to == PLACE_ARCHIVE && spot->place == PLACE_LOSE) {
+        p->ledger.lost_epoch = p->ledger.epoch += !*raised;
+        *raised = true;
+        ledger_set(&p->ledger, spot->name, ACTED_JOURNAL);
+    } else if (to == PLACE_ARCHIVE && spot->place == PLACE_LEAVE) {
+        ledger_set(&p->ledger, spot->name, ACTED_ARCHIVE);
+    } else if (to == PLACE_CLAIM || to == PLACE_FIRST) {
+        p->ledger.epoch += !*raised;
+        *raised = true;
+        ledger_set(&p->ledger, spot->name, acted == ACTED_NONE ? ACTED_NONE : ACTED_JOURNAL);
+    } else if (to == PLACE_REDIS && spot->place == PLACE_CATCHUP) {
+        ledger_set(&p->ledger, spot->name, ACTED_REDIS);
+    } else {
+        return false;
+    }
+    return true;
 }
 
-/* ---- the interface ---- */
-
-struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct executor *e)
-{
-    struct placement *p = calloc(1, sizeof *p);
-
-    if (p == NULL)
-        abort();
-    p->server = s;
-    p->loop = main_loop;
-    p->handle = archive_attach(executor_archive(e));
-    p->work.data = p->retry.data = p;
-    arena_init(&p->visit.arena);
-    uv_timer_init(main_loop, &p->retry);
-    uv_timer_start(&p->retry, on_retry, 100, 100);
-    p->settings = config_current(server_config(s));
-    pthread_mutex_init(&p->lock, NULL);
-    decide(p);
-    visit(p);
-    return p;
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-    struct placement *p = handle->data;
-
-    archive_detach(p->handle);
-    arena_done(&p->visit.arena);
-    for (size_t i = 0; i < p->nrecords; i++)
-        free(p->records[i].policy);
-    free(p->records);
-    settings_unref(p->settings);
-    pthread_mutex_destroy(&p->lock);
-    free(p);
-}
-
-/* The handle is closed in a turn of the loop, and its work ends before. */
-void placement_stop(struct placement *own_p)
-{
-    if (own_p->visiting && uv_cancel((uv_req_t *)&own_p->work) != 0)
-        while (own_p->visiting)
-            uv_run(own_p->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&own_p->retry, on_closed);
-}
-
-static const struct policy_conf *same_policy(const struct settings *s, const char *name)
+static const struct policy_conf *conf_of(const struct settings *s, const char *name)
 {
     for (size_t i = 0; i < s->policy_count; i++)
         if (strcmp(s->policies[i].name, name) == 0)
@@ -272,97 +341,472 @@ static const struct policy_conf *same_policy(const struct settings *s, const cha
     return NULL;
 }
 
+static void visit_archive(struct placement *p);
+static void visit_redis(struct placement *p);
+static void visit_sync(struct placement *p);
+
+/* What this Redis held before anybody kept marks has to be carried to the archive, too. */
+static void backfill(struct placement *p, const char *policy)
+{
+    struct move_order order = {.kind = MOVE_BACKFILL};
+    char why[160];
+
+    snprintf(order.policy, sizeof order.policy, "%s", policy);
+    if (moves_order(sync_moves(p->sync), &order, why, sizeof why) == 0)
+        log_event(LOG_WARN, "backfill_refused", LOG_STR("policy", policy), LOG_STR("reason", why));
+}
+
+/* Goes where nothing has to be saved first, and stages the rest. True: something has changed. */
+static bool evaluate(struct placement *p)
+{
+    int64_t now_us = clock_mono_us();
+    bool changed = false, raised = false;
+
+    for (size_t i = 0; i < p->nspots; i++) {
+        struct spot *spot = &p->spots[i];
+        const struct policy_conf *conf = conf_of(p->settings, spot->name);
+        enum place to = conf != NULL ? place_next(spot->place, facts_of(p, spot, conf, now_us)) : spot->place;
+        if (to == spot->place)
+            continue;
+        pthread_mutex_lock(&p->lock);
+        bool save = record(p, spot, to, &raised);
+        pthread_mutex_unlock(&p->lock);
+        spot->staged = to;
+        p->saving |= save;
+        if (!save)
+            enter(p, spot, to);
+        changed |= !save;
+    }
+    return changed;
+}
+
+static bool is_busy(const struct placement *p)
+{
+    bool busy = false;
+    for (size_t i = 0; i < p->nspots; i++)
+        busy |= place_limit_ms(p->spots[i].place) > 0 || p->spots[i].place == PLACE_LOSE;
+    return busy;
+}
+
+static void step(struct placement *p)
+{
+    bool changed = p->told_up != executor_up(p->executor);
+
+    while (!p->saving && evaluate(p))
+        changed = true;
+    if (changed)
+        publish(p);
+    if (!p->saving)
+        atomic_store(&p->doubt, false); /* it has made Redis lost, or nothing can be done about it */
+    visit_archive(p);
+    visit_redis(p);
+    visit_sync(p);
+    uv_timer_set_repeat(&p->timer, is_busy(p) ? BUSY_TICK_MS : TICK_MS);
+    uv_timer_again(&p->timer);
+}
+
+/* The ledger was saved: what was staged happens. */
+static void go_staged(struct placement *p)
+{
+    p->saving = false;
+    for (size_t i = 0; i < p->nspots; i++) {
+        struct spot *spot = &p->spots[i];
+        bool first = spot->place == PLACE_CATCHUP && spot->staged == PLACE_REDIS;
+        if (spot->staged == spot->place)
+            continue;
+        enter(p, spot, spot->staged);
+        if (first && conf_of(p->settings, spot->name)->dual_write)
+            backfill(p, spot->name);
+    }
+    publish(p);
+}
+
+/* ---- visits: the archive ---- */
+
+static void on_archive(uv_work_t *work)
+{
+    struct placement *p = work->data;
+    struct archive_visit *v = &p->archive;
+
+    if (v->save)
+        v->error = archive_control_set(p->handle, CONTROL, v->version, v->version + 1, v->doc);
+    else
+        v->error = archive_control_get(p->handle, CONTROL, &v->arena, &v->found);
+}
+
+static void take_read(struct placement *p)
+{
+    struct archive_visit *v = &p->archive;
+
+    pthread_mutex_lock(&p->lock);
+    p->ledger.version = v->found.version;
+    if (v->found.version != 0)
+        ledger_read(&p->ledger, v->found.doc);
+    p->known = true;
+    for (size_t i = 0; i < p->nspots; i++)
+        if (p->spots[i].place == PLACE_REDIS) /* while nobody could be asked */
+            p->spots[i].place = p->spots[i].staged = PLACE_START;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void after_archive(uv_work_t *work, int status)
+{
+    struct placement *p = work->data;
+    struct archive_visit *v = &p->archive;
+
+    v->busy = false;
+    if (v->doc != NULL)
+        bson_destroy(v->doc);
+    v->doc = NULL;
+    if (status != 0)
+        return; /* ending */
+    if (v->error == ERR_NONE && v->save) {
+        p->ledger.version = v->version + 1;
+        go_staged(p);
+    } else if (v->error == ERR_NONE) {
+        take_read(p);
+    } else if (v->save && v->error != ERR_ARCHIVEDOWN) {
+        p->known = false; /* another was faster, or it may have been done: read it, then decide anew */
+        p->saving = false;
+    }
+    arena_reset(&v->arena);
+    step(p);
+}
+
+static void visit_archive(struct placement *p)
+{
+    struct archive_visit *v = &p->archive;
+
+    if (v->busy || (p->known && !p->saving) || !executor_up(p->executor))
+        return;
+    v->save = p->known;
+    v->version = p->ledger.version;
+    v->doc = v->save ? ledger_write(&p->ledger) : NULL;
+    v->busy = uv_queue_work(p->loop, &v->work, on_archive, after_archive) == 0;
+}
+
+/* ---- visits: Redis ---- */
+
+/* Marks that somebody has claimed count as well. */
+static int64_t count_marks(struct placement *p, struct link *l)
+{
+    char busy[64];
+    int64_t sum = 0;
+
+    snprintf(busy, sizeof busy, MARKS_BUSY "%s", p->proxy);
+    link_say(l, "SCARD", MARKS_DIRTY, NULL);
+    link_say(l, "SCARD", busy, NULL);
+    for (int i = 0; i < 2; i++) {
+        struct redisReply *r = link_get(l);
+        sum = r == NULL || r->type != REDIS_REPLY_INTEGER || sum < 0 ? -1 : sum + r->integer;
+    }
+    link_done(l);
+    return sum;
+}
+
+static void on_redis(uv_work_t *work)
+{
+    struct placement *p = work->data;
+    struct redis_visit *v = &p->redis;
+
+    v->marks = -1;
+    v->error = link_open(v->link, v->settings) ? ERR_NONE : ERR_REDISDOWN;
+    if (v->error == ERR_NONE)
+        v->error = claim_look(v->link, &v->who);
+    if (v->error == ERR_NONE && v->claim && v->who.writable)
+        v->error = claim_redis(v->link, v->epoch, v->fence);
+    if (v->error == ERR_NONE && v->claim)
+        v->error = claim_look(v->link, &v->who);
+    if (v->error == ERR_NONE)
+        v->marks = count_marks(p, v->link);
+}
+
+static void after_redis(uv_work_t *work, int status)
+{
+    struct placement *p = work->data;
+    struct redis_visit *v = &p->redis;
+    bool well = v->error == ERR_NONE && v->who.writable;
+
+    v->busy = false;
+    settings_unref(v->settings);
+    if (status != 0)
+        return; /* ending */
+    if (well && !p->well)
+        p->well_since_us = clock_mono_us();
+    if (well != p->well || !p->asked)
+        log_event(LOG_DEBUG, "redis_look", LOG_INT("well", well), LOG_STR("why", link_why(v->link)));
+    p->asked = true;
+    p->well = well;
+    p->who = v->who;
+    p->marks = v->marks;
+    p->clean = v->quiet_before && v->marks == 0;
+    if (well && v->claim && v->epoch == p->ledger.epoch && v->who.epoch == v->epoch) {
+        pthread_mutex_lock(&p->lock);
+        snprintf(p->ledger.run_id, sizeof p->ledger.run_id, "%s", v->who.run_id);
+        pthread_mutex_unlock(&p->lock);
+        p->claimed = v->epoch;
+    }
+    if (p->nudge && is_ours(p))
+        publish(p);
+    p->nudge = false;
+    step(p);
+}
+
+static bool wants_claim(const struct placement *p)
+{
+    for (size_t i = 0; i < p->nspots; i++)
+        if ((p->spots[i].place == PLACE_CLAIM || p->spots[i].place == PLACE_FIRST) &&
+            p->claimed != p->ledger.epoch)
+            return true;
+    return false;
+}
+
+static bool is_leaving(const struct placement *p)
+{
+    for (size_t i = 0; i < p->nspots; i++)
+        if (p->spots[i].place == PLACE_LEAVE)
+            return is_quiet(p) && executor_copies(p->executor) == 0;
+    return false;
+}
+
+static void visit_redis(struct placement *p)
+{
+    struct redis_visit *v = &p->redis;
+    int64_t now_us = clock_mono_us();
+    bool claim = wants_claim(p) && !p->saving, leaving = is_leaving(p);
+    bool due = !p->asked || now_us - p->looked_us >= p->settings->redis_probe_interval * 1000;
+
+    if (v->busy || !(due || claim || leaving || atomic_load(&p->suspect)))
+        return;
+    p->nudge |= atomic_exchange(&p->suspect, false);
+    p->looked_us = now_us;
+    v->claim = claim;
+    v->quiet_before = leaving;
+    v->epoch = p->ledger.epoch;
+    v->fence = p->ledger.lost_epoch;
+    v->settings = settings_ref(p->settings);
+    v->busy = uv_queue_work(p->loop, &v->work, on_redis, after_redis) == 0;
+}
+
+/* ---- visits: sync ---- */
+
+static enum sync_mode wanted_mode(const struct placement *p)
+{
+    static const enum sync_mode modes[PLACES] = {[PLACE_REDIS] = SYNC_COPY,
+                                                 [PLACE_DRAIN] = SYNC_COPY,
+                                                 [PLACE_LEAVE] = SYNC_COPY,
+                                                 [PLACE_CATCHUP] = SYNC_CATCHUP};
+    enum sync_mode mode = SYNC_IDLE;
+
+    for (size_t i = 0; i < p->nspots; i++)
+        if (modes[p->spots[i].place] > mode)
+            mode = modes[p->spots[i].place];
+    return p->known ? mode : SYNC_IDLE;
+}
+
+static void on_mode(uv_work_t *work)
+{
+    struct placement *p = work->data;
+    sync_enter(p->sync, p->mode.mode, p->mode.epoch);
+}
+
+static void after_mode(uv_work_t *work, int status)
+{
+    struct placement *p = work->data;
+
+    p->mode.busy = false;
+    if (status == 0)
+        step(p);
+}
+
+static void visit_sync(struct placement *p)
+{
+    enum sync_mode mode = wanted_mode(p);
+
+    if (p->mode.busy || (p->mode.mode == mode && p->mode.epoch == p->ledger.epoch))
+        return;
+    p->mode.mode = mode;
+    p->mode.epoch = p->ledger.epoch;
+    p->mode.busy = uv_queue_work(p->loop, &p->mode.work, on_mode, after_mode) == 0;
+}
+
+/* ---- the interface ---- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    step(timer->data);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    step(wake->data);
+}
+
+/* Policies that stay keep their place. */
+static void take_spots(struct placement *p, const struct settings *now)
+{
+    struct spot old[STATS_POLICIES];
+    size_t nold = p->nspots;
+
+    memcpy(old, p->spots, sizeof old);
+    p->nspots = 0;
+    for (size_t i = 0; i < now->policy_count && i < STATS_POLICIES; i++) {
+        struct spot *spot = &p->spots[p->nspots++];
+        *spot = (struct spot){.place = PLACE_START,
+                              .staged = PLACE_START,
+                              .since_us = clock_mono_us(),
+                              .wall_us = clock_wall_us()};
+        snprintf(spot->name, sizeof spot->name, "%s", now->policies[i].name);
+        for (size_t k = 0; k < nold; k++)
+            if (strcmp(old[k].name, spot->name) == 0)
+                *spot = old[k];
+    }
+}
+
+struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct executor *e,
+                                  struct sync *sync, const char *proxy)
+{
+    struct placement *p = calloc(1, sizeof *p);
+
+    if (p == NULL)
+        abort();
+    p->server = s;
+    p->loop = main_loop;
+    p->executor = e;
+    p->sync = sync;
+    p->handle = archive_attach(executor_archive(e));
+    p->redis.link = link_new();
+    p->archive.work.data = p->redis.work.data = p->mode.work.data = p->timer.data = p->wake.data = p;
+    snprintf(p->proxy, sizeof p->proxy, "%s", proxy);
+    arena_init(&p->archive.arena);
+    ledger_init(&p->ledger);
+    p->marks = -1;
+    pthread_mutex_init(&p->lock, NULL);
+    p->settings = config_current(server_config(s));
+    take_spots(p, p->settings);
+    uv_timer_init(main_loop, &p->timer);
+    uv_timer_start(&p->timer, on_timer, BUSY_TICK_MS, BUSY_TICK_MS);
+    uv_async_init(main_loop, &p->wake, on_wake);
+    publish(p);
+    step(p);
+    return p;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct placement *p = handle->data;
+
+    if (--p->closing > 0)
+        return;
+    archive_detach(p->handle);
+    link_free(p->redis.link);
+    arena_done(&p->archive.arena);
+    ledger_done(&p->ledger);
+    settings_unref(p->settings);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+/* Work that has not begun is called off, what has is waited for; the handles are closed in a turn of the loop. */
+void placement_stop(struct placement *own_p)
+{
+    struct placement *p = own_p;
+
+    uv_timer_stop(&p->timer);
+    uv_cancel((uv_req_t *)&p->archive.work);
+    uv_cancel((uv_req_t *)&p->redis.work);
+    uv_cancel((uv_req_t *)&p->mode.work);
+    p->saving = true; /* nothing is decided any more */
+    p->known = true;
+    while (p->archive.busy || p->redis.busy || p->mode.busy)
+        uv_run(p->loop, UV_RUN_ONCE);
+    p->closing = 2;
+    uv_close((uv_handle_t *)&p->timer, on_closed);
+    uv_close((uv_handle_t *)&p->wake, on_closed);
+}
+
 void placement_settings(struct placement *p, const struct settings *now)
 {
     pthread_mutex_lock(&p->lock);
     const struct settings *old = p->settings;
     p->settings = settings_ref(now);
+    take_spots(p, now);
+    pthread_mutex_unlock(&p->lock);
     for (size_t i = 0; i < now->policy_count; i++) {
-        const struct policy_conf *was = same_policy(old, now->policies[i].name);
-        if (was != NULL && was->primary != now->policies[i].primary)
-            remember(p, &now->policies[i], now->policies[i].primary == STORE_REDIS ? ACTED_REDIS : ACTED_ARCHIVE);
+        const struct policy_conf *was = conf_of(old, now->policies[i].name);
+        if (was != NULL && now->policies[i].dual_write && !was->dual_write)
+            backfill(p, was->name);
     }
     settings_unref(old);
-    decide(p);
-    pthread_mutex_unlock(&p->lock);
+    publish(p);
+    step(p);
 }
 
 void placement_choose(struct placement *p, const char *policy, bool archive)
 {
     pthread_mutex_lock(&p->lock);
-    const struct policy_conf *conf = same_policy(p->settings, policy);
-    if (conf != NULL)
-        remember(p, conf, archive ? ACTED_ARCHIVE : ACTED_REDIS);
-    decide(p);
+    for (size_t i = 0; i < p->nspots; i++)
+        if (strcmp(p->spots[i].name, policy) == 0)
+            p->spots[i].hurry = !archive;
     pthread_mutex_unlock(&p->lock);
+    uv_async_send(&p->wake);
 }
 
-/* Before Redis acts for the first time, what is in the archive is counted again. */
 void placement_redis(struct placement *p, bool up, bool there)
 {
-    pthread_mutex_lock(&p->lock);
-    bool first = !p->redis_known;
-    p->redis_known = true;
-    p->redis_up = up;
-    p->redis_there = there;
-    if (up && !first)
-        p->look_again = true;
-    else
-        decide(p);
-    pthread_mutex_unlock(&p->lock);
+    p->there = there;
+    if (up != p->well)
+        atomic_store(&p->suspect, true);
+    step(p);
+}
+
+void placement_doubt(struct placement *p)
+{
+    atomic_store(&p->doubt, true);
+    placement_suspect(p);
+}
+
+void placement_suspect(struct placement *p)
+{
+    atomic_store(&p->suspect, true);
+    uv_async_send(&p->wake);
+}
+
+void placement_quiet(struct placement *p, unsigned loop, uint64_t serial)
+{
+    atomic_store(&p->quiet[loop % 256], serial);
+    uv_async_send(&p->wake);
+}
+
+void placement_caught_up(struct placement *p, int64_t epoch)
+{
+    atomic_store(&p->caught_up, epoch);
+    uv_async_send(&p->wake);
 }
 
 bool placement_is_archive(const struct placement *p, size_t policy)
 {
-    return p != NULL && policy < STATS_POLICIES && p->archive[policy];
+    return p != NULL && policy < p->nspots && place_phase(p->spots[policy].place) == PHASE_ARCHIVE;
 }
 
-void placement_copy(const struct placement *p, const struct settings *settings, struct acting *ret)
+void placement_report(struct placement *p, struct placement_report *ret)
 {
-    bool all = true;
-
-    memset(ret, 0, sizeof *ret);
-    for (size_t k = 0; k < settings->policy_count && k < STATS_POLICIES; k++) {
-        /* An archive that can't be opened is no reason to give its keys to the other store. */
-        ret->archive[k] = p != NULL ? p->archive[k] : settings->policies[k].primary != STORE_REDIS;
-        ret->any |= ret->archive[k];
-        all &= ret->archive[k];
-        ret->whole |= all && strcmp(settings->policies[k].match, "*") == 0;
+    *ret = (struct placement_report){0};
+    pthread_mutex_lock(&p->lock);
+    ret->epoch = p->ledger.epoch;
+    ret->redis_ours = is_ours(p);
+    snprintf(ret->proxy, sizeof ret->proxy, "%s", p->proxy);
+    ret->npolicies = p->nspots;
+    for (size_t i = 0; i < p->nspots; i++) {
+        const struct spot *s = &p->spots[i];
+        struct placement_policy *to = &ret->policies[i];
+        *to = (struct placement_policy){.place = s->place,
+                                        .since_us = s->wall_us,
+                                        .failovers = s->failovers,
+                                        .held_us = s->held_us,
+                                        .held_max_us = s->held_max_us};
+        snprintf(to->name, sizeof to->name, "%s", s->name);
+        snprintf(to->why, sizeof to->why, "%s", s->why);
     }
-}
-
-/* ---- on the loops ---- */
-
-void placement_apply(struct loop *l, void *own_acting)
-{
-    if (!l->closed)
-        l->acting = *(struct acting *)own_acting;
-    free(own_acting);
-}
-
-struct seeking {
-    const struct loop *loop;
-    const struct slice *argv;
-    unsigned home;
-};
-
-static bool see_key(void *ctx, struct key_ref ref)
-{
-    struct seeking *s = ctx;
-    const struct policy_conf *policy = policy_find(s->loop->policies, s->argv[ref.arg]);
-    bool archive = policy != NULL && policy->index < STATS_POLICIES && s->loop->acting.archive[policy->index];
-    s->home |= archive ? HOME_ARCHIVE : HOME_REDIS;
-    return true;
-}
-
-enum home placement_home(const struct loop *l, const struct command *cmd, const struct slice *argv, size_t argc)
-{
-    struct seeking s = {.loop = l, .argv = argv};
-
-    if (!l->acting.any)
-        return HOME_REDIS;
-    if (cmd == NULL)
-        return HOME_NONE;
-    keys_each(cmd, argv, argc, see_key, &s);
-    return (enum home)s.home;
+    pthread_mutex_unlock(&p->lock);
 }

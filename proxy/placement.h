@@ -1,64 +1,68 @@
-/* proxy/placement — which store answers for each policy now.
+/* proxy/placement — which store answers for each policy now: drives router/place with what is so, and does what a change of place asks
+ * for.
  *
- *   primary: mongo                                   → the archive
- *   primary: redis, and Redis has acted before       → Redis, also while it is down
- *   primary: redis, and the archive has acted before → the archive, until the primary is set anew
- *   primary: redis, and nobody has acted yet         → Redis if something answers there, otherwise the archive
+ *   loops ── in doubt, quiet ──▶ ┌───────────┐ ──▶ acting (posted to every loop)
+ *   probe, looks at Redis ─────▶ │ facts     │ ──▶ control document (proxy/ledger), saved before it is acted upon
+ *   executor, sync ────────────▶ │ place.def │ ──▶ claim of Redis, mode of sync
+ *                                └───────────┘
  *
- * So a proxy without Redis does its work, and data that one store has taken is never hidden by the other one's coming.
- * Owns:       what has acted, remembered in the archive's control document "placement"; a handle on the archive.
- * Invariants: a live change of a policy's primary wins over what was remembered, and is remembered.
- * Threads:    start, stop, redis [main]; the archive is asked on libuv's pool; settings, is_archive, copy: any. Loops get copies
- *             by loop_post. */
+ * Owns:       the ledger, a handle on the archive, a link to Redis; sync's mode.
+ * Invariants: every change of who acts goes through HOLD, which ends when each loop has said that it is quiet. What must survive is saved
+ *             first. A look at Redis that fails, a stranger, or a write in doubt is a loss.
+ * Threads:    start, stop, settings, redis: [main]; doubt, suspect, quiet, report, choose, is_archive, copy: any. Stores are asked on
+ *             libuv's pool. Loops get copies by loop_post. */
 #ifndef PROXY_PLACEMENT_H
 #define PROXY_PLACEMENT_H
 
 #include "config/settings.h"
 #include "executor/executor.h"
-#include "proxy/stats.h"
-#include "resp/build.h"
-#include "router/command.h"
+#include "proxy/acting.h"
 #include "router/place.h"
 
 #include <uv.h>
 
-struct loop;
 struct server;
+struct sync;
 struct placement;
 
-/* What a loop knows: by position in settings.policies. */
-struct acting {
-    bool any;     /* some policy is not simply Redis': its phase is another than PHASE_REDIS */
-    bool whole;   /* a policy "*", and all before it: every key is the archive's */
-    bool guarded; /* some policy may change stores: connections to Redis are checked, and writes have ids */
-    uint8_t phase[STATS_POLICIES];   /* enum phase */
-    bool archive[STATS_POLICIES];    /* phase ARCHIVE */
-    bool keeps_id[STATS_POLICIES];   /* writes on Redis tell their session and seq (cvp:sess) */
-    bool marked[STATS_POLICIES];     /* and raise the version, leave a mark, and are copied: dual writes */
-    uint8_t op_role[STATS_POLICIES]; /* enum op_role of writes on the archive */
-    int64_t epoch;
-    char run_id[48]; /* the Redis that may be written in this epoch; "": any */
+struct placement_policy {
+    char name[64];
+    enum place place;
+    int64_t since_us;             /* wall */
+    uint64_t failovers;           /* takings-over by the archive because Redis was lost */
+    int64_t held_us, held_max_us; /* how long requests were held at the last change, and at the longest one */
+    char why[96];                 /* what the last change was for */
 };
 
-/* Where a command's keys live; bits. */
-enum home { HOME_NONE = 0, HOME_REDIS = 1, HOME_ARCHIVE = 2, HOME_BOTH = 3 };
+struct placement_report {
+    int64_t epoch;
+    bool redis_ours;
+    char proxy[16];
+    size_t npolicies;
+    struct placement_policy policies[STATS_POLICIES];
+};
 
-struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct executor *e);
-void placement_stop(struct placement *own_p); /* before the executor ends; its pool work is waited for */
+struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct executor *e,
+                                  struct sync *sync, const char *proxy);
+void placement_stop(
+    struct placement *own_p); /* before the executor and sync end; its pool work is waited for */
 void placement_settings(struct placement *p, const struct settings *now);
-/* The operator's word: this store answers for the policy from now on, unless its primary is the archive and archive is false. */
+/* The operator's word on the policy's store: its return to Redis is not put off. */
 void placement_choose(struct placement *p, const char *policy, bool archive);
 /* What the probe has found, also for the first time. there: something has answered at its address, perhaps with a refusal. */
 void placement_redis(struct placement *p, bool up, bool there);
-/* Whether the archive answers for the policy at this position. Any thread. */
+/* A write on Redis is in doubt, and kept until it can be made sure of. */
+void placement_doubt(struct placement *p);
+/* A connection was lost or refused, or is a stranger's: look at once. */
+void placement_suspect(struct placement *p);
+/* The loop has seen acting.serial, and of the policies on HOLD nothing is under way any more. */
+void placement_quiet(struct placement *p, unsigned loop, uint64_t serial);
+/* sync: every key is Redis' in this epoch. */
+void placement_caught_up(struct placement *p, int64_t epoch);
+/* Whether the archive answers for the policy at this position. */
 bool placement_is_archive(const struct placement *p, size_t policy);
 /* What loops are told, for policies in the order of settings; p NULL: there is no archive. */
-void placement_copy(const struct placement *p, const struct settings *settings, struct acting *ret);
-
-/* [loop] For the loop's copy (post it; arg is malloc'ed and taken). */
-void placement_apply(struct loop *l, void *own_acting);
-/* [loop] Where the keys of a command live now. */
-enum home placement_home(const struct loop *l, const struct command *cmd, const struct slice *argv,
-                         size_t argc);
+void placement_copy(struct placement *p, const struct settings *settings, struct acting *ret);
+void placement_report(struct placement *p, struct placement_report *ret);
 
 #endif

@@ -127,6 +127,11 @@ struct executor *server_executor(const struct server *s)
     return depot_executor(s->depot);
 }
 
+struct sync *server_sync(const struct server *s)
+{
+    return depot_sync(s->depot);
+}
+
 struct placement *server_placement(const struct server *s)
 {
     return depot_placement(s->depot);

@@ -17,6 +17,7 @@ struct executor;
 struct handover;
 struct loop;
 struct placement;
+struct sync;
 
 /* A socket that clients connect to; a loop accepts on it. */
 struct listen_socket {
@@ -48,6 +49,7 @@ struct handover *server_handover(const struct server *s);
 struct depot *server_depot(const struct server *s);
 struct executor *server_executor(const struct server *s);   /* NULL: there is no archive */
 struct placement *server_placement(const struct server *s); /* NULL: the same */
+struct sync *server_sync(const struct server *s);           /* NULL: the same */
 
 /* For proxy/handover and proxy/takeover [main]. Descriptors are good until server_draining. */
 const struct listen_socket *server_sockets(const struct server *s, size_t *ret_count);

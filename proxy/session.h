@@ -25,6 +25,7 @@ enum pause {
     PAUSE_PIPELINE = 1 << 1, /* it is owed too many replies, or too large ones */
     PAUSE_ORDER = 1 << 2,    /* the next request needs another upstream: after those in flight */
     PAUSE_UPSTREAM = 1 << 3, /* the upstream's output is full */
+    PAUSE_HOLD = 1 << 5,     /* the stores change places, or a request was lost with Redis: see proxy/hold */
     PAUSE_LEAVING = 1 << 4,  /* it goes to another process as soon as it is owed nothing */
 };
 
@@ -40,6 +41,8 @@ struct session {
     size_t owed;               /* how many */
     size_t kept;               /* bytes of those that the proxy made and that wait for others before them */
     size_t in_flight;          /* slots that wait for an upstream */
+    size_t kept_slots;         /* by proxy/hold */
+    int64_t held_since_us;     /* mono: the next request waits since then; 0: it does not */
     const void *current;       /* the upstream they are on, or &archived_target */
     struct slot *blocked;      /* the last one, when its request may wait for long; it listens for the client's end then */
     char *in;                  /* a request that is not whole, or may not go on yet: */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proxy/archived.h"
 #include "proxy/block.h"
+#include "proxy/hold.h"
 #include "proxy/outcome.h"
 #include "proxy/split.h"
 
@@ -36,6 +37,8 @@ static void slot_give(struct slot *slot)
     struct loop *l = slot->loop;
     chain_clear(&slot->reply);
     block_free(slot->block);
+    if (slot->copy != NULL)
+        op_free(slot->copy);
     if (l->nfree_slots >= FREE_SLOTS_KEEP) {
         free(slot);
         return;
@@ -50,6 +53,8 @@ void slot_free_orphan(struct slot *own_slot)
     if (own_slot->whole != NULL)
         split_part_orphan(own_slot);
     block_free(own_slot->block);
+    if (own_slot->copy != NULL)
+        op_free(own_slot->copy);
     free(own_slot);
 }
 
@@ -141,15 +146,19 @@ void slot_answered(struct session *s)
 /* The first arguments, cut, for SLOWLOG: length byte, bytes, length byte, bytes … */
 static void keep_preview(struct slot *slot, const struct slice *argv, size_t argc)
 {
-    size_t at = 0;
-    for (size_t i = 0; i < argc && i < 4 && at + 2 <= SLOT_PREVIEW; i++) {
+    size_t at = 0, i;
+    bool whole = argc <= 4;
+    for (i = 0; i < argc && i < 4 && at + 2 <= SLOT_PREVIEW; i++) {
         size_t room = SLOT_PREVIEW - at - 1;
         size_t n = argv[i].len < room ? argv[i].len : room;
+        whole &= n == argv[i].len;
         slot->preview[at] = (char)n;
         memcpy(slot->preview + at + 1, argv[i].p, n);
         at += n + 1;
     }
+    whole &= i == argc;
     slot->preview_len = (uint16_t)at;
+    slot->preview_whole = whole;
 }
 
 struct slot *slot_new(struct session *s, enum slot_kind kind, const struct command *cmd,
@@ -170,6 +179,8 @@ void slot_send(struct slot *slot, struct upstream *u, uint32_t replies, bool slo
     slot->fast = !slow;
     s->current = u;
     s->in_flight++;
+    if (slot->managed_write || slot->retrieval || slot->kind == SLOT_BLOCK)
+        hold_count(slot);
     upstream_queue(u, &slot->up, replies, slow);
 }
 
@@ -212,6 +223,7 @@ static void over(struct slot *slot)
 {
     struct session *s = slot->session;
 
+    hold_uncount(slot);
     if (slot->whole != NULL)
         split_part_over(slot);
     else
@@ -233,6 +245,7 @@ void slot_defer(struct slot *slot, const void *target)
     slot->up.queued_us = slot->loop->turn.now_us;
     slot->session->current = target;
     slot->session->in_flight++;
+    hold_count(slot);
 }
 
 void slot_take_back(struct slot *own_slot)
@@ -240,6 +253,7 @@ void slot_take_back(struct slot *own_slot)
     struct session *s = own_slot->session;
     struct slot **at = &s->head;
 
+    hold_uncount(own_slot);
     while (*at != own_slot)
         at = &(*at)->next;
     *at = own_slot->next;
@@ -344,6 +358,12 @@ static void on_failed(struct upstream_request *r, enum err e, const char *detail
 }
 
 void slot_fail(struct slot *own_slot, enum err e, const char *detail)
+{
+    if (!hold_keeps(own_slot, e, detail))
+        slot_fail_now(own_slot, e, detail);
+}
+
+void slot_fail_now(struct slot *own_slot, enum err e, const char *detail)
 {
     struct slot *slot = own_slot;
     struct session *s = slot->session;

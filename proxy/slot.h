@@ -15,7 +15,7 @@
 #include "proxy/session.h"
 #include "router/command.h"
 
-#define SLOT_PREVIEW 56 /* bytes of the request that SLOWLOG can show */
+#define SLOT_PREVIEW 88 /* bytes of the request: SLOWLOG shows them, and a short read can be asked again from them */
 
 enum slot_kind {
     SLOT_RAW,     /* the reply is passed on as it comes */
@@ -37,7 +37,8 @@ struct slot {
     void (*finish)(struct slot *slot);
     struct block *block; /* finish's own; block_free'd with the slot */
     struct op *op;       /* what the archive's executor has of it; then it is in loop.asked, by */
-    struct slot *asked_next, **asked_back;
+    struct op *copy;     /* of a write on Redis: what the archive gets, then or instead (proxy/copies, proxy/hold) */
+    struct slot *asked_next, **asked_back; /* or the next one kept by proxy/hold */
     struct split *whole; /* of a part: what it is a part of */
     uint8_t part;        /* enum split_store */
     uint8_t kind;
@@ -50,10 +51,15 @@ struct slot {
     bool managed_write;
     bool archived;   /* the archive answers */
     bool fast;       /* counts for redis_latency */
+    bool preview_whole; /* the preview is the whole request */
+    bool counted;       /* in loop.hold.out[turn] */
+    uint8_t turn;
+    uint8_t lost_as;    /* enum err: how it failed at Redis, while it is kept */
     uint8_t policy;  /* stats id, for the two above */
     uint16_t command; /* row in the command table, STATS_UNKNOWN when it has none */
     uint16_t preview_len;
     uint32_t argc;
+    char lost_detail[40];
     char preview[SLOT_PREVIEW]; /* first bytes of the arguments, each behind its length byte */
 };
 
@@ -79,7 +85,10 @@ void slot_send_unheard(struct loop *l, struct upstream *u);
 void slot_defer(struct slot *slot, const void *target);
 void slot_complete(struct slot *own_slot); /* slot->reply is filled */
 void slot_take_reply(struct slot *own_slot, const char *p, size_t n);
+/* The request has failed. It may be kept, to be tried at another store (proxy/hold). */
 void slot_fail(struct slot *own_slot, enum err e, const char *detail);
+/* The client is told. */
+void slot_fail_now(struct slot *own_slot, enum err e, const char *detail);
 /* Its request was not begun, and is not owed any more: it leaves the client's queue. */
 void slot_take_back(struct slot *own_slot);
 /* A deferred slot whose loop has ended. Any thread. */

@@ -4,6 +4,7 @@
 #include "proxy/archived.h"
 #include "proxy/dispatch.h"
 #include "proxy/hide.h"
+#include "proxy/hold.h"
 #include "proxy/keyspace.h"
 
 #include <stdlib.h>
@@ -11,9 +12,9 @@
 
 struct transaction {
     bool spoiled;
-    bool slow; /* a queued command belongs on the slow deadline */
+    bool slow;      /* a queued command belongs on the slow deadline */
     bool about_all; /* a queued command names no key, so it may be about all */
-    unsigned home; /* where the keys of the queued commands live: enum home */
+    unsigned home;  /* where the keys of the queued commands live: enum home */
     size_t count;
     struct chain queued; /* the requests, as RESP */
 };
@@ -156,8 +157,9 @@ static bool do_watch(struct session *s, const struct job *job)
         answer_error(s, "ERR WATCH inside MULTI is not allowed");
         return true;
     }
-    enum home home = placement_home(s->loop, job->cmd, job->argv, job->argc);
-    if (home == HOME_BOTH || (home == HOME_ARCHIVE && s->pinned != NULL) || (home == HOME_REDIS && s->watched != NULL))
+    enum home home = acting_home(s->loop, job->cmd, job->argv, job->argc);
+    if (home == HOME_BOTH || (home == HOME_ARCHIVE && s->pinned != NULL) ||
+        (home == HOME_REDIS && s->watched != NULL))
         return refuse_mixed(s, job);
     if (home == HOME_ARCHIVE)
         return archived_watch(s, job);
@@ -243,12 +245,14 @@ static bool exec_here(struct session *s)
 /* Also what names no key, when the archive has all keys or what is watched. */
 static bool is_archives(const struct session *s)
 {
-    return s->txn->home == HOME_ARCHIVE || s->watched != NULL || (s->txn->home == HOME_NONE && s->loop->acting.whole);
+    return s->txn->home == HOME_ARCHIVE || s->watched != NULL ||
+           (s->txn->home == HOME_NONE && s->loop->acting.whole);
 }
 
 static bool exec_archived(struct session *s, const struct job *exec)
 {
-    if (s->pinned != NULL || (s->txn->home & HOME_REDIS) != 0) { /* watches keys of one store, writes those of the other */
+    if (s->pinned != NULL ||
+        (s->txn->home & HOME_REDIS) != 0) { /* watches keys of one store, writes those of the other */
         transaction_drop(s);
         return refuse_mixed(s, exec);
     }
@@ -258,22 +262,57 @@ static bool exec_archived(struct session *s, const struct job *exec)
     return true;
 }
 
-static bool do_exec(struct session *s, const struct job *job)
+static enum admission admission(enum gate gate)
+{
+    return gate == GATE_GO ? ADMIT_NOW : gate == GATE_WAIT ? ADMIT_LATER : ADMIT_NEVER;
+}
+
+/* The stores may have changed places since the commands were queued. */
+static enum admission admit_keys(struct session *s, const struct policy_conf **ret_policy)
+{
+    *ret_policy = NULL;
+    if (!s->loop->acting.guarded && !s->loop->acting.any)
+        return ADMIT_NOW;
+    return admission(hold_gate_all(s, chain_flat(&s->txn->queued), &s->txn->home, ret_policy));
+}
+
+static enum admission admit_redis(struct session *s, struct upstream *u, const struct job *job,
+                                  const struct policy_conf *policy)
+{
+    enum gate gate = policy != NULL && !dispatch_may_send(u) ? hold_for_redis(s, policy) : GATE_GO;
+    return gate == GATE_GO ? dispatch_admit(s, u, job) : admission(gate);
+}
+
+static bool must_wait_for_exec(struct session *s)
 {
     if (waits_for_watch(s))
-        return false;
+        return true;
     if (s->pinned != NULL && s->in_flight > 0) {
         s->pauses |= PAUSE_ORDER; /* WATCH must be answered before its connection can be judged */
-        return false;
+        return true;
     }
+    return false;
+}
+
+static bool do_exec(struct session *s, const struct job *job)
+{
+    const struct policy_conf *policy;
+
+    if (must_wait_for_exec(s))
+        return false;
     if (exec_here(s))
         return true;
-    if (is_archives(s))
+    enum admission a = admit_keys(s, &policy);
+    if (a == ADMIT_NOW && s->txn->home == HOME_BOTH) {
+        transaction_drop(s);
+        return refuse_mixed(s, job);
+    }
+    if (a == ADMIT_NOW && is_archives(s))
         return exec_archived(s, job);
     struct upstream *u = s->pinned;
     if (u == NULL)
         u = pool_shared(&s->loop->pool, s->txn->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp, s->id);
-    switch (dispatch_admit(s, u, job)) {
+    switch (a == ADMIT_NOW ? admit_redis(s, u, job, policy) : a) {
     case ADMIT_LATER:
         return false;
     case ADMIT_NEVER:
@@ -312,7 +351,7 @@ void transaction_queue(struct session *s, const struct job *job)
         slot_answered(s);
         return;
     }
-    unsigned home = txn->home | placement_home(s->loop, job->cmd, job->argv, job->argc);
+    unsigned home = txn->home | acting_home(s->loop, job->cmd, job->argv, job->argc);
     if (home == HOME_BOTH || keyspace_handles(s, job->cmd)) {
         txn->spoiled = true;
         refuse_mixed(s, job);

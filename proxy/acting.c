@@ -1,0 +1,49 @@
+#include "proxy/acting.h"
+
+#include "proxy/hold.h"
+#include "proxy/loop.h"
+#include "router/keys.h"
+
+#include <stdlib.h>
+
+void acting_apply(struct loop *l, void *own_acting)
+{
+    struct acting before = l->acting;
+
+    if (!l->closed) {
+        l->acting = *(struct acting *)own_acting;
+        hold_acting(l, &before);
+    }
+    free(own_acting);
+}
+
+bool acting_is_archive(const struct acting *a, const struct policy_conf *policy)
+{
+    return policy != NULL && policy->index < STATS_POLICIES && a->archive[policy->index];
+}
+
+struct seeking {
+    const struct loop *loop;
+    const struct slice *argv;
+    unsigned home;
+};
+
+static bool see_key(void *ctx, struct key_ref ref)
+{
+    struct seeking *s = ctx;
+    const struct policy_conf *policy = policy_find(s->loop->policies, s->argv[ref.arg]);
+    s->home |= acting_is_archive(&s->loop->acting, policy) ? HOME_ARCHIVE : HOME_REDIS;
+    return true;
+}
+
+enum home acting_home(const struct loop *l, const struct command *cmd, const struct slice *argv, size_t argc)
+{
+    struct seeking s = {.loop = l, .argv = argv};
+
+    if (!l->acting.any)
+        return HOME_REDIS;
+    if (cmd == NULL)
+        return HOME_NONE;
+    keys_each(cmd, argv, argc, see_key, &s);
+    return (enum home)s.home;
+}

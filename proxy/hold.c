@@ -1,0 +1,474 @@
+#include "proxy/hold.h"
+
+#include "base/log.h"
+#include "proxy/archived.h"
+#include "proxy/block.h"
+#include "proxy/handed.h"
+#include "proxy/outcome.h"
+#include "proxy/placement.h"
+#include "proxy/server.h"
+#include "proxy/slot.h"
+#include "router/keys.h"
+#include "sync/sync.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ASK_MAX 64 /* keys of one request that are asked for at once */
+
+void hold_init(struct loop *l)
+{
+    l->hold.kept_tail = &l->hold.kept;
+    l->hold.handed = handed_new();
+}
+
+void hold_done(struct loop *l)
+{
+    handed_free(l->hold.handed);
+    l->hold.handed = NULL;
+}
+
+/* ---- what is under way ---- */
+
+static void tell_quiet(struct loop *l)
+{
+    struct hold *h = &l->hold;
+
+    if (h->turn_owed && h->out[1 - h->now] == 0) {
+        h->now = 1 - h->now;
+        h->turn_owed = false;
+    }
+    if (!h->owes_quiet || h->turn_owed || h->out[1 - h->now] > 0)
+        return;
+    h->owes_quiet = false;
+    placement_quiet(server_placement(l->server), l->index, h->quiet_for);
+}
+
+void hold_count(struct slot *slot)
+{
+    if (slot->counted)
+        return;
+    slot->counted = true;
+    slot->turn = (uint8_t)slot->loop->hold.now;
+    slot->loop->hold.out[slot->turn]++;
+}
+
+void hold_uncount(struct slot *slot)
+{
+    if (!slot->counted)
+        return;
+    slot->counted = false;
+    slot->loop->hold.out[slot->turn]--;
+    tell_quiet(slot->loop);
+}
+
+/* ---- the gate ---- */
+
+static enum gate wait(struct session *s)
+{
+    struct loop *l = s->loop;
+    char text[64];
+
+    if (s->held_since_us == 0)
+        s->held_since_us = l->turn.now_us;
+    if (l->turn.now_us - s->held_since_us < l->settings->failover_hold * 1000) {
+        session_pause(s, PAUSE_HOLD);
+        return GATE_WAIT;
+    }
+    s->held_since_us = 0;
+    snprintf(text, sizeof text, "waited %lld ms", (long long)l->settings->failover_hold);
+    build_err(slot_answer(s), ERR_HELD, text);
+    slot_answered(s);
+    return GATE_REFUSED;
+}
+
+/* Keys of a request that stand in its way. */
+struct gating {
+    struct session *session;
+    const struct slice *argv;
+    bool waits, bad;
+    unsigned home;
+    const struct policy_conf *policy; /* of the first managed key */
+    struct slice asked[ASK_MAX];
+    size_t nasked;
+};
+
+static void see_catchup(struct gating *g, struct slice key)
+{
+    struct handed *handed = g->session->loop->hold.handed;
+    struct handed_id id = handed_id(handed, key);
+
+    switch (handed_get(handed, id)) {
+    case HANDED_YES:
+        return;
+    case HANDED_BAD:
+        g->bad = true;
+        return;
+    case HANDED_UNKNOWN:
+    case HANDED_NO:
+        if (g->nasked < ASK_MAX) {
+            handed_set(handed, id, HANDED_ASKED);
+            g->asked[g->nasked++] = key;
+        }
+        break;
+    case HANDED_ASKED:
+        break;
+    }
+    g->waits = true;
+}
+
+static bool see_key(void *ctx, struct key_ref ref)
+{
+    struct gating *g = ctx;
+    const struct loop *l = g->session->loop;
+    const struct policy_conf *policy = policy_find(l->policies, g->argv[ref.arg]);
+
+    g->home |= acting_is_archive(&l->acting, policy) ? HOME_ARCHIVE : HOME_REDIS;
+    if (policy == NULL || policy->index >= STATS_POLICIES)
+        return true;
+    g->policy = g->policy != NULL ? g->policy : policy;
+    if (l->acting.phase[policy->index] == PHASE_HOLD)
+        g->waits = true;
+    else if (l->acting.phase[policy->index] == PHASE_CATCHUP)
+        see_catchup(g, g->argv[ref.arg]);
+    return true;
+}
+
+/* What sync was asked for, until it answers. */
+struct handing {
+    struct server *server;
+    unsigned loop;
+    int64_t epoch;
+    enum err result;
+    size_t n;
+    struct handed_id ids[];
+};
+
+static void resume_all(struct loop *l)
+{
+    for (struct session *s = l->sessions; s != NULL; s = s->next)
+        if ((s->pauses & PAUSE_HOLD) != 0 && s->kept_slots == 0)
+            session_resume(s, PAUSE_HOLD);
+}
+
+static void take_handing(struct loop *l, void *own_handing)
+{
+    struct handing *h = own_handing;
+    enum handed_state state = h->result == ERR_NONE         ? HANDED_YES
+                              : h->result == ERR_ARCHIVEBAD ? HANDED_BAD
+                                                            : HANDED_NO;
+
+    if (!l->closed && h->epoch == l->acting.epoch) {
+        for (size_t i = 0; i < h->n; i++)
+            handed_set(l->hold.handed, h->ids[i], state);
+        resume_all(l);
+    }
+    free(h);
+}
+
+static void on_handed(void *ctx, enum err e)
+{
+    struct handing *h = ctx;
+
+    h->result = e;
+    if (!loop_try_post(server_loop(h->server, h->loop), take_handing, h))
+        free(h);
+}
+
+static void ask(struct gating *g)
+{
+    struct loop *l = g->session->loop;
+    struct handing *h = malloc(sizeof *h + g->nasked * sizeof h->ids[0]);
+
+    if (h == NULL)
+        abort();
+    *h = (struct handing){.server = l->server, .loop = l->index, .epoch = l->acting.epoch, .n = g->nasked};
+    for (size_t i = 0; i < g->nasked; i++)
+        h->ids[i] = handed_id(l->hold.handed, g->asked[i]);
+    sync_handoff(server_sync(l->server), l->acting.epoch, g->asked, g->nasked, on_handed, h);
+}
+
+static enum gate judge(struct gating *g)
+{
+    struct session *s = g->session;
+
+    if (g->nasked > 0)
+        ask(g);
+    if (g->bad) {
+        s->held_since_us = 0;
+        build_err(slot_answer(s), ERR_ARCHIVEBAD, "the key could not be handed to Redis");
+        slot_answered(s);
+        return GATE_REFUSED;
+    }
+    if (g->waits)
+        return wait(s);
+    s->held_since_us = 0;
+    return GATE_GO;
+}
+
+enum gate hold_gate(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc)
+{
+    struct gating g = {.session = s, .argv = argv};
+
+    if (!s->loop->acting.any || cmd == NULL || s->db != 0)
+        return GATE_GO;
+    keys_each(cmd, argv, argc, see_key, &g);
+    return judge(&g);
+}
+
+enum gate hold_gate_all(struct session *s, struct slice requests, unsigned *ret_home,
+                        const struct policy_conf **ret_policy)
+{
+    struct gating g = {.session = s};
+    struct request r;
+
+    request_init(&r);
+    for (size_t at = 0; at < requests.len; at += r.used) {
+        struct request_progress progress = {0};
+        if (request_parse(&r, &progress, requests.p + at, requests.len - at, SIZE_MAX / 2) != REQUEST_DONE)
+            abort(); /* it was parsed before it was queued */
+        const struct command *cmd = command_find(r.argv[0]);
+        g.argv = r.argv;
+        if (cmd != NULL)
+            keys_each(cmd, r.argv, r.argc, see_key, &g);
+    }
+    *ret_home = g.home;
+    *ret_policy = g.policy;
+    enum gate gate = s->db == 0 ? judge(&g) : GATE_GO;
+    request_done(&r);
+    return gate;
+}
+
+enum gate hold_for_redis(struct session *s, const struct policy_conf *policy)
+{
+    struct loop *l = s->loop;
+
+    if (policy == NULL || policy->index >= STATS_POLICIES || s->db != 0 || !l->acting.escapes[policy->index])
+        return GATE_GO;
+    placement_suspect(server_placement(l->server));
+    return wait(s);
+}
+
+/* ---- kept requests ---- */
+
+static size_t policy_of(const struct slot *slot)
+{
+    const struct loop *l = slot->loop;
+    size_t i = 0;
+
+    while (i < l->settings->policy_count && i < STATS_POLICIES && l->policy_ids[i] != slot->policy)
+        i++;
+    return i;
+}
+
+bool hold_keeps(struct slot *slot, enum err e, const char *detail)
+{
+    struct loop *l = slot->loop;
+    struct session *s = slot->session;
+    bool write = slot->copy != NULL, read = slot->retrieval && slot->preview_whole;
+    size_t policy = policy_of(slot);
+
+    if (!l->acting.guarded || l->closed || s == NULL || slot->partial || slot->whole != NULL ||
+        e == ERR_CANCELLED)
+        return false;
+    if ((!write && !read) || policy >= STATS_POLICIES || !l->acting.escapes[policy])
+        return false;
+    hold_uncount(slot);
+    chain_clear(&slot->reply);
+    slot->begun = slot->failed = false;
+    slot->lost_as = e;
+    snprintf(slot->lost_detail, sizeof slot->lost_detail, "%s", detail);
+    slot->asked_next = NULL;
+    *l->hold.kept_tail = slot;
+    l->hold.kept_tail = &slot->asked_next;
+    s->kept_slots++;
+    session_pause(s, PAUSE_HOLD);
+    if (write)
+        placement_doubt(server_placement(l->server));
+    else
+        placement_suspect(server_placement(l->server));
+    return true;
+}
+
+static void put_preview(const struct slot *slot, struct chain *out)
+{
+    size_t at = 0;
+
+    build_array(out, slot->argc);
+    for (uint32_t i = 0; i < slot->argc; i++) {
+        size_t n = (unsigned char)slot->preview[at];
+        build_bulk(out, slot->preview + at + 1, n);
+        at += 1 + n;
+    }
+}
+
+static struct op *op_of_read(struct slot *slot)
+{
+    struct chain request;
+
+    chain_init(&request, &slot->loop->turn.chunks);
+    put_preview(slot, &request);
+    struct op *op = op_new(OP_ONE, slot->session->resp, chain_flat(&request));
+    chain_clear(&request);
+    return op;
+}
+
+/* The archive acts: a write goes there under its id, as what may have been done before. */
+static void to_archive(struct slot *slot, size_t policy)
+{
+    struct loop *l = slot->loop;
+    struct op *op = slot->copy != NULL ? slot->copy : op_of_read(slot);
+
+    if (slot->copy != NULL) {
+        op->second = true;
+        op->role = l->acting.op_role[policy];
+        op->epoch = l->acting.epoch;
+        op->now_ms = 0;
+        if (slot->block != NULL)
+            block_turn_to_archive(slot->block);
+    }
+    slot->copy = NULL;
+    slot->session->current = &archived_target;
+    hold_count(slot);
+    archived_send(slot, op);
+}
+
+/* Redis acts, after all: reads are asked again. */
+static bool to_redis(struct slot *slot)
+{
+    struct session *s = slot->session;
+    struct upstream *u = pool_shared(&slot->loop->pool, LANE_FAST, s->db, s->resp, s->id);
+    const char *detail;
+
+    if (slot->copy != NULL || upstream_ready(u, &detail) != ERR_NONE)
+        return false;
+    put_preview(slot, upstream_out(u));
+    s->current = u;
+    hold_count(slot);
+    upstream_queue(u, &slot->up, 1, false);
+    return true;
+}
+
+static void let_go(struct slot *slot)
+{
+    struct session *s = slot->session;
+
+    if (s != NULL && --s->kept_slots == 0)
+        session_resume(s, PAUSE_HOLD);
+}
+
+/* False: it stays. */
+static bool settle(struct slot *slot)
+{
+    const struct acting *a = &slot->loop->acting;
+    size_t policy = policy_of(slot);
+    enum phase phase = policy < STATS_POLICIES ? (enum phase)a->phase[policy] : PHASE_REDIS;
+
+    if (slot->session != NULL && phase == PHASE_HOLD)
+        return false;
+    if (slot->session != NULL && phase == PHASE_REDIS && slot->copy != NULL && a->escapes[policy])
+        return false; /* its doubt will make Redis lost */
+    let_go(slot);
+    if (slot->session != NULL && phase == PHASE_ARCHIVE)
+        to_archive(slot, policy);
+    else if (slot->session == NULL || !to_redis(slot))
+        slot_fail_now(slot, slot->lost_as, slot->lost_detail);
+    return true;
+}
+
+static void settle_all(struct loop *l)
+{
+    struct slot *list = l->hold.kept;
+
+    l->hold.kept = NULL;
+    l->hold.kept_tail = &l->hold.kept;
+    for (struct slot *slot = list, *next; slot != NULL; slot = next) {
+        next = slot->asked_next;
+        if (settle(slot))
+            continue;
+        slot->asked_next = NULL;
+        *l->hold.kept_tail = slot;
+        l->hold.kept_tail = &slot->asked_next;
+    }
+}
+
+/* ---- a new acting ---- */
+
+static void guard(struct loop *l)
+{
+    struct upstream_guard g = {.on = l->acting.guarded, .epoch = l->acting.epoch, .loop = l->index};
+
+    snprintf(g.run_id, sizeof g.run_id, "%s", l->acting.run_id);
+    snprintf(g.proxy, sizeof g.proxy, "%s", l->acting.proxy);
+    pool_guard(&l->pool, &g);
+}
+
+static bool holds_now(const struct acting *before, const struct acting *now)
+{
+    for (size_t i = 0; i < STATS_POLICIES; i++)
+        if (now->phase[i] == PHASE_HOLD && before->phase[i] != PHASE_HOLD)
+            return true;
+    return false;
+}
+
+/* What is watched, and who waits for something to take, can't go along to another store. */
+static void call_back(struct loop *l)
+{
+    for (struct session *s = l->sessions; s != NULL; s = s->next) {
+        if (s->watched != NULL || s->pinned != NULL || s->watching > 0)
+            s->watch_refused = true;
+        archived_unwatch(s);
+        if (s->blocked != NULL)
+            archived_recall(s);
+    }
+}
+
+void hold_acting(struct loop *l, const struct acting *before)
+{
+    struct hold *h = &l->hold;
+    bool any = false;
+
+    for (size_t i = 0; i < STATS_POLICIES; i++)
+        any |= l->acting.phase[i] == PHASE_HOLD;
+    if (before->epoch != l->acting.epoch)
+        handed_clear(h->handed);
+    guard(l);
+    if (holds_now(before, &l->acting)) {
+        h->turn_owed = true;
+        call_back(l);
+    }
+    settle_all(l);
+    resume_all(l);
+    h->owes_quiet = any;
+    h->quiet_for = l->acting.serial;
+    tell_quiet(l);
+}
+
+/* ---- time ---- */
+
+static void drop_late(struct loop *l, int64_t now_us)
+{
+    struct slot **at = &l->hold.kept;
+
+    while (*at != NULL) {
+        struct slot *slot = *at;
+        if (slot->session != NULL && now_us - slot->up.queued_us < 2 * l->settings->failover_hold * 1000) {
+            at = &slot->asked_next;
+            continue;
+        }
+        *at = slot->asked_next;
+        let_go(slot);
+        slot_fail_now(slot, slot->lost_as, slot->lost_detail);
+    }
+    l->hold.kept_tail = at;
+}
+
+void hold_second(struct loop *l, int64_t now_us)
+{
+    drop_late(l, now_us);
+    for (struct session *s = l->sessions; s != NULL; s = s->next)
+        if ((s->pauses & PAUSE_HOLD) != 0 && s->kept_slots == 0 &&
+            now_us - s->held_since_us >= l->settings->failover_hold * 1000)
+            session_resume(s, PAUSE_HOLD); /* it is told when it asks again */
+}

@@ -1,0 +1,54 @@
+/* proxy/hold — requests that wait while the stores change places, and those whose end is not known because Redis was lost.
+ *
+ *   dispatch ─▶ hold_gate ─┬─▶ go
+ *                          └─▶ PAUSE_HOLD until the next acting, or until the keys are handed over; -TRYAGAIN after failover.hold
+ *   lost connection ─▶ hold_keeps ─▶ kept ─▶ (acting) ─▶ the archive, under the same id; reads to whoever acts
+ *
+ * Owns:       the kept slots, in the order in which they were lost; which keys are Redis' in CATCHUP.
+ * Invariants: nothing of a client overtakes a kept request of it (I8). What was sent before a HOLD is counted apart from what
+ *             is sent after it, so that the loop can tell when all of the former is over.
+ * Threads:    [loop] only. */
+#ifndef PROXY_HOLD_H
+#define PROXY_HOLD_H
+
+#include "base/err.h"
+#include "proxy/acting.h"
+
+struct loop;
+struct session;
+struct slot;
+struct handed;
+
+struct hold {
+    struct slot *kept, **kept_tail;
+    struct handed *handed;
+    size_t out[2];      /* requests for managed keys under way, sent before and after the last HOLD */
+    unsigned now;       /* which of the two is the present */
+    bool turn_owed;     /* a HOLD has come while those before the last one are still under way */
+    bool owes_quiet;    /* placement waits to hear that all is over */
+    uint64_t quiet_for; /* acting.serial */
+};
+
+void hold_init(struct loop *l);
+void hold_done(struct loop *l);
+
+enum gate { GATE_GO, GATE_WAIT, GATE_REFUSED };
+/* Whether a request on these keys may go to its store now. GATE_WAIT: the session is paused. GATE_REFUSED: it was answered. */
+enum gate hold_gate(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc);
+/* The same for the requests of a transaction; where their keys live now (enum home), and the policy of a managed one, or NULL. */
+enum gate hold_gate_all(struct session *s, struct slice requests, unsigned *ret_home,
+                        const struct policy_conf **ret_policy);
+/* Redis acts for the policy but can't be asked now: waits when another store may take over. GATE_GO: it may not. */
+enum gate hold_for_redis(struct session *s, const struct policy_conf *policy);
+
+/* The slot's request has failed at Redis. True: it is kept, and ends later; false: the client has to be told. */
+bool hold_keeps(struct slot *slot, enum err e, const char *detail);
+/* A request for managed keys is under way; it is over, or kept. */
+void hold_count(struct slot *slot);
+void hold_uncount(struct slot *slot);
+/* l->acting has changed. */
+void hold_acting(struct loop *l, const struct acting *before);
+/* Once a second: what has waited for too long. */
+void hold_second(struct loop *l, int64_t now_us);
+
+#endif
