@@ -63,18 +63,19 @@ struct redisContext *sync_redis_connect(const struct sync_redis *r)
 
 static void remove_dir(const struct sync_redis *r)
 {
+    char dump[80];
+
+    snprintf(dump, sizeof dump, "%s/dump.rdb", r->dir);
+    unlink(dump);
     unlink(r->path);
     rmdir(r->dir);
 }
 
-void sync_redis_start(struct sync_redis *r)
+/* False: no redis-server is installed. */
+static bool launch(struct sync_redis *r)
 {
     struct timespec pause = {.tv_nsec = 5000000};
 
-    *r = (struct sync_redis){.dir = "/tmp/sync_redis.XXXXXX"};
-    signal(SIGPIPE, SIG_IGN);
-    assert_non_null(mkdtemp(r->dir));
-    snprintf(r->path, sizeof r->path, "%s/socket", r->dir);
     r->pid = fork();
     assert_true(r->pid >= 0);
     if (r->pid == 0)
@@ -86,25 +87,54 @@ void sync_redis_start(struct sync_redis *r)
             remove_dir(r);
             if (!WIFEXITED(status) || WEXITSTATUS(status) != NO_FILE)
                 fail_msg("redis-server has ended by itself");
-            print_message("no redis-server is installed\n");
-            return;
+            return false;
         }
         r->client = sync_redis_connect(r);
         nanosleep(&pause, NULL);
     }
     assert_non_null(r->client);
-    r->settings = settings_of(r);
+    return true;
+}
+
+void sync_redis_start(struct sync_redis *r)
+{
+    *r = (struct sync_redis){.dir = "/tmp/sync_redis.XXXXXX"};
+    signal(SIGPIPE, SIG_IGN);
+    assert_non_null(mkdtemp(r->dir));
+    snprintf(r->path, sizeof r->path, "%s/socket", r->dir);
+    if (launch(r))
+        r->settings = settings_of(r);
+    else
+        print_message("no redis-server is installed\n");
+}
+
+static void end(struct sync_redis *r)
+{
+    if (r->last != NULL)
+        freeReplyObject(r->last);
+    redisFree(r->client);
+    r->last = NULL;
+    r->client = NULL;
+    kill(r->pid, SIGKILL);
+    waitpid(r->pid, NULL, 0);
+}
+
+void sync_redis_kill(struct sync_redis *r)
+{
+    sync_redis_ask(r, "SAVE");
+    end(r);
+}
+
+void sync_redis_again(struct sync_redis *r)
+{
+    assert_true(launch(r));
 }
 
 void sync_redis_stop(struct sync_redis *r)
 {
     if (r->pid == 0)
         return;
-    if (r->last != NULL)
-        freeReplyObject(r->last);
-    redisFree(r->client);
-    kill(r->pid, SIGKILL);
-    waitpid(r->pid, NULL, 0);
+    end(r);
     remove_dir(r);
     settings_unref(r->settings);
     *r = (struct sync_redis){0};

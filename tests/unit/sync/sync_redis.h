@@ -24,6 +24,9 @@ struct sync_redis {
 /* Up and answering. Where no redis-server is installed it says so, and pid stays 0: skip() then. SIGPIPE is ignored from now on. */
 void sync_redis_start(struct sync_redis *r);
 void sync_redis_stop(struct sync_redis *r);
+/* It is killed once its data is on the disk; and started on that disk. */
+void sync_redis_kill(struct sync_redis *r);
+void sync_redis_again(struct sync_redis *r);
 /* A connection more; redisFree it. */
 struct redisContext *sync_redis_connect(const struct sync_redis *r);
 /* hiredis' format. An error reply, or none, fails the test. The reply is valid until the next call. */
