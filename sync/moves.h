@@ -17,12 +17,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define MOVE_RANGES 1024 /* that the keys' hashes fall into */
+
 enum move_kind { MOVE_BACKFILL, MOVE_DRAIN, MOVE_VERIFY, MOVE_TTL_AUDIT };
 enum move_state { MOVE_WAITING, MOVE_RUNNING, MOVE_DONE, MOVE_ABORTED, MOVE_FAILED };
 
 struct move_order {
     enum move_kind kind;
-    char policy[64];
+    char policy[64]; /* its name */
     bool repair;  /* verify, ttl-audit */
     bool deep;    /* verify: compare contents, not only versions */
     int64_t rate; /* keys a second at most; 0: the setting sync.rate */
@@ -34,6 +36,7 @@ struct move_report {
     enum move_state state;
     int64_t done, total;          /* keys; total -1: not known yet */
     int64_t found, repaired;      /* mismatches, keys without TTL */
+    int ranges;                   /* of MOVE_RANGES: those with something found; few of many found: it was one event */
     double rate;                  /* keys a second, lately */
     int64_t eta_s;                /* -1: not known */
     int64_t started_us, ended_us; /* wall; 0: not yet */
@@ -64,6 +67,9 @@ struct moves_stores {
 };
 /* Works on the running (or first waiting) move for about `slice_ms`; an error of a store leaves it where it is. */
 MUST_USE enum err moves_run(struct moves *m, const struct moves_stores *stores, int64_t slice_ms);
+
+/* Nothing can be done at present: the move that would be next tells why, until moves_run. "": something can. */
+void moves_hold(struct moves *m, const char *why);
 
 const char *move_kind_name(enum move_kind k);
 const char *move_state_name(enum move_state s);

@@ -5,8 +5,9 @@
  *            sync_enter(phase)       ─▶ [worker]  ─┘        └──────────▶ archive
  *
  * Owns:       two links, two archive handles, the queue of keys that somebody waits for, the list of moves.
- * Invariants: what was asked for under an epoch that is over is answered with ERR_MOVED and not done. done() is called exactly once.
- * Threads:    any for the functions; the callbacks come on sync's own threads. */
+ * Invariants: what was asked for under an epoch that is over is answered with ERR_MOVED and not done; what is asked for under one that
+ *             has not begun waits for it. done() is called exactly once.
+ * Threads:    any for the functions; the callbacks come on sync's own threads and may call all functions but sync_stop. */
 #ifndef SYNC_SYNC_H
 #define SYNC_SYNC_H
 
@@ -27,26 +28,32 @@ enum sync_mode {
 struct sync_ops {
     /* The pass of CATCHUP under this epoch has found nothing left twice: all keys are Redis'. */
     void (*caught_up)(void *ctx, int64_t epoch);
+    /* Whether Redis is to have the keys of this policy; the pass leaves all others alone. NULL: when its primary is redis. Must not
+     * wait for somebody who is in sync_enter. */
+    bool (*is_redis)(void *ctx, const struct policy_conf *policy);
     void *ctx;
 };
 
 struct sync_report {
     struct copier_counts copier;   /* a copy */
     struct handoff_counts handoff; /* a copy */
-    int64_t waiting;               /* keys that somebody waits for */
+    int64_t waiting;               /* keys that somebody waits for, those in work counted */
     int64_t pass_done, pass_total; /* CATCHUP's pass, documents; total -1: not known */
     char why[160];                 /* the last trouble; "": none since it went well */
 };
 
 struct sync *sync_start(struct archive *a, const struct settings *settings, const char *proxy,
                         const struct sync_ops *ops);
+/* What is asked for still is answered with ERR_CANCELLED. NULL is fine. */
 void sync_stop(struct sync *own_s);
 void sync_settings(struct sync *s, const struct settings *now);
-/* From now on. Returns when nothing of the mode before runs any more (at most a batch's time), so that an epoch's work is over. */
+/* From now on. Returns when nothing of what was entered before runs any more, so that an epoch's work is over: at most a batch's time; a
+ * Redis that does not answer is not waited for, an archive that does not, for its time-outs. */
 void sync_enter(struct sync *s, enum sync_mode mode, int64_t epoch);
 
 typedef void (*sync_done)(void *ctx, enum err e);
-/* Hands keys to Redis (CATCHUP), or copies them to the archive (REDIS), now. The keys' bytes are copied. */
+/* Hands keys to Redis, or copies them to the archive, now. The keys' bytes are copied. done's error: ERR_RACE: other writers were
+ * faster, many times; ERR_ARCHIVEBAD: one of the keys can't be carried; ERR_MOVED, ERR_CANCELLED; or a store's, after some attempts. */
 void sync_handoff(struct sync *s, int64_t epoch, const struct slice *keys, size_t n, sync_done done,
                   void *ctx);
 void sync_copy(struct sync *s, int64_t epoch, const struct slice *keys, size_t n, sync_done done, void *ctx);

@@ -1,0 +1,180 @@
+/* The move that compares the stores: first what the archive has with Redis, page by page; then whether Redis has keys that the
+ * archive lacks. What looks different becomes a suspect. */
+#include "sync/move.h"
+#include "sync/suspects.h"
+
+#include "base/clock.h"
+#include "base/version.h"
+#include "engine/document.h"
+#include "sync/value.h"
+
+#include <stdio.h>
+
+#define DEEP 64 /* keys whose values are in memory at a time */
+
+enum stage { OF_ARCHIVE, OF_REDIS, REST };
+
+static size_t page_size(const struct move_at *at)
+{
+    return at->order->deep && at->limit > DEEP ? DEEP : at->limit;
+}
+
+/* ---- suspects ---- */
+
+static enum err repair(struct move_at *at, const struct compared *keys, size_t n)
+{
+    struct marking *m = arena_get(&at->page.arena, n * sizeof *m);
+    int64_t now_ms = clock_wall_us() / 1000;
+
+    for (size_t i = 0; i < n; i++) {
+        int64_t r = keys[i].redis, higher = r > keys[i].archive ? r : keys[i].archive;
+        int64_t next = version_next(higher, at->stores->epoch, now_ms);
+        m[i] = (struct marking){.key = keys[i].key, .fresh = next - 1, .raise = r > 0 ? next - r : 1};
+    }
+    enum err e = marking_do(at->stores->link, m, n);
+    if (e == ERR_NONE)
+        at->tally.repaired += (int64_t)n;
+    return e;
+}
+
+/* Another look at suspects; *ret_any: there was one to look at. */
+static enum err look_again(struct move_at *at, bool *ret_any)
+{
+    struct compared found[DEEP];
+    size_t n, looked;
+
+    arena_reset(&at->page.arena);
+    enum err e = suspects_look(at->place.suspects, at->stores, &at->page.arena, at->order->deep, DEEP, found,
+                               &n, &looked);
+    if (e != ERR_NONE)
+        return e;
+    *ret_any = looked > 0;
+    for (size_t i = 0; i < n; i++)
+        move_found(at, found[i].key);
+    return n > 0 && at->order->repair ? repair(at, found, n) : ERR_NONE;
+}
+
+static void suspect(struct move_at *at, struct slice key, int64_t archive)
+{
+    if (!suspects_add(at->place.suspects, key, archive))
+        abort(); /* a page is begun only when there is room for all of it */
+}
+
+static bool has_room(const struct move_at *at)
+{
+    return suspects_count(at->place.suspects) + 2 * (size_t)MOVE_PAGE <= SUSPECTS_MOST;
+}
+
+/* ---- pages ---- */
+
+static struct slice *names_of(struct page *p)
+{
+    struct slice *names = arena_get(&p->arena, p->n * sizeof *names);
+
+    for (size_t i = 0; i < p->n; i++)
+        names[i] = p->entries[i].key;
+    return names;
+}
+
+/* By content: all keys are compared closely at once. */
+static enum err check_values(struct move_at *at)
+{
+    struct page *p = &at->page;
+    struct compared *keys = arena_get(&p->arena, p->n * sizeof *keys);
+
+    for (size_t i = 0; i < p->n; i++)
+        keys[i].key = p->entries[i].key;
+    enum err e = compare_keys(at->stores, &p->arena, keys, p->n, true);
+    for (size_t i = 0; e == ERR_NONE && i < p->n; i++) {
+        if (!keys[i].same)
+            suspect(at, keys[i].key, keys[i].archive);
+    }
+    return e;
+}
+
+static enum err check_versions(struct move_at *at)
+{
+    struct page *p = &at->page;
+    int64_t *versions = arena_get(&p->arena, p->n * sizeof *versions);
+    enum err e = value_versions(at->stores->link, names_of(p), p->n, versions);
+
+    for (size_t i = 0; e == ERR_NONE && i < p->n; i++) {
+        if (versions[i] != p->entries[i].version)
+            suspect(at, p->entries[i].key, p->entries[i].version);
+    }
+    return e;
+}
+
+static enum err of_archive(struct move_at *at)
+{
+    int64_t hash = at->place.hash;
+    size_t limit = page_size(at);
+    enum err e = page_of_archive(&at->page, at->stores->handle, ARCHIVE_ALL, &hash, limit, move_wants, at);
+
+    at->looked = at->page.looked;
+    if (e == ERR_NONE && at->page.n > 0)
+        e = at->order->deep ? check_values(at) : check_versions(at);
+    if (e != ERR_NONE)
+        return e;
+    at->place.hash = hash;
+    double part = hash < 0 ? 1 : (double)hash / (double)(1ll << ARCHIVE_HASH_BITS);
+    move_done(at, at->page.n, part);
+    at->tally.total += at->tally.total; /* Redis has about as many */
+    if (hash < 0) {
+        at->place.stage = OF_REDIS;
+        at->place.before = at->tally.done;
+    }
+    return ERR_NONE;
+}
+
+/* Whether the archive has them at all; their versions have been compared before. */
+static enum err check_presence(struct move_at *at)
+{
+    struct page *p = &at->page;
+    struct archive_found *found = arena_get(&p->arena, p->n * sizeof *found);
+    enum err e = archive_load(at->stores->handle, names_of(p), p->n, &p->arena, found);
+
+    for (size_t i = 0; e == ERR_NONE && i < p->n; i++) {
+        if (found[i].version == 0)
+            suspect(at, p->entries[i].key, 0);
+    }
+    return e;
+}
+
+static enum err of_redis(struct move_at *at)
+{
+    uint64_t next;
+    enum err e = move_page(at, &next);
+
+    if (e == ERR_NONE && at->page.n > 0)
+        e = check_presence(at);
+    if (e != ERR_NONE)
+        return e;
+    at->place.cursor = next;
+    move_done(at, at->page.n, next == 0 ? 1 : page_progress(next));
+    if (next == 0)
+        at->place.stage = REST;
+    return ERR_NONE;
+}
+
+enum err verify_step(struct move_at *at, enum move_step *ret)
+{
+    bool any = false;
+
+    if (at->place.suspects == NULL)
+        at->place.suspects = suspects_new();
+    enum err e = look_again(at, &any);
+    if (e != ERR_NONE || any)
+        return e;
+    if (at->place.stage == REST && suspects_count(at->place.suspects) == 0) {
+        *ret = STEP_OVER;
+        return ERR_NONE;
+    }
+    if (at->place.stage == REST || !has_room(at)) {
+        snprintf(at->tally.why, sizeof at->tally.why, "looks again at %zu keys",
+                 suspects_count(at->place.suspects));
+        *ret = STEP_WAIT;
+        return ERR_NONE;
+    }
+    return at->place.stage == OF_ARCHIVE ? of_archive(at) : of_redis(at);
+}
