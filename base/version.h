@@ -8,9 +8,9 @@
 #define VERSION_COUNTER_BITS 43  /* ms since 1970 until the year 2248 */
 #define VERSION_FIRST_EPOCH  256 /* above what documents of releases without epochs hold: µs since 1970 */
 
-static inline int64_t version_make(int64_t epoch, int64_t counter)
+static inline int64_t version_make(int64_t epoch, int64_t low)
 {
-    return epoch << VERSION_COUNTER_BITS | counter;
+    return epoch << VERSION_COUNTER_BITS | low;
 }
 
 static inline int64_t version_epoch(int64_t version)

@@ -230,7 +230,7 @@ bool archived_exec(struct session *s, const struct job *exec, struct slice reque
     slot->block = block_new(NULL, loop_block_now_ms(l));
     slot->finish = block_finish_all;
     chain_init(&out, &l->turn.chunks);
-    block_add_all(slot->block, s, requests, &out);
+    block_add_all(slot, requests, &out);
     struct op *op = op_new(OP_EXEC, s->resp, chain_flat(&out));
     block_mark(slot->block, op);
     chain_clear(&out);

@@ -2,11 +2,15 @@
 
 #include "base/few.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "executor/op.h"
+#include "proxy/copies.h"
 #include "proxy/dispatch.h"
 #include "proxy/outcome.h"
 #include "resp/frame.h"
+#include "router/marking.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +23,7 @@ struct entry {
     uint8_t policy; /* stats id */
     bool conditional;
     bool managed;
+    bool marked;     /* STEP_OLD_EXPIRY: putting the expiry back leaves a mark */
     bool refused;    /* STEP_CLIENT: it has written nothing */
     uint16_t command;
     uint32_t pushed;   /* elements that a push adds */
@@ -35,6 +40,11 @@ struct block {
     size_t n, cap;
     char *keys;
     size_t keys_len, keys_cap;
+    struct touched touched; /* keys that get marks */
+    struct write_id id;
+    size_t nmarks;          /* requests behind the entries' */
+    bool tracked, mixed, acks_both;
+    bool strange, has_marked;
     struct entry few_entries[FEW_ENTRIES]; /* what one managed command needs: no more memory is asked for */
     char few_keys[FEW_KEY_BYTES];
 };
@@ -62,7 +72,10 @@ struct block *block_new(struct upstream *u, int64_t redis_now_ms)
     b->cap = FEW_ENTRIES;
     b->keys = b->few_keys;
     b->keys_cap = FEW_KEY_BYTES;
-    b->n = b->keys_len = 0;
+    b->n = b->keys_len = b->nmarks = 0;
+    touched_init(&b->touched);
+    b->id.seq = 0;
+    b->tracked = b->mixed = b->acks_both = b->strange = b->has_marked = false;
     return b;
 }
 
@@ -74,12 +87,50 @@ void block_free(struct block *own_b)
         free(own_b->entries);
     if (own_b->keys != own_b->few_keys)
         free(own_b->keys);
+    touched_done(&own_b->touched);
     free(own_b);
 }
 
 size_t block_commands(const struct block *b)
 {
-    return b->n;
+    return b->n + b->nmarks;
+}
+
+bool block_is_mixed(const struct block *b)
+{
+    return b->mixed;
+}
+
+bool block_acks_both(const struct block *b)
+{
+    return b->acks_both;
+}
+
+bool block_is_strange(const struct block *b)
+{
+    return b->strange;
+}
+
+bool block_has_marked(const struct block *b)
+{
+    return b->has_marked;
+}
+
+const struct touched *block_touched(const struct block *b)
+{
+    return &b->touched;
+}
+
+const struct write_id *block_id(const struct block *b)
+{
+    return &b->id;
+}
+
+void block_turn_to_archive(struct block *b)
+{
+    b->upstream = NULL;
+    b->nmarks = 0;
+    b->strange = b->has_marked = false;
 }
 
 static struct entry *add_entry(struct block *b)
@@ -120,14 +171,29 @@ static void add_step(struct block *b, struct loop *l, const struct plan *plan, s
     e->policy = loop_policy_id(l, key->policy);
     e->limit = key->policy->max_messages;
     e->set_ms = plan_expiry(key->policy, b->now_ms);
+    e->marked = key->marked;
     if (step->role == STEP_OLD_EXPIRY || step->role == STEP_CLIENT)
         keep_key(b, e, key->key);
+}
+
+/* What the plan's keys ask for beside the write. */
+static void track(struct block *b, const struct plan *plan)
+{
+    b->tracked |= plan->tracked;
+    b->mixed |= plan->mixed;
+    for (size_t i = 0; i < plan->nkeys; i++) {
+        if (!plan->keys[i].marked)
+            continue;
+        touched_add(&b->touched, plan->keys[i].key);
+        b->acks_both |= plan->keys[i].policy->ack == ACK_BOTH;
+    }
 }
 
 void block_add(struct block *b, struct loop *l, const struct plan *plan, struct slice raw, struct chain *out)
 {
     uint32_t first = (uint32_t)b->n;
 
+    track(b, plan);
     if (plan->kind == PLAN_RAW || plan->kind == PLAN_REFUSED) { /* refused: only since it was queued */
         struct entry *e = add_entry(b);
         e->first = first;
@@ -150,8 +216,108 @@ void block_mark(const struct block *b, struct op *op)
     }
 }
 
-void block_add_all(struct block *b, struct session *s, struct slice requests, struct chain *out)
+/* ---- what it leaves beside itself ---- */
+
+static void name(struct block *b)
 {
+    snprintf(b->id.session, sizeof b->id.session, "%s", upstream_session(b->upstream));
+    b->id.seq = upstream_next_seq(b->upstream);
+}
+
+static struct slice *touched_list(const struct block *b, struct slice *few, size_t nfew)
+{
+    struct slice *list = b->touched.count <= nfew ? few : malloc(b->touched.count * sizeof *list);
+    if (list == NULL)
+        abort();
+    for (size_t i = 0; i < b->touched.count; i++)
+        list[i] = touched_key(&b->touched, i);
+    return list;
+}
+
+static struct marking marking_of(const struct block *b, const struct loop *l, const struct slice *keys)
+{
+    return (struct marking){.session = b->id.session,
+                            .seq = b->id.seq,
+                            .fresh = version_make(l->acting.epoch, b->now_ms),
+                            .keys = keys,
+                            .nkeys = b->touched.count};
+}
+
+static void put_marks(struct block *b, const struct loop *l, struct chain *out)
+{
+    struct slice few[FEW_ENTRIES], *keys = touched_list(b, few, FEW_ENTRIES);
+    struct marking m = marking_of(b, l, keys);
+
+    marking_put(out, &m);
+    b->nmarks = marking_requests(m.nkeys);
+    if (keys != few)
+        free(keys);
+}
+
+/* Short ones are copied, so that each does not take a chunk of its own along. */
+static void put_commands(struct chain *out, struct chain *own_commands)
+{
+    if (own_commands->len > CHUNK_ROOM / 4) {
+        chain_move(out, own_commands);
+        return;
+    }
+    struct slice bytes = chain_flat(own_commands);
+    chain_put(out, bytes.p, bytes.len);
+    chain_clear(own_commands);
+}
+
+void block_track(struct slot *slot, struct chain *own_commands, struct chain *out)
+{
+    name(slot->block);
+    copies_keep(slot, chain_flat(own_commands));
+    put_commands(out, own_commands);
+    put_marks(slot->block, slot->loop, out);
+}
+
+static void put_script(struct block *b, const struct loop *l, const struct plan *plan, enum resp resp, struct chain *out)
+{
+    struct slice few[FEW_ENTRIES], *keys = touched_list(b, few, FEW_ENTRIES);
+    struct marking m = marking_of(b, l, keys);
+    size_t n = 0;
+    struct slice *expiring = malloc(b->n * sizeof *expiring);
+    int64_t *expire_ms = malloc(b->n * sizeof *expire_ms);
+
+    if (expiring == NULL || expire_ms == NULL)
+        abort();
+    for (size_t i = 0; i < plan->nsteps; i++) {
+        if (plan->steps[i].role != STEP_EXPIRE)
+            continue;
+        expiring[n] = plan->keys[plan->steps[i].key].key;
+        expire_ms[n++] = b->entries[i].set_ms;
+    }
+    struct marking_script script = {.resp = resp,
+                                    .conditional = plan->conditional,
+                                    .argv = plan->rewrite.argv,
+                                    .argc = plan->rewrite.argc,
+                                    .expiring = expiring,
+                                    .expire_ms = expire_ms,
+                                    .nexpiring = n};
+    marking_put_script(out, &m, &script);
+    free(expiring);
+    free(expire_ms);
+    if (keys != few)
+        free(keys);
+}
+
+void block_track_script(struct slot *slot, const struct plan *plan, struct chain *own_commands, struct chain *out)
+{
+    name(slot->block);
+    copies_keep(slot, chain_flat(own_commands));
+    chain_clear(own_commands);
+    put_script(slot->block, slot->loop, plan, slot->session->resp, out);
+}
+
+/* ---- the client's own transaction ---- */
+
+static void add_all(struct slot *slot, struct slice requests, struct chain *out)
+{
+    struct block *b = slot->block;
+    struct session *s = slot->session;
     struct loop *l = s->loop;
     struct request r;
     size_t at = 0;
@@ -163,12 +329,33 @@ void block_add_all(struct block *b, struct session *s, struct slice requests, st
             abort(); /* it was parsed before it was queued */
         struct job job = {.argv = r.argv, .argc = r.argc, .raw = {requests.p + at, r.used}};
         job.cmd = dispatch_row(l, &job);
-        const struct plan *plan = managed_plan(l, &job, s->resp, true);
+        const struct plan *plan =
+            b->upstream != NULL ? managed_plan_redis(s, &job, true) : managed_plan(l, &job, s->resp, true);
         managed_count_json(l, plan);
         block_add(b, l, plan, job.raw, out);
+        if (plan->guarded && !slot->up.guarded)
+            slot->policy = loop_policy_id(l, plan->policy);
+        slot->up.guarded |= plan->guarded;
         at += r.used;
     }
     request_done(&r);
+}
+
+void block_add_all(struct slot *slot, struct slice requests, struct chain *out)
+{
+    struct block *b = slot->block;
+    struct chain commands;
+
+    if (b->upstream == NULL || !slot->loop->acting.guarded) {
+        add_all(slot, requests, out);
+        return;
+    }
+    chain_init(&commands, out->pool);
+    add_all(slot, requests, &commands);
+    if (b->tracked)
+        block_track(slot, &commands, out);
+    else
+        chain_move(out, &commands);
 }
 
 /* ---- replies ---- */
@@ -205,7 +392,7 @@ static void undo(struct slot *slot, const struct entry *refused, const struct sl
             continue; /* old < 0: the key was not there, or had no TTL, which a managed key should have */
         if (upstream_state(b->upstream) != UP_READY)
             return; /* Redis went away meanwhile: the policy's TTL stays */
-        plan_undo(upstream_out(b->upstream), key, e->set_ms, old_ms);
+        plan_undo(upstream_out(b->upstream), key, e->set_ms, old_ms, e->marked);
         slot_send_unheard(slot->loop, b->upstream);
         counter_add(&slot->loop->stats->policies[e->policy].ttl_restored, 1);
     }
@@ -275,11 +462,11 @@ static void take_elements(struct slot *slot, const struct slice *elements, struc
 static bool split(const struct block *b, struct slice all, struct slice *elements)
 {
     int64_t items;
-    size_t at = frame_aggregate(all.p, all.len, &items);
+    size_t at = frame_aggregate(all.p, all.len, &items), n = block_commands(b);
 
-    if (at == 0 || items != (int64_t)b->n)
+    if (at == 0 || items != (int64_t)n)
         return false;
-    for (size_t i = 0; i < b->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         size_t len = frame_length(all.p + at, all.len - at);
         if (len == 0)
             return false;
@@ -287,6 +474,47 @@ static bool split(const struct block *b, struct slice all, struct slice *element
         at += len;
     }
     return true;
+}
+
+/* ---- what the marks tell ---- */
+
+static void be_strange(struct block *b)
+{
+    b->strange = true;
+    upstream_emptied(b->upstream);
+}
+
+/* Key i got this version. Without one, slot->copy is no delta. */
+static void keep_version(struct slot *slot, size_t i, bool fresh, struct slice digits)
+{
+    struct op *op = slot->copy;
+    int64_t version;
+
+    if (op == NULL || !frame_number(digits.p, digits.len, &version))
+        return;
+    size_t k = op_find_key(op, touched_key(&slot->block->touched, i));
+    if (k == op->nkeys)
+        return;
+    op->keys[k].copied = version;
+    op->keys[k].fresh = fresh;
+}
+
+static void take_marks(struct slot *slot, const struct slice *marks)
+{
+    struct block *b = slot->block;
+
+    if (b->nmarks == 0)
+        return;
+    if (!slice_is(marks[b->nmarks - 1], ":0\r\n") || !upstream_answers_count(b->upstream)) {
+        be_strange(b);
+        return;
+    }
+    b->has_marked = b->touched.count > 0;
+    for (size_t i = 0; i < b->touched.count; i++) {
+        struct slice version = marks[2 * i + 1];
+        if (version.p[0] == ':')
+            keep_version(slot, i, slice_is(marks[2 * i], ":1\r\n"), (struct slice){version.p + 1, version.len - 3});
+    }
 }
 
 static void count_refusal(struct slot *slot, struct slice all)
@@ -321,28 +549,39 @@ void block_finish_single(struct slot *slot)
     slot->reply = out;
 }
 
-/* Makes the client's reply of EXEC's; header says how it starts when it is an array. */
-static void finish(struct slot *slot, bool as_array)
+/* The replies of the client's commands; as_array: as the array that EXEC's is. */
+static void take_all(struct slot *slot, const struct slice *elements, bool as_array)
 {
     struct block *b = slot->block;
-    struct slice few[8], *elements = b->n <= 8 ? few : calloc(b->n, sizeof *elements);
-    struct slice all = chain_flat(&slot->reply);
     struct chain out;
     size_t clients = 0;
 
     chain_init(&out, slot->reply.pool);
+    for (size_t i = 0; i < b->n; i++)
+        clients += b->entries[i].role == STEP_CLIENT;
+    if (as_array)
+        build_array(&out, clients);
+    take_elements(slot, elements, &out);
+    chain_clear(&slot->reply);
+    slot->reply = out;
+}
+
+/* Makes the client's reply of EXEC's; as_array: how it starts when it is an array. */
+static void finish(struct slot *slot, bool as_array)
+{
+    struct block *b = slot->block;
+    size_t n = block_commands(b);
+    struct slice few[16], *elements = n <= 16 ? few : calloc(n, sizeof *elements);
+    struct slice all = chain_flat(&slot->reply);
+
     if (elements == NULL)
         abort();
     if (slot->failed || all.p[0] == '-') {
         count_refusal(slot, all);
     } else if (split(b, all, elements)) {
-        for (size_t i = 0; i < b->n; i++)
-            clients += b->entries[i].role == STEP_CLIENT;
-        if (as_array)
-            build_array(&out, clients);
-        take_elements(slot, elements, &out);
-        chain_clear(&slot->reply);
-        slot->reply = out;
+        take_marks(slot, elements + b->n);
+        if (!b->strange)
+            take_all(slot, elements, as_array);
     }
     if (elements != few)
         free(elements);
@@ -357,4 +596,65 @@ void block_finish_one(struct slot *slot)
 void block_finish_all(struct slot *slot)
 {
     finish(slot, true);
+}
+
+/* fresh: "1" or "0"; version: a bulk, as text. */
+static void keep_script_version(struct slot *slot, size_t i, struct slice fresh, struct slice version)
+{
+    const char *line = memchr(version.p, '\n', version.len);
+
+    if (version.p[0] == '$' && line != NULL && version.p + version.len - line > 3)
+        keep_version(slot, i, slice_is(fresh, ":1\r\n"), (struct slice){line + 1, (size_t)(version.p + version.len - line) - 3});
+}
+
+/* Versions of all keys, when something was written; *ret_reply is the command's. False: it is not what was asked for. */
+static bool take_script(struct slot *slot, struct slice all, struct slice *ret_reply)
+{
+    struct block *b = slot->block;
+    int64_t items;
+    size_t at = frame_aggregate(all.p, all.len, &items), pairs = b->touched.count;
+    static const char null[] = "_\r\n";
+
+    if (at == 0 || (items > 1 && items / 2 != (int64_t)pairs))
+        return false;
+    b->has_marked = items > 1;
+    *ret_reply = (struct slice){null, sizeof null - 1};
+    for (size_t i = 0; i < (size_t)items; i++) {
+        size_t len = frame_length(all.p + at, all.len - at);
+        if (len == 0)
+            return false;
+        if (i % 2 == 0)
+            *ret_reply = (struct slice){all.p + at, len};
+        at += len;
+        if (i % 2 == 1)
+            keep_script_version(slot, i / 2, *ret_reply, (struct slice){all.p + at - len, len});
+    }
+    if (items % 2 == 0)
+        *ret_reply = (struct slice){null, sizeof null - 1};
+    return true;
+}
+
+void block_finish_script(struct slot *slot)
+{
+    struct block *b = slot->block;
+    struct slice all = chain_flat(&slot->reply), reply = all;
+    struct chain out;
+
+    if (b->upstream == NULL) { /* the archive has run its steps */
+        block_finish_one(slot);
+        return;
+    }
+    if (strncmp(all.p, MARKING_STRANGER, sizeof MARKING_STRANGER - 1) == 0 || !upstream_answers_count(b->upstream)) {
+        be_strange(b);
+        return;
+    }
+    if (all.p[0] == '*' && !take_script(slot, all, &reply)) {
+        chain_clear(&slot->reply);
+        build_err(&slot->reply, ERR_UPSTREAM_PROTOCOL, NULL);
+        return;
+    }
+    chain_init(&out, slot->reply.pool);
+    take_client(slot, &b->entries[0], reply, &out);
+    chain_clear(&slot->reply);
+    slot->reply = out;
 }

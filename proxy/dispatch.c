@@ -223,7 +223,7 @@ bool dispatch_forward(struct session *s, const struct job *job)
 
     if (s->in_flight > 0 && s->current != u)
         return wait_for(s, PAUSE_ORDER); /* before the plan is made: it would be made twice */
-    const struct plan *plan = managed_plan(s->loop, job, s->resp, false);
+    const struct plan *plan = managed_plan_redis(s, job, false);
     if (plan->kind == PLAN_REFUSED) {
         if (plan->error == ERR_TOO_LARGE)
             count_not_sent(s, job, plan->error);

@@ -1,5 +1,18 @@
 #include "proxy/managed.h"
 
+#include "proxy/copies.h"
+
+const struct plan *managed_plan_redis(struct session *s, const struct job *job, bool in_multi)
+{
+    struct loop *l = s->loop;
+    struct plan_marks marks = {.keeps_id = l->acting.keeps_id, .marked = l->acting.marked, .count = STATS_POLICIES};
+
+    l->plan.marks = l->acting.guarded && s->db == 0 ? &marks : NULL; /* the archive has database 0 only */
+    plan_make(&l->plan, l->policies, job->cmd, job->argv, job->argc, s->resp, in_multi, loop_redis_now_ms(l));
+    l->plan.marks = NULL;
+    return &l->plan;
+}
+
 const struct plan *managed_plan(struct loop *l, const struct job *job, enum resp resp, bool in_multi)
 {
     plan_make(&l->plan, l->policies, job->cmd, job->argv, job->argc, resp, in_multi, loop_redis_now_ms(l));
@@ -28,13 +41,33 @@ static void send_block(struct slot *slot, struct upstream *u, const struct plan 
 {
     struct chain *out = upstream_out(u);
     struct block *b = block_new(u, loop_block_now_ms(slot->loop));
+    struct chain commands;
 
     slot->block = b;
     slot->finish = block_finish_one;
     block_open(out);
-    block_add(b, slot->loop, plan, job->raw, out);
+    if (plan->tracked) {
+        chain_init(&commands, out->pool);
+        block_add(b, slot->loop, plan, job->raw, &commands);
+        block_track(slot, &commands, out);
+    } else {
+        block_add(b, slot->loop, plan, job->raw, out);
+    }
     block_close(out);
     slot_send(slot, u, (uint32_t)block_commands(b) + 2, job->slow);
+}
+
+/* The steps are not sent: they are what a copy repeats. */
+static void send_script(struct slot *slot, struct upstream *u, const struct plan *plan, const struct job *job)
+{
+    struct chain steps;
+
+    slot->block = block_new(u, loop_block_now_ms(slot->loop));
+    slot->finish = block_finish_script;
+    chain_init(&steps, &slot->loop->turn.chunks);
+    block_add(slot->block, slot->loop, plan, job->raw, &steps);
+    block_track_script(slot, plan, &steps, upstream_out(u));
+    slot_send(slot, u, 1, job->slow);
 }
 
 /* One request stands for the client's. Its reply is passed on as it comes, unless it must be told in other words. */
@@ -57,9 +90,21 @@ static void send_single(struct slot *slot, struct upstream *u, const struct plan
 
 static enum slot_kind kind_of(const struct plan *plan)
 {
-    if (plan->kind == PLAN_BLOCK)
+    if (plan->kind == PLAN_BLOCK || plan->kind == PLAN_MARKED_SCRIPT)
         return SLOT_BLOCK;
     return plan->reply == REPLY_AS_IS ? SLOT_RAW : SLOT_COLLECT;
+}
+
+static void count(struct slot *slot, const struct plan *plan, const struct job *job)
+{
+    bool write = (job->cmd->flags & CMD_WRITE) != 0 || plan->nkeys > 0; /* the second: scripts */
+
+    slot->policy = loop_policy_id(slot->loop, plan->policy);
+    slot->managed_write = write;
+    slot->retrieval = !write;
+    managed_count_json(slot->loop, plan);
+    if (write && kind_of(plan) == SLOT_RAW)
+        counter_add(&slot->loop->stats->policies[slot->policy].writes, 1);
 }
 
 void managed_send(struct session *s, struct upstream *u, const struct job *job)
@@ -67,17 +112,13 @@ void managed_send(struct session *s, struct upstream *u, const struct job *job)
     const struct plan *plan = &s->loop->plan;
     struct slot *slot = slot_new(s, kind_of(plan), job->cmd, job->argv, job->argc);
 
-    if (plan->policy != NULL) {
-        bool write = (job->cmd->flags & CMD_WRITE) != 0 || plan->nkeys > 0; /* the second: scripts */
-        slot->policy = loop_policy_id(s->loop, plan->policy);
-        slot->managed_write = write;
-        slot->retrieval = !write;
-        managed_count_json(s->loop, plan);
-        if (write && plan->kind != PLAN_BLOCK && plan->reply == REPLY_AS_IS)
-            counter_add(&s->loop->stats->policies[slot->policy].writes, 1);
-    }
+    slot->up.guarded = plan->guarded;
+    if (plan->policy != NULL)
+        count(slot, plan, job);
     if (plan->kind == PLAN_BLOCK)
         send_block(slot, u, plan, job);
+    else if (plan->kind == PLAN_MARKED_SCRIPT)
+        send_script(slot, u, plan, job);
     else
         send_single(slot, u, plan, job);
 }

@@ -15,8 +15,10 @@ struct job {
     bool slow;         /* counts against redis.slow_timeout */
 };
 
-/* Plans job into l->plan. */
+/* Plans job into l->plan. Nothing is left beside a write: for the archive, and for a look. */
 const struct plan *managed_plan(struct loop *l, const struct job *job, enum resp resp, bool in_multi);
+/* The same for Redis: writes leave what l->acting says. */
+const struct plan *managed_plan_redis(struct session *s, const struct job *job, bool in_multi);
 /* Counts what the plan, which is being sent, has found of JSON histories. */
 void managed_count_json(struct loop *l, const struct plan *plan);
 /* Sends job as l->plan (just made) says, on u. */

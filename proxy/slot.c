@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proxy/archived.h"
 #include "proxy/block.h"
+#include "proxy/copies.h"
 #include "proxy/hold.h"
 #include "proxy/outcome.h"
 #include "proxy/split.h"
@@ -324,6 +325,17 @@ static void plain_reply(struct slot *slot, const char *p, size_t n)
         collect_reply(slot, p, n);
 }
 
+/* The whole reply is there. What Redis has written may have to reach the archive before the client hears of it. */
+static void settle(struct slot *slot)
+{
+    if (slot->finish != NULL)
+        slot->finish(slot);
+    if (slot->block != NULL && block_is_strange(slot->block))
+        slot_fail(slot, ERR_STRANGER, "it was emptied");
+    else if (!copies_take(slot))
+        over(slot);
+}
+
 static void on_reply(struct upstream_request *r, const char *p, size_t n, bool end)
 {
     struct slot *slot = (struct slot *)r;
@@ -332,11 +344,8 @@ static void on_reply(struct upstream_request *r, const char *p, size_t n, bool e
         block_reply(slot, p, n, !end || r->replies == 0);
     else
         plain_reply(slot, p, n);
-    if (!end || r->replies > 0)
-        return;
-    if (slot->finish != NULL)
-        slot->finish(slot);
-    over(slot);
+    if (end && r->replies == 0)
+        settle(slot);
 }
 
 void slot_take_reply(struct slot *own_slot, const char *p, size_t n)
@@ -347,9 +356,7 @@ void slot_take_reply(struct slot *own_slot, const char *p, size_t n)
         block_reply(slot, p, n, true);
     else
         plain_reply(slot, p, n);
-    if (slot->finish != NULL)
-        slot->finish(slot);
-    over(slot);
+    settle(slot);
 }
 
 static void on_failed(struct upstream_request *r, enum err e, const char *detail)

@@ -210,7 +210,7 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
     slot->block = b;
     slot->finish = block_finish_all;
     block_open(out);
-    block_add_all(b, s, chain_flat(&txn->queued), out);
+    block_add_all(slot, chain_flat(&txn->queued), out);
     block_close(out);
     slot_send(slot, u, (uint32_t)block_commands(b) + 2, txn->slow);
 }

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "router/keys.h"
+#include "router/marks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,10 +35,15 @@ static const char *const scripts[2][2] = {
 };
 
 /* ARGV: the expiry that the refused write set, and the one before it. */
-static const char undo_script[] =
-    "if redis.call('PEXPIRETIME', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end\n"
-    "if ARGV[2] == '-1' then return redis.call('PERSIST', KEYS[1]) end\n"
-    "return redis.call('PEXPIREAT', KEYS[1], ARGV[2])\n";
+#define UNDO_UNLESS_CHANGED "if redis.call('PEXPIRETIME', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end\n"
+#define UNDO                                                                       \
+    "if ARGV[2] == '-1' then return redis.call('PERSIST', KEYS[1]) end\n"          \
+    "return redis.call('PEXPIREAT', KEYS[1], ARGV[2])\n"
+static const char undo_script[] = UNDO_UNLESS_CHANGED UNDO;
+/* The same as a write: KEYS goes on with versions and marks. */
+static const char marked_undo_script[] = "#!lua flags=allow-oom\n" UNDO_UNLESS_CHANGED
+                                         "redis.call('HINCRBY', KEYS[2], KEYS[1], 1)\n"
+                                         "redis.call('SADD', KEYS[3], KEYS[1])\n" UNDO;
 
 struct ask {
     enum resp resp;
@@ -80,6 +86,7 @@ static void start(struct plan *p, const struct command *cmd, const struct slice 
     p->argv = argv;
     p->argc = argc;
     p->script = NULL;
+    p->guarded = p->tracked = p->mixed = false;
     rewrite_start(&p->rewrite, argv, argc);
 }
 
@@ -117,7 +124,12 @@ static bool note_key(void *ctx, struct key_ref ref)
     struct plan *p = w->plan;
     struct slice key = p->argv[ref.arg];
     const struct policy_conf *policy = policy_find(w->policies, key);
-    w->internal |= key.len >= 4 && memcmp(key.p, "cvp:", 4) == 0;
+    bool known = p->marks != NULL && policy != NULL && policy->index < p->marks->count;
+    bool keeps_id = known && p->marks->keeps_id[policy->index];
+
+    w->internal |= key.len >= 4 && memcmp(key.p, MARKS_PREFIX, 4) == 0;
+    p->guarded |= keeps_id;
+    p->mixed |= !keeps_id;
     if (policy == NULL)
         return true;
     if (p->policy == NULL)
@@ -129,7 +141,9 @@ static bool note_key(void *ctx, struct key_ref ref)
     if (keys == NULL)
         return false;
     p->keys = keys;
-    keys[p->nkeys++] = (struct plan_key){.key = key, .arg = ref.arg, .policy = policy};
+    bool marked = keeps_id && p->marks->marked[policy->index];
+    keys[p->nkeys++] = (struct plan_key){.key = key, .arg = ref.arg, .policy = policy, .marked = marked};
+    p->tracked |= keeps_id;
     return true;
 }
 
@@ -218,14 +232,18 @@ static bool decide_own(struct plan *p, const struct ask *ask)
     return trim_histories(p) && as_one(p);
 }
 
-static bool append_ttl(struct plan *p)
+/* Absolute where the other store repeats it. */
+static bool append_ttl(struct plan *p, const struct ask *ask)
 {
-    return rewrite_append(&p->rewrite, WORD("PX")) &&
-           rewrite_append(&p->rewrite, rewrite_number(&p->rewrite, p->keys[0].policy->ttl));
+    const struct policy_conf *policy = p->keys[0].policy;
+    int64_t ms = p->tracked ? plan_expiry(policy, ask->now_ms) : policy->ttl;
+
+    return rewrite_append(&p->rewrite, p->tracked ? WORD("PXAT") : WORD("PX")) &&
+           rewrite_append(&p->rewrite, rewrite_number(&p->rewrite, ms));
 }
 
 /* SETNX key value, GETSET key value: SET says the same. */
-static bool decide_old_set(struct plan *p)
+static bool decide_old_set(struct plan *p, const struct ask *ask)
 {
     if (p->keys[0].policy->ttl == 0)
         return as_one(p);
@@ -233,7 +251,7 @@ static bool decide_old_set(struct plan *p)
     if (nx)
         p->reply = REPLY_SETNX;
     return rewrite_replace(&p->rewrite, 0, WORD("SET")) &&
-           rewrite_append(&p->rewrite, nx ? WORD("NX") : WORD("GET")) && append_ttl(p) && as_one(p);
+           rewrite_append(&p->rewrite, nx ? WORD("NX") : WORD("GET")) && append_ttl(p, ask) && as_one(p);
 }
 
 static bool decide_set(struct plan *p, const struct ask *ask)
@@ -245,11 +263,11 @@ static bool decide_set(struct plan *p, const struct ask *ask)
     if (!trim_histories(p))
         return false;
     if (p->cmd->arity == 3)
-        return decide_old_set(p);
+        return decide_old_set(p, ask);
     if (options.own || p->keys[0].policy->ttl == 0)
         return as_one(p);
     if (!options.keepttl)
-        return append_ttl(p) && as_one(p);
+        return append_ttl(p, ask) && as_one(p);
     p->kind = PLAN_BLOCK;
     if (!add_step(p, STEP_CLIENT, 0) || !add_step(p, STEP_EXPIRE, 0))
         return false;
@@ -264,7 +282,7 @@ static bool decide_getex(struct plan *p, const struct ask *ask)
     if (!options.valid || !options.persist || p->keys[0].policy->ttl == 0)
         return as_one(p);
     rewrite_cut(&p->rewrite, 2);
-    return append_ttl(p) && as_one(p);
+    return append_ttl(p, ask) && as_one(p);
 }
 
 /* RESTORE key ttl payload [REPLACE] [ABSTTL] … */
@@ -345,8 +363,10 @@ static bool has_script_flag(struct slice script, const char *flag)
 /* EVAL script numkeys key …: what it writes is not known, so the TTL is only given to keys that have none. */
 static bool decide_script(struct plan *p, const struct ask *ask)
 {
-    if (has_script_flag(p->argv[1], "no-writes"))
+    if (has_script_flag(p->argv[1], "no-writes")) {
         p->nkeys = 0;
+        p->tracked = false;
+    }
     if (has_script_flag(p->argv[1], "allow-oom"))
         return as_one(p);
     if (!add_step(p, STEP_CLIENT, 0) || !add_expiries(p, STEP_EXPIRE))
@@ -383,6 +403,41 @@ static bool is_too_large(const struct plan *p)
     return false;
 }
 
+/* A script can tell the reply of XREADGROUP only when it has no null inside (a history names deleted entries), and is no map of several
+ * streams, whose order would be lost. */
+static bool reads_only_new(const struct plan *p, const struct ask *ask)
+{
+    size_t at = 1;
+
+    if (strcmp(p->cmd->name, "xreadgroup") != 0 || ask->in_multi || p->argc > SCRIPT_MAX_ARGS)
+        return false;
+    while (at < p->argc && !slice_is(p->argv[at], "streams"))
+        at++;
+    size_t streams = (p->argc - at) / 2;
+    for (size_t i = p->argc - streams; i < p->argc; i++)
+        if (!slice_is(p->argv[i], ">"))
+            return false;
+    return streams == 1 || ask->resp == RESP2;
+}
+
+/* What was planned as if nothing had to be marked becomes a block, or a script where Redis may be out of memory. */
+static bool leave_marks(struct plan *p, const struct ask *ask)
+{
+    bool expires = p->kind == PLAN_SCRIPT;
+
+    if (!p->tracked || ask->in_multi || p->kind == PLAN_BLOCK)
+        return true;
+    p->conditional |= p->cmd->ttl == TTL_COND;
+    if (!expires && !fits_script(p, ask) && !reads_only_new(p, ask)) {
+        p->kind = PLAN_BLOCK;
+        return true;
+    }
+    p->kind = PLAN_MARKED_SCRIPT;
+    if (ask->resp == RESP2 && p->argc > 2 && p->cmd->ttl != TTL_GETEX)
+        p->reply = REPLY_NULL_ARRAY;
+    return !expires || add_expiries(p, STEP_EXPIRE);
+}
+
 void plan_make(struct plan *p, const struct policy_set *policies, const struct command *cmd,
                const struct slice *argv, size_t argc, enum resp resp, bool in_multi, int64_t redis_now_ms)
 {
@@ -393,6 +448,7 @@ void plan_make(struct plan *p, const struct policy_set *policies, const struct c
     if (cmd != NULL && !policy_set_empty(policies) && keys_each(cmd, argv, argc, note_key, &w) < 0) {
         p->policy = NULL;
         p->nkeys = 0;
+        p->guarded = p->tracked = false;
     }
     if (w.no_memory || w.internal) {
         refuse(p, w.internal ? ERR_INTERNAL_KEY : ERR_NOMEM);
@@ -402,7 +458,7 @@ void plan_make(struct plan *p, const struct policy_set *policies, const struct c
         refuse(p, ERR_TOO_LARGE);
         return;
     }
-    if (!deciders[p->nkeys > 0 ? cmd->ttl : TTL_NONE](p, &ask))
+    if (!deciders[p->nkeys > 0 ? cmd->ttl : TTL_NONE](p, &ask) || !leave_marks(p, &ask))
         refuse(p, ERR_NOMEM);
 }
 
@@ -525,13 +581,17 @@ bool plan_nothing_written(bool conditional, const char *reply, size_t n)
     return false;
 }
 
-void plan_undo(struct chain *out, struct slice key, int64_t set_ms, int64_t old_ms)
+void plan_undo(struct chain *out, struct slice key, int64_t set_ms, int64_t old_ms, bool marked)
 {
-    build_array(out, 6);
+    build_array(out, marked ? 8 : 6);
     build_text(out, "EVAL");
-    build_bulk(out, undo_script, sizeof undo_script - 1);
-    build_text(out, "1");
+    build_text(out, marked ? marked_undo_script : undo_script);
+    build_text(out, marked ? "3" : "1");
     put_slice(out, key);
+    if (marked) {
+        build_text(out, MARKS_VERSION);
+        build_text(out, MARKS_DIRTY);
+    }
     build_number(out, set_ms);
     build_number(out, old_ms);
 }

@@ -5,6 +5,8 @@
  *   LPOP k       EVAL "... pcall, PEXPIREAT ..." 1 k t LPOP k
  *   EVAL s 1 k   MULTI | EVAL s 1 k | PEXPIREAT k t NX | EXEC
  *
+ * Where writes leave marks (plan->marks, router/marking), all are blocks or scripts; the marks themselves are not the plan's.
+ *
  * Rules (design §3; H18 and H22 of the protocol):
  *  - one atomic step: the write, the trim and the TTL;
  *  - a refused write must not move the TTL: a block reads the old expiry first, plan_undo puts it back;
@@ -29,6 +31,7 @@ enum plan_kind {
     PLAN_SINGLE, /* one command, rewritten: the only step */
     PLAN_SCRIPT, /* one EVAL: the only step */
     PLAN_BLOCK,  /* the steps inside MULTI … EXEC */
+    PLAN_MARKED_SCRIPT, /* one script of router/marking, which does what the steps say. plan_emit tells the steps */
     PLAN_REFUSED /* see error */
 };
 
@@ -51,6 +54,14 @@ struct plan_key {
     struct slice key; /* points into the request */
     uint32_t arg;     /* its argument number */
     const struct policy_conf *policy;
+    bool marked; /* it gets a version and a mark */
+};
+
+/* What writes leave on Redis, by struct policy_conf.index. */
+struct plan_marks {
+    const bool *keeps_id; /* their session and seq */
+    const bool *marked;   /* and the keys' versions and marks */
+    size_t count;
 };
 
 struct plan_step {
@@ -75,6 +86,10 @@ struct plan {
     size_t argc;
     struct rewrite rewrite; /* what STEP_CLIENT sends */
     const char *script;     /* PLAN_SCRIPT */
+    const struct plan_marks *marks; /* the caller's word before plan_make; NULL: writes leave none */
+    bool guarded;                   /* some key is of a policy that keeps ids: only the expected Redis may have it */
+    bool tracked;                   /* it may write such a key: what is sent has an id */
+    bool mixed;                     /* some key is of no such policy */
 };
 
 void plan_init(struct plan *p, struct chunk_pool *pool);
@@ -99,7 +114,7 @@ bool plan_nothing_written(bool conditional, const char *reply, size_t n);
  * key was not there then and there is nothing to put back), unless somebody has set another one than set_ms
  * since. Only blocks need it, for the keys of their STEP_OLD_EXPIRY steps. Two blocks with the same
  * redis_now_ms cannot be told apart: give each block a time of its own (the last one + 1 ms at least), and
- * inside one block undo nothing that a later write set too. */
-void plan_undo(struct chain *out, struct slice key, int64_t set_ms, int64_t old_ms);
+ * inside one block undo nothing that a later write set too. marked: that is a write which leaves a version and a mark. */
+void plan_undo(struct chain *out, struct slice key, int64_t set_ms, int64_t old_ms, bool marked);
 
 #endif

@@ -21,7 +21,7 @@ struct cli {
     struct plan plan;
 };
 
-static const char *const kinds[] = {"raw", "single", "script", "block", "refused"};
+static const char *const kinds[] = {"raw", "single", "script", "block", "marked_script", "refused"};
 static const char *const roles[] = {"old", "client", "trim", "expire"};
 static const char *const replies[] = {"as_is", "push", "setnx", "null_array"};
 
@@ -91,7 +91,7 @@ static void answer_undo(struct cli *cli, const struct slice *argv)
 {
     struct chain out;
     chain_init(&out, &cli->pool);
-    plan_undo(&out, argv[1], number(argv[2]), number(argv[3]));
+    plan_undo(&out, argv[1], number(argv[2]), number(argv[3]), false);
     printf("{\"len\":%zu}\n", out.len);
     print_chain(&out);
     chain_clear(&out);

@@ -439,7 +439,7 @@ static void undo_names_both_expiries(void **state)
     struct fixture *f = *state;
     struct chain out;
     chain_init(&out, &f->pool);
-    plan_undo(&out, (struct slice){"conv:1", 6}, 1060000, -1);
+    plan_undo(&out, (struct slice){"conv:1", 6}, 1060000, -1, false);
     size_t n = plain_text(f->text, sizeof f->text, chain_flat(&out));
     chain_clear(&out);
     assert_int_equal(strncmp(f->text, "EVAL ", 5), 0);
