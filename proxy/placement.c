@@ -2,14 +2,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/errands.h"
 #include "proxy/ledger.h"
 #include "proxy/loop.h"
 #include "proxy/server.h"
-#include "router/marks.h"
-#include "sync/claim.h"
-#include "sync/sync.h"
 
-#include <hiredis/hiredis.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,39 +25,11 @@ struct spot {
     enum place place, staged;        /* staged: where it goes when the ledger is saved */
     int64_t since_us, held_since_us; /* mono; held_since 0: it is not on hold */
     bool hurry;                      /* the operator has asked for Redis */
+    bool first;                      /* Redis has never acted: what it holds has no marks */
     uint64_t failovers;
     int64_t flaps_us[FLAPS_MAX]; /* mono: the last failovers */
     int64_t wall_us, held_us, held_max_us;
     char why[96];
-};
-
-/* Work on libuv's pool: one visit to the archive, one to Redis, and one to sync at a time. */
-struct archive_visit {
-    uv_work_t work;
-    bool busy, save;
-    enum err error;
-    bson_t *doc;
-    int64_t version;
-    struct arena arena;
-    struct archive_found found;
-};
-
-struct redis_visit {
-    uv_work_t work;
-    bool busy, claim, quiet_before;
-    int64_t epoch, fence;
-    const struct settings *settings;
-    struct link *link;
-    enum err error;
-    struct redis_identity who;
-    int64_t marks; /* of all policies, claimed or not; -1: not known */
-};
-
-struct mode_visit {
-    uv_work_t work;
-    bool busy;
-    enum sync_mode mode;
-    int64_t epoch;
 };
 
 struct placement {
@@ -69,15 +38,13 @@ struct placement {
     struct server *server;
     struct executor *executor;
     struct sync *sync;
-    struct archive_handle *handle;
-    uv_loop_t *loop;
+    struct errands *errands;
     uv_timer_t timer;
     uv_async_t wake;
     int closing; /* handles that are not closed yet */
     char proxy[16];
-    struct archive_visit archive;
-    struct redis_visit redis;
-    struct mode_visit mode;
+    enum sync_mode mode; /* sync's, once errands_sync_busy is over */
+    int64_t mode_epoch;
     struct ledger ledger;
     struct spot spots[STATS_POLICIES];
     size_t nspots;
@@ -245,7 +212,7 @@ static uint32_t redis_facts(const struct placement *p, const struct spot *spot, 
 
 static bool is_copied(const struct placement *p, const struct spot *spot)
 {
-    bool rests = spot->place != PLACE_LOSE || (p->mode.mode == SYNC_IDLE && !p->mode.busy);
+    bool rests = spot->place != PLACE_LOSE || (p->mode == SYNC_IDLE && !errands_sync_busy(p->errands));
     return rests && executor_copies(p->executor) == 0;
 }
 
@@ -298,6 +265,7 @@ static void enter(struct placement *p, struct spot *spot, enum place to)
         note_flap(spot, now_us);
     if (to == PLACE_REDIS)
         spot->hurry = false;
+    spot->first |= (to == PLACE_FIRST || to == PLACE_CLAIM) && ledger_acted(&p->ledger, spot->name) == ACTED_NONE;
     spot->place = spot->staged = to;
     spot->since_us = now_us;
     spot->wall_us = clock_wall_us();
@@ -340,10 +308,6 @@ static const struct policy_conf *conf_of(const struct settings *s, const char *n
             return &s->policies[i];
     return NULL;
 }
-
-static void visit_archive(struct placement *p);
-static void visit_redis(struct placement *p);
-static void visit_sync(struct placement *p);
 
 /* What this Redis held before anybody kept marks has to be carried to the archive, too. */
 static void backfill(struct placement *p, const char *policy)
@@ -388,176 +352,12 @@ static bool is_busy(const struct placement *p)
     return busy;
 }
 
-static void step(struct placement *p)
-{
-    bool changed = p->told_up != executor_up(p->executor);
-
-    while (!p->saving && evaluate(p))
-        changed = true;
-    if (changed)
-        publish(p);
-    if (!p->saving)
-        atomic_store(&p->doubt, false); /* it has made Redis lost, or nothing can be done about it */
-    visit_archive(p);
-    visit_redis(p);
-    visit_sync(p);
-    uv_timer_set_repeat(&p->timer, is_busy(p) ? BUSY_TICK_MS : TICK_MS);
-    uv_timer_again(&p->timer);
-}
-
-/* The ledger was saved: what was staged happens. */
-static void go_staged(struct placement *p)
-{
-    p->saving = false;
-    for (size_t i = 0; i < p->nspots; i++) {
-        struct spot *spot = &p->spots[i];
-        bool first = spot->place == PLACE_CATCHUP && spot->staged == PLACE_REDIS;
-        if (spot->staged == spot->place)
-            continue;
-        enter(p, spot, spot->staged);
-        if (first && conf_of(p->settings, spot->name)->dual_write)
-            backfill(p, spot->name);
-    }
-    publish(p);
-}
-
-/* ---- visits: the archive ---- */
-
-static void on_archive(uv_work_t *work)
-{
-    struct placement *p = work->data;
-    struct archive_visit *v = &p->archive;
-
-    if (v->save)
-        v->error = archive_control_set(p->handle, CONTROL, v->version, v->version + 1, v->doc);
-    else
-        v->error = archive_control_get(p->handle, CONTROL, &v->arena, &v->found);
-}
-
-static void take_read(struct placement *p)
-{
-    struct archive_visit *v = &p->archive;
-
-    pthread_mutex_lock(&p->lock);
-    p->ledger.version = v->found.version;
-    if (v->found.version != 0)
-        ledger_read(&p->ledger, v->found.doc);
-    p->known = true;
-    for (size_t i = 0; i < p->nspots; i++)
-        if (p->spots[i].place == PLACE_REDIS) /* while nobody could be asked */
-            p->spots[i].place = p->spots[i].staged = PLACE_START;
-    pthread_mutex_unlock(&p->lock);
-}
-
-static void after_archive(uv_work_t *work, int status)
-{
-    struct placement *p = work->data;
-    struct archive_visit *v = &p->archive;
-
-    v->busy = false;
-    if (v->doc != NULL)
-        bson_destroy(v->doc);
-    v->doc = NULL;
-    if (status != 0)
-        return; /* ending */
-    if (v->error == ERR_NONE && v->save) {
-        p->ledger.version = v->version + 1;
-        go_staged(p);
-    } else if (v->error == ERR_NONE) {
-        take_read(p);
-    } else if (v->save && v->error != ERR_ARCHIVEDOWN) {
-        p->known = false; /* another was faster, or it may have been done: read it, then decide anew */
-        p->saving = false;
-    }
-    arena_reset(&v->arena);
-    step(p);
-}
-
-static void visit_archive(struct placement *p)
-{
-    struct archive_visit *v = &p->archive;
-
-    if (v->busy || (p->known && !p->saving) || !executor_up(p->executor))
-        return;
-    v->save = p->known;
-    v->version = p->ledger.version;
-    v->doc = v->save ? ledger_write(&p->ledger) : NULL;
-    v->busy = uv_queue_work(p->loop, &v->work, on_archive, after_archive) == 0;
-}
-
-/* ---- visits: Redis ---- */
-
-/* Marks that somebody has claimed count as well. */
-static int64_t count_marks(struct placement *p, struct link *l)
-{
-    char busy[64];
-    int64_t sum = 0;
-
-    snprintf(busy, sizeof busy, MARKS_BUSY "%s", p->proxy);
-    link_say(l, "SCARD", MARKS_DIRTY, NULL);
-    link_say(l, "SCARD", busy, NULL);
-    for (int i = 0; i < 2; i++) {
-        struct redisReply *r = link_get(l);
-        sum = r == NULL || r->type != REDIS_REPLY_INTEGER || sum < 0 ? -1 : sum + r->integer;
-    }
-    link_done(l);
-    return sum;
-}
-
-static void on_redis(uv_work_t *work)
-{
-    struct placement *p = work->data;
-    struct redis_visit *v = &p->redis;
-
-    v->marks = -1;
-    v->error = link_open(v->link, v->settings) ? ERR_NONE : ERR_REDISDOWN;
-    if (v->error == ERR_NONE)
-        v->error = claim_look(v->link, &v->who);
-    if (v->error == ERR_NONE && v->claim && v->who.writable)
-        v->error = claim_redis(v->link, v->epoch, v->fence);
-    if (v->error == ERR_NONE && v->claim)
-        v->error = claim_look(v->link, &v->who);
-    if (v->error == ERR_NONE)
-        v->marks = count_marks(p, v->link);
-}
-
-static void after_redis(uv_work_t *work, int status)
-{
-    struct placement *p = work->data;
-    struct redis_visit *v = &p->redis;
-    bool well = v->error == ERR_NONE && v->who.writable;
-
-    v->busy = false;
-    settings_unref(v->settings);
-    if (status != 0)
-        return; /* ending */
-    if (well && !p->well)
-        p->well_since_us = clock_mono_us();
-    if (well != p->well || !p->asked)
-        log_event(LOG_DEBUG, "redis_look", LOG_INT("well", well), LOG_STR("why", link_why(v->link)));
-    p->asked = true;
-    p->well = well;
-    p->who = v->who;
-    p->marks = v->marks;
-    p->clean = v->quiet_before && v->marks == 0;
-    if (well && v->claim && v->epoch == p->ledger.epoch && v->who.epoch == v->epoch) {
-        pthread_mutex_lock(&p->lock);
-        snprintf(p->ledger.run_id, sizeof p->ledger.run_id, "%s", v->who.run_id);
-        pthread_mutex_unlock(&p->lock);
-        p->claimed = v->epoch;
-    }
-    if (p->nudge && is_ours(p))
-        publish(p);
-    p->nudge = false;
-    step(p);
-}
-
 static bool wants_claim(const struct placement *p)
 {
     for (size_t i = 0; i < p->nspots; i++)
         if ((p->spots[i].place == PLACE_CLAIM || p->spots[i].place == PLACE_FIRST) &&
             p->claimed != p->ledger.epoch)
-            return true;
+            return !p->saving;
     return false;
 }
 
@@ -569,26 +369,29 @@ static bool is_leaving(const struct placement *p)
     return false;
 }
 
-static void visit_redis(struct placement *p)
+/* Looks at Redis when it is time to, or when something asks for it. */
+static void look(struct placement *p)
 {
-    struct redis_visit *v = &p->redis;
     int64_t now_us = clock_mono_us();
-    bool claim = wants_claim(p) && !p->saving, leaving = is_leaving(p);
+    bool claim = wants_claim(p), leaving = is_leaving(p);
     bool due = !p->asked || now_us - p->looked_us >= p->settings->redis_probe_interval * 1000;
 
-    if (v->busy || !(due || claim || leaving || atomic_load(&p->suspect)))
+    if (errands_redis_busy(p->errands) || !(due || claim || leaving || atomic_load(&p->suspect)))
         return;
     p->nudge |= atomic_exchange(&p->suspect, false);
     p->looked_us = now_us;
-    v->claim = claim;
-    v->quiet_before = leaving;
-    v->epoch = p->ledger.epoch;
-    v->fence = p->ledger.lost_epoch;
-    v->settings = settings_ref(p->settings);
-    v->busy = uv_queue_work(p->loop, &v->work, on_redis, after_redis) == 0;
+    errands_look(p->errands, p->settings, claim, p->ledger.epoch, p->ledger.lost_epoch, leaving);
 }
 
-/* ---- visits: sync ---- */
+static void keep_ledger(struct placement *p)
+{
+    if (errands_archive_busy(p->errands) || !executor_up(p->executor))
+        return;
+    if (!p->known)
+        errands_read(p->errands, CONTROL);
+    else if (p->saving)
+        errands_save(p->errands, CONTROL, p->ledger.version, ledger_write(&p->ledger));
+}
 
 static enum sync_mode wanted_mode(const struct placement *p)
 {
@@ -604,30 +407,113 @@ static enum sync_mode wanted_mode(const struct placement *p)
     return p->known ? mode : SYNC_IDLE;
 }
 
-static void on_mode(uv_work_t *work)
-{
-    struct placement *p = work->data;
-    sync_enter(p->sync, p->mode.mode, p->mode.epoch);
-}
-
-static void after_mode(uv_work_t *work, int status)
-{
-    struct placement *p = work->data;
-
-    p->mode.busy = false;
-    if (status == 0)
-        step(p);
-}
-
-static void visit_sync(struct placement *p)
+static void keep_mode(struct placement *p)
 {
     enum sync_mode mode = wanted_mode(p);
 
-    if (p->mode.busy || (p->mode.mode == mode && p->mode.epoch == p->ledger.epoch))
+    if (errands_sync_busy(p->errands) || (p->mode == mode && p->mode_epoch == p->ledger.epoch))
         return;
-    p->mode.mode = mode;
-    p->mode.epoch = p->ledger.epoch;
-    p->mode.busy = uv_queue_work(p->loop, &p->mode.work, on_mode, after_mode) == 0;
+    p->mode = mode;
+    p->mode_epoch = p->ledger.epoch;
+    errands_enter(p->errands, mode, p->mode_epoch);
+}
+
+static void step(struct placement *p)
+{
+    bool changed = p->told_up != executor_up(p->executor);
+
+    while (!p->saving && evaluate(p))
+        changed = true;
+    if (changed)
+        publish(p);
+    if (!p->saving)
+        atomic_store(&p->doubt, false); /* it has made Redis lost, or nothing can be done about it */
+    keep_ledger(p);
+    look(p);
+    keep_mode(p);
+    uv_timer_set_repeat(&p->timer, is_busy(p) ? BUSY_TICK_MS : TICK_MS);
+    uv_timer_again(&p->timer);
+}
+
+/* ---- what errands bring ---- */
+
+static void on_read(void *ctx, enum err e, const struct archive_found *found)
+{
+    struct placement *p = ctx;
+
+    if (e == ERR_NONE) {
+        pthread_mutex_lock(&p->lock);
+        p->ledger.version = found->version;
+        if (found->version != 0)
+            ledger_read(&p->ledger, found->doc);
+        p->known = true;
+        for (size_t i = 0; i < p->nspots; i++)
+            if (p->spots[i].place == PLACE_REDIS) /* it acted because nobody could be asked */
+                p->spots[i].place = p->spots[i].staged = PLACE_START;
+        pthread_mutex_unlock(&p->lock);
+    }
+    step(p);
+}
+
+/* What was staged happens. */
+static void go_staged(struct placement *p)
+{
+    p->saving = false;
+    for (size_t i = 0; i < p->nspots; i++) {
+        struct spot *spot = &p->spots[i];
+        bool first = spot->first && spot->staged == PLACE_REDIS;
+        if (spot->staged == spot->place)
+            continue;
+        enter(p, spot, spot->staged);
+        spot->first &= !first;
+        if (first && conf_of(p->settings, spot->name)->dual_write)
+            backfill(p, spot->name);
+    }
+    publish(p);
+}
+
+static void on_saved(void *ctx, enum err e)
+{
+    struct placement *p = ctx;
+
+    if (e == ERR_NONE) {
+        p->ledger.version++;
+        go_staged(p);
+    } else if (e != ERR_ARCHIVEDOWN) {
+        p->known = p->saving =
+            false; /* another was faster, or it may have been done: read it, then decide anew */
+    }
+    step(p);
+}
+
+static void on_looked(void *ctx, const struct look *look)
+{
+    struct placement *p = ctx;
+
+    if (look->well && !p->well)
+        p->well_since_us = clock_mono_us();
+    if (look->well != p->well || !p->asked)
+        log_event(LOG_DEBUG, "redis_look", LOG_INT("well", look->well), LOG_STR("why", look->why));
+    p->asked = true;
+    p->well = look->well;
+    p->who = look->who;
+    p->marks = look->marks;
+    p->clean = look->after_quiet && look->marks == 0;
+    if (look->well && look->claimed && look->who.epoch == p->ledger.epoch) {
+        pthread_mutex_lock(&p->lock);
+        snprintf(p->ledger.run_id, sizeof p->ledger.run_id, "%s", look->who.run_id);
+        pthread_mutex_unlock(&p->lock);
+        p->claimed = look->who.epoch;
+    }
+    if (p->nudge && is_ours(p))
+        publish(p);
+    p->nudge = false;
+    step(p);
+}
+
+static void on_entered(void *ctx)
+{
+    step(ctx);
 }
 
 /* ---- the interface ---- */
@@ -667,18 +553,16 @@ struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct
                                   struct sync *sync, const char *proxy)
 {
     struct placement *p = calloc(1, sizeof *p);
+    struct errands_ops ops = {on_read, on_saved, on_looked, on_entered, p};
 
     if (p == NULL)
         abort();
     p->server = s;
-    p->loop = main_loop;
     p->executor = e;
     p->sync = sync;
-    p->handle = archive_attach(executor_archive(e));
-    p->redis.link = link_new();
-    p->archive.work.data = p->redis.work.data = p->mode.work.data = p->timer.data = p->wake.data = p;
+    p->errands = errands_new(main_loop, executor_archive(e), sync, proxy, &ops);
+    p->timer.data = p->wake.data = p;
     snprintf(p->proxy, sizeof p->proxy, "%s", proxy);
-    arena_init(&p->archive.arena);
     ledger_init(&p->ledger);
     p->marks = -1;
     pthread_mutex_init(&p->lock, NULL);
@@ -698,28 +582,20 @@ static void on_closed(uv_handle_t *handle)
 
     if (--p->closing > 0)
         return;
-    archive_detach(p->handle);
-    link_free(p->redis.link);
-    arena_done(&p->archive.arena);
     ledger_done(&p->ledger);
     settings_unref(p->settings);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }
 
-/* Work that has not begun is called off, what has is waited for; the handles are closed in a turn of the loop. */
+/* The handles are closed in a turn of the loop. */
 void placement_stop(struct placement *own_p)
 {
     struct placement *p = own_p;
 
     uv_timer_stop(&p->timer);
-    uv_cancel((uv_req_t *)&p->archive.work);
-    uv_cancel((uv_req_t *)&p->redis.work);
-    uv_cancel((uv_req_t *)&p->mode.work);
-    p->saving = true; /* nothing is decided any more */
-    p->known = true;
-    while (p->archive.busy || p->redis.busy || p->mode.busy)
-        uv_run(p->loop, UV_RUN_ONCE);
+    p->saving = p->known = true; /* nothing is decided any more */
+    errands_stop(p->errands);
     p->closing = 2;
     uv_close((uv_handle_t *)&p->timer, on_closed);
     uv_close((uv_handle_t *)&p->wake, on_closed);

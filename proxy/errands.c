@@ -1,0 +1,246 @@
+#include "proxy/errands.h"
+
+#include "router/marks.h"
+
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct archive_errand {
+    uv_work_t work;
+    bool busy, save;
+    char control[32];
+    enum err error;
+    bson_t *doc;
+    int64_t version;
+    struct arena arena;
+    struct archive_found found;
+};
+
+struct redis_errand {
+    uv_work_t work;
+    bool busy;
+    int64_t epoch, fence;
+    const struct settings *settings;
+    struct look look;
+};
+
+struct sync_errand {
+    uv_work_t work;
+    bool busy;
+    enum sync_mode mode;
+    int64_t epoch;
+};
+
+struct errands {
+    struct errands_ops ops;
+    uv_loop_t *loop;
+    struct archive_handle *handle;
+    struct link *link;
+    struct sync *sync;
+    char proxy[16];
+    bool stopping;
+    struct archive_errand archive;
+    struct redis_errand redis;
+    struct sync_errand mode;
+};
+
+/* ---- the archive ---- */
+
+static void on_archive(uv_work_t *work)
+{
+    struct errands *e = work->data;
+    struct archive_errand *a = &e->archive;
+
+    if (a->save)
+        a->error = archive_control_set(e->handle, a->control, a->version, a->version + 1, a->doc);
+    else
+        a->error = archive_control_get(e->handle, a->control, &a->arena, &a->found);
+}
+
+static void after_archive(uv_work_t *work, int status)
+{
+    struct errands *e = work->data;
+    struct archive_errand *a = &e->archive;
+
+    a->busy = false;
+    if (a->doc != NULL)
+        bson_destroy(a->doc);
+    a->doc = NULL;
+    if (status == 0 && !e->stopping && a->save)
+        e->ops.saved(e->ops.ctx, a->error);
+    else if (status == 0 && !e->stopping)
+        e->ops.read(e->ops.ctx, a->error, &a->found);
+    if (!a->busy)
+        arena_reset(&a->arena);
+}
+
+static void visit(struct errands *e, const char *control, bson_t *doc, int64_t version)
+{
+    struct archive_errand *a = &e->archive;
+
+    a->save = doc != NULL;
+    a->doc = doc;
+    a->version = version;
+    snprintf(a->control, sizeof a->control, "%s", control);
+    a->busy = uv_queue_work(e->loop, &a->work, on_archive, after_archive) == 0;
+}
+
+void errands_read(struct errands *e, const char *control)
+{
+    if (!e->archive.busy)
+        visit(e, control, NULL, 0);
+}
+
+void errands_save(struct errands *e, const char *control, int64_t version, bson_t *own_doc)
+{
+    if (e->archive.busy)
+        bson_destroy(own_doc);
+    else
+        visit(e, control, own_doc, version);
+}
+
+/* ---- Redis ---- */
+
+static int64_t count_marks(struct errands *e)
+{
+    char busy[64];
+    int64_t sum = 0;
+
+    snprintf(busy, sizeof busy, MARKS_BUSY "%s", e->proxy);
+    link_say(e->link, "SCARD", MARKS_DIRTY, NULL);
+    link_say(e->link, "SCARD", busy, NULL);
+    for (int i = 0; i < 2; i++) {
+        struct redisReply *r = link_get(e->link);
+        sum = r == NULL || r->type != REDIS_REPLY_INTEGER || sum < 0 ? -1 : sum + r->integer;
+    }
+    link_done(e->link);
+    return sum;
+}
+
+static void on_redis(uv_work_t *work)
+{
+    struct errands *e = work->data;
+    struct redis_errand *r = &e->redis;
+    struct look *look = &r->look;
+
+    look->marks = -1;
+    enum err error = link_open(e->link, r->settings) ? claim_look(e->link, &look->who) : ERR_REDISDOWN;
+    if (error == ERR_NONE && look->claimed && look->who.writable)
+        error = claim_redis(e->link, r->epoch, r->fence);
+    if (error == ERR_NONE && look->claimed)
+        error = claim_look(e->link, &look->who);
+    if (error == ERR_NONE)
+        look->marks = count_marks(e);
+    look->well = error == ERR_NONE && look->who.writable;
+    snprintf(look->why, sizeof look->why, "%s",
+             error != ERR_NONE ? link_why(e->link)
+             : look->well      ? ""
+                               : "it takes no writes");
+}
+
+static void after_redis(uv_work_t *work, int status)
+{
+    struct errands *e = work->data;
+
+    e->redis.busy = false;
+    settings_unref(e->redis.settings);
+    if (status == 0 && !e->stopping)
+        e->ops.looked(e->ops.ctx, &e->redis.look);
+}
+
+void errands_look(struct errands *e, const struct settings *settings, bool claim, int64_t epoch,
+                  int64_t fence, bool after_quiet)
+{
+    struct redis_errand *r = &e->redis;
+
+    if (r->busy)
+        return;
+    r->look = (struct look){.claimed = claim, .after_quiet = after_quiet};
+    r->epoch = epoch;
+    r->fence = fence;
+    r->settings = settings_ref(settings);
+    r->busy = uv_queue_work(e->loop, &r->work, on_redis, after_redis) == 0;
+}
+
+/* ---- sync ---- */
+
+static void on_mode(uv_work_t *work)
+{
+    struct errands *e = work->data;
+    sync_enter(e->sync, e->mode.mode, e->mode.epoch);
+}
+
+static void after_mode(uv_work_t *work, int status)
+{
+    struct errands *e = work->data;
+
+    e->mode.busy = false;
+    if (status == 0 && !e->stopping)
+        e->ops.entered(e->ops.ctx);
+}
+
+void errands_enter(struct errands *e, enum sync_mode mode, int64_t epoch)
+{
+    if (e->mode.busy)
+        return;
+    e->mode.mode = mode;
+    e->mode.epoch = epoch;
+    e->mode.busy = uv_queue_work(e->loop, &e->mode.work, on_mode, after_mode) == 0;
+}
+
+/* ---- the whole ---- */
+
+struct errands *errands_new(uv_loop_t *main_loop, struct archive *a, struct sync *sync, const char *proxy,
+                            const struct errands_ops *ops)
+{
+    struct errands *e = calloc(1, sizeof *e);
+
+    if (e == NULL)
+        abort();
+    e->ops = *ops;
+    e->loop = main_loop;
+    e->handle = archive_attach(a);
+    e->link = link_new();
+    e->sync = sync;
+    snprintf(e->proxy, sizeof e->proxy, "%s", proxy);
+    e->archive.work.data = e->redis.work.data = e->mode.work.data = e;
+    arena_init(&e->archive.arena);
+    return e;
+}
+
+void errands_stop(struct errands *own_e)
+{
+    struct errands *e = own_e;
+
+    e->stopping = true;
+    link_interrupt(e->link);
+    if (e->archive.busy)
+        uv_cancel((uv_req_t *)&e->archive.work);
+    if (e->redis.busy)
+        uv_cancel((uv_req_t *)&e->redis.work);
+    if (e->mode.busy)
+        uv_cancel((uv_req_t *)&e->mode.work);
+    while (e->archive.busy || e->redis.busy || e->mode.busy)
+        uv_run(e->loop, UV_RUN_ONCE);
+    archive_detach(e->handle);
+    link_free(e->link);
+    arena_done(&e->archive.arena);
+    free(e);
+}
+
+bool errands_archive_busy(const struct errands *e)
+{
+    return e->archive.busy;
+}
+
+bool errands_redis_busy(const struct errands *e)
+{
+    return e->redis.busy;
+}
+
+bool errands_sync_busy(const struct errands *e)
+{
+    return e->mode.busy;
+}
