@@ -107,8 +107,10 @@ static void take_value(const redisReply *exec, struct arena *a, struct redis_sta
 
     s->torn = s->bad == NULL ? !known || found != asked : known;
     s->object.type = OBJECT_NONE;
-    if (s->torn)
+    if (s->torn) {
         s->bad = NULL;
+        s->version = -1;
+    }
     if (s->torn || asked == OBJECT_NONE)
         return;
     s->object.type = (uint8_t)asked;

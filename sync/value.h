@@ -21,7 +21,7 @@ struct redis_state {
                                   that it does not cover is not. Older, and a write would be done twice; newer, and it would be
                                   lost */
     size_t nsessions;
-    bool torn;       /* its type changed while it was read: read it again */
+    bool torn; /* its type changed while it was read: read it again. The version is -1, which no key has */
     const char *bad; /* a value that can't be carried (a module's type), in words; NULL: none */
 };
 

@@ -17,10 +17,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TRIES   2000 /* of 5 ms, until the server answers */
-#define NO_FILE 127
+#define TRIES 2000 /* of 5 ms, until the server answers */
 
 /* ---- the server ---- */
+
+bool sync_redis_missing(void)
+{
+    bool missing = system("command -v redis-server > /dev/null") != 0;
+
+    if (missing)
+        print_message("skipped: no redis-server is installed\n");
+    return missing;
+}
 
 static void become_server(const struct sync_redis *r)
 {
@@ -32,7 +40,7 @@ static void become_server(const struct sync_redis *r)
     dup2(null, 2);
     execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", r->path, "--dir", r->dir, "--save",
            "", "--appendonly", "no", "--enable-debug-command", "yes", (char *)NULL);
-    _exit(NO_FILE);
+    _exit(127);
 }
 
 static const struct settings *settings_of(const struct sync_redis *r)
@@ -82,13 +90,8 @@ static bool launch(struct sync_redis *r)
         become_server(r);
     for (int i = 0; i < TRIES && r->client == NULL; i++) {
         int status;
-        if (waitpid(r->pid, &status, WNOHANG) == r->pid) {
-            r->pid = 0;
-            remove_dir(r);
-            if (!WIFEXITED(status) || WEXITSTATUS(status) != NO_FILE)
-                fail_msg("redis-server has ended by itself");
-            return false;
-        }
+        if (waitpid(r->pid, &status, WNOHANG) == r->pid)
+            fail_msg("redis-server has ended with status %d", status);
         r->client = sync_redis_connect(r);
         nanosleep(&pause, NULL);
     }
@@ -132,8 +135,6 @@ void sync_redis_again(struct sync_redis *r)
 
 void sync_redis_stop(struct sync_redis *r)
 {
-    if (r->pid == 0)
-        return;
     end(r);
     remove_dir(r);
     settings_unref(r->settings);

@@ -13,15 +13,19 @@
 struct redisContext;
 struct redisReply;
 
+#define SYNC_REDIS_SKIPPED 77 /* what a skipped test program returns */
+
 struct sync_redis {
-    pid_t pid; /* 0: it is not started, since there is no redis-server */
+    pid_t pid;
     char dir[48], path[64];
     const struct settings *settings;
     struct redisContext *client;
     struct redisReply *last;
 };
 
-/* Up and answering. Where no redis-server is installed it says so, and pid stays 0: skip() then. SIGPIPE is ignored from now on. */
+/* No redis-server is installed; it says so. For main, which then returns SYNC_REDIS_SKIPPED. */
+bool sync_redis_missing(void);
+/* Up and answering. SIGPIPE is ignored from now on. */
 void sync_redis_start(struct sync_redis *r);
 void sync_redis_stop(struct sync_redis *r);
 /* It is killed once its data is on the disk; and started on that disk. */

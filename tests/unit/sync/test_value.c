@@ -13,7 +13,12 @@
 #include <cmocka.h>
 #include <ctype.h>
 #include <hiredis/hiredis.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #define SLICE(text)  ((struct slice){text, sizeof(text) - 1})
 #define KEY          SLICE("k")
@@ -39,8 +44,6 @@ static int stop(void **state)
 
 static int set_up(void **state)
 {
-    if (redis.pid == 0)
-        skip();
     arena_init(&arena);
     l = link_new();
     if (!link_open(l, redis.settings))
@@ -54,6 +57,18 @@ static int tear_down(void **state)
     link_free(l);
     arena_done(&arena);
     return 0;
+}
+
+static int set_up_alone(void **state)
+{
+    start(state);
+    return set_up(state);
+}
+
+static int tear_down_alone(void **state)
+{
+    tear_down(state);
+    return stop(state);
 }
 
 static struct redis_state read_key(struct slice key)
@@ -302,6 +317,82 @@ static void test_many_versions(void **state)
         assert_int_equal(versions[i], i % 3 != 0 ? i : 0);
 }
 
+/* ---- what can't be carried ---- */
+
+struct fake {
+    int listener;
+    const char *script; /* all that it ever answers */
+};
+
+static void *answer(void *arg)
+{
+    const struct fake *f = arg;
+    int fd = accept(f->listener, NULL, NULL);
+    char byte;
+
+    assert_int_equal(send(fd, f->script, strlen(f->script), 0), (ssize_t)strlen(f->script));
+    while (recv(fd, &byte, 1, 0) > 0) /* until the link closes it */
+        ;
+    close(fd);
+    return NULL;
+}
+
+/* What one key's state is on a server that gives these answers behind that to the greeting. */
+static struct redis_state read_from(const char *script)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct fake f = {.listener = socket(AF_UNIX, SOCK_STREAM, 0), .script = script};
+    pthread_t thread;
+
+    /* In the place of the server's own socket, so that the same settings name it. */
+    assert_int_equal(unlink(redis.path), 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", redis.path);
+    assert_int_equal(bind(f.listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(f.listener, 1), 0);
+    assert_int_equal(pthread_create(&thread, NULL, answer, &f), 0);
+    link_close(l);
+    if (!link_open(l, redis.settings))
+        fail_msg("%s", link_why(l));
+    struct redis_state s = read_key(KEY);
+    link_close(l);
+    pthread_join(thread, NULL);
+    close(f.listener);
+    return s;
+}
+
+#define OK   "+OK\r\n"
+#define FOUR "+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+#define REST ":-1\r\n$1\r\n7\r\n*0\r\n"
+
+/* No module is at hand, so a fake server tells of one. */
+static void test_module_type(void **state)
+{
+    struct redis_state s = read_from(OK "+ReJSON-RL\r\n" OK FOUR "*4\r\n+ReJSON-RL\r\n" REST);
+
+    assert_string_equal(s.bad, "a value of type ReJSON-RL");
+    assert_false(s.torn);
+    assert_int_equal(s.object.type, OBJECT_NONE);
+    assert_int_equal(s.version, 7);
+}
+
+static void test_module_type_gone(void **state)
+{
+    struct redis_state s = read_from(OK "+ReJSON-RL\r\n" OK FOUR "*4\r\n+string\r\n" REST);
+
+    assert_null(s.bad);
+    assert_true(s.torn);
+}
+
+static void test_value_not_told(void **state)
+{
+    struct redis_state s = read_from(OK "+list\r\n" OK FOUR "+QUEUED\r\n+QUEUED\r\n*6\r\n+list\r\n" REST
+                                        "-NOPERM no\r\n+quicklist\r\n");
+
+    assert_non_null(s.bad);
+    assert_false(s.torn);
+    assert_int_equal(s.object.type, OBJECT_NONE);
+}
+
 /* ---- Redis away ---- */
 
 static void test_closed(void **state)
@@ -353,5 +444,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_closed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    /* These take the server's socket away. */
+    const struct CMUnitTest fakes[] = {
+        cmocka_unit_test_setup_teardown(test_module_type, set_up_alone, tear_down_alone),
+        cmocka_unit_test_setup_teardown(test_module_type_gone, set_up_alone, tear_down_alone),
+        cmocka_unit_test_setup_teardown(test_value_not_told, set_up_alone, tear_down_alone),
+    };
+    if (sync_redis_missing())
+        return SYNC_REDIS_SKIPPED;
+    int failed = cmocka_run_group_tests(tests, start, stop);
+    return failed + cmocka_run_group_tests(fakes, NULL, NULL);
 }
