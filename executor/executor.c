@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_WRITES 512  /* ops of one commit where an archive has one writer */
+#define BATCH_WRITES 512 /* ops of one commit where an archive has one writer */
 #define BATCH_READS  128
-#define BATCH_REMOTE 64   /* ops on one key, where others go side by side */
-#define READERS      2    /* beside the one writer */
+#define BATCH_REMOTE 64 /* ops on one key, where others go side by side */
+#define READERS      2  /* beside the one writer */
 
 struct worker {
     struct executor *executor;
@@ -35,8 +35,18 @@ void ends_init(struct ends *ends)
     ends->tail = &ends->head;
 }
 
+static void count_copy(struct executor *e, const struct op *op)
+{
+    e->copied += op->error == ERR_NONE;
+    e->copies_refused += op->error == ERR_RACE;
+    e->copies_failed += op->error != ERR_NONE && op->error != ERR_RACE;
+    e->copying--;
+}
+
 void ends_add(struct executor *e, struct ends *ends, struct op *op, int64_t now_us)
 {
+    if (op->role == OP_COPY)
+        count_copy(e, op);
     hist_record(&e->latency, now_us - op->queued_us);
     op->state = OP_DONE;
     op->next = NULL;
@@ -115,6 +125,14 @@ static void sort_out(struct executor *e, struct op_list *batch, struct op_list *
     }
 }
 
+/* Some errors are answers: the archive has done its part. */
+static bool is_failure(const struct op *op)
+{
+    bool answered =
+        op->error == ERR_MOVED || op->error == ERR_INDOUBT || (op->role == OP_COPY && op->error == ERR_RACE);
+    return op->error != ERR_NONE && !answered;
+}
+
 /* The lock is held. */
 static void settle(struct executor *e, struct op_list *batch, struct ends *ends)
 {
@@ -123,7 +141,7 @@ static void settle(struct executor *e, struct op_list *batch, struct ends *ends)
 
     while ((op = op_list_pop(batch)) != NULL) {
         e->running--;
-        e->failed += op->error != ERR_NONE;
+        e->failed += is_failure(op);
         if (op->parks && op->error == ERR_NONE && !op->cancelled && !op->timed_out && !e->closing) {
             op->deadline_us = INT64_MAX;
             lanes_park(&e->lanes, op);
@@ -234,7 +252,8 @@ static void start_worker(struct executor *e, bool reads, bool writes)
         abort();
 }
 
-struct executor *executor_new(struct archive *own_a, const struct settings *settings, const struct executor_ops *ops)
+struct executor *executor_new(struct archive *own_a, const struct settings *settings,
+                              const struct executor_ops *ops)
 {
     struct executor *e = calloc(1, sizeof *e);
     size_t n = archive_writers(own_a) > 1 ? (size_t)settings->archive_workers : 1 + READERS;
@@ -244,7 +263,8 @@ struct executor *executor_new(struct archive *own_a, const struct settings *sett
     e->archive = own_a;
     e->ops = *ops;
     e->settings = settings_ref(settings);
-    atomic_store(&e->up, true); /* until something shows the contrary: the first command is not refused on suspicion */
+    atomic_store(
+        &e->up, true); /* until something shows the contrary: the first command is not refused on suspicion */
     init_conds(e);
     lanes_init(&e->lanes);
     e->workers = calloc(n, sizeof *e->workers);
@@ -303,13 +323,13 @@ void executor_settings(struct executor *e, const struct settings *settings)
     settings_unref(old);
 }
 
-/* ERR_NONE: it may wait for its turn. What is known to be down is not asked: a worker that hangs would not tell. The lock is
- * held. */
+/* ERR_NONE: it may wait for its turn. What is known to be down is not asked: a worker that hangs would not tell. Copies come from
+ * writes that Redis has done already, and are as many as clients wait for: no queue is too long for them. The lock is held. */
 static enum err admit(const struct executor *e, const struct op *op)
 {
     bool up = atomic_load(&e->up), readable = atomic_load(&e->readable);
 
-    if (in_hand(e) >= (size_t)e->settings->archive_queue || e->closing)
+    if ((in_hand(e) >= (size_t)e->settings->archive_queue && op->role != OP_COPY) || e->closing)
         return ERR_ARCHIVEBUSY;
     if (up || (readable && !op->writes))
         return ERR_NONE;
@@ -325,6 +345,7 @@ void executor_submit(struct executor *e, struct op *own_list)
     pthread_mutex_lock(&e->lock);
     for (struct op *op = own_list, *next; op != NULL; op = next) {
         next = op->next;
+        e->copying += op->role == OP_COPY;
         op->queued_us = now;
         op->deadline_us = now + e->settings->archive_timeout * 1000;
         enum err error = admit(e, op);
@@ -368,6 +389,11 @@ bool executor_up(const struct executor *e)
     return atomic_load_explicit(&e->up, memory_order_relaxed);
 }
 
+size_t executor_copies(struct executor *e)
+{
+    return atomic_load(&e->copying);
+}
+
 struct archive *executor_archive(const struct executor *e)
 {
     return e->archive;
@@ -390,6 +416,10 @@ void executor_report(struct executor *e, struct executor_report *ret)
     ret->failed = e->failed;
     ret->sweeps = e->sweeps;
     ret->swept = e->swept;
+    ret->copied = e->copied;
+    ret->copies_refused = e->copies_refused;
+    ret->copies_failed = e->copies_failed;
+    ret->copying = e->copying;
     pthread_mutex_lock(&e->lock);
     memcpy(ret->why, e->why, sizeof ret->why);
     ret->waiting = e->lanes.waiting;

@@ -29,7 +29,8 @@ struct executor_ops {
 };
 
 /* Takes the archive. settings: counted. */
-struct executor *executor_new(struct archive *own_a, const struct settings *settings, const struct executor_ops *ops);
+struct executor *executor_new(struct archive *own_a, const struct settings *settings,
+                              const struct executor_ops *ops);
 /* Every op that was submitted ends first, parked ones as cancelled. */
 void executor_free(struct executor *own_e);
 /* A new snapshot. */
@@ -48,16 +49,20 @@ void executor_watch(struct executor *e);
 struct executor_report {
     const char *kind; /* of the archive */
     bool up;
-    char why[160];    /* when it is not up */
+    char why[160]; /* when it is not up */
     uint64_t ops, batches, commits, documents, races, alone, too_large;
     uint64_t refused, late, failed; /* queue full; waited too long; ended by an error of the archive */
     uint64_t sweeps, swept;
-    size_t waiting, ready, running, parked;
+    uint64_t copied, copies_refused,
+        copies_failed; /* ops of role OP_COPY: done; the predecessor is missing; all other errors */
+    size_t waiting, ready, running, parked, copying;
     struct hist_sum latency; /* µs from submit to done */
 };
 void executor_report(struct executor *e, struct executor_report *ret);
 /* Whether the archive answers, as far as is known. Any thread, without a lock. */
 bool executor_up(const struct executor *e);
+/* Ops of role OP_COPY that were submitted and are not done yet. Any thread, without a lock. */
+size_t executor_copies(struct executor *e);
 struct archive *executor_archive(const struct executor *e);
 
 #endif

@@ -15,7 +15,8 @@ struct executor {
     struct archive *archive;
     struct executor_ops ops;
     pthread_mutex_t lock;
-    pthread_cond_t work_reads, work_writes, work_house, work_waits; /* any, for workers that take both: work_writes */
+    pthread_cond_t work_reads, work_writes, work_house,
+        work_waits; /* any, for workers that take both: work_writes */
     struct lanes lanes;
     struct worker *workers;
     size_t nworkers;
@@ -30,6 +31,8 @@ struct executor {
     char why[160];
     struct run_counts counts;
     _Atomic uint64_t refused, late, failed, sweeps, swept;
+    _Atomic size_t copying; /* ops that repeat what Redis has done, submitted and not over */
+    _Atomic uint64_t copied, copies_refused, copies_failed;
     struct hist latency; /* under the lock */
     int64_t polled_us, pinged_us, swept_us;
     _Atomic int64_t asked_us; /* since when a ping waits for its answer; 0: none does */

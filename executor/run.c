@@ -1,8 +1,12 @@
 #include "executor/run.h"
 
 #include "base/clock.h"
-#include "engine/document.h"
+#include "base/version.h"
+#include "executor/again.h"
 #include "executor/blocking.h"
+#include "executor/cell.h"
+#include "executor/copy.h"
+#include "executor/journal.h"
 #include "executor/whole.h"
 #include "router/plan.h"
 
@@ -11,16 +15,6 @@
 #include <string.h>
 
 #define RACES_MAX 16 /* lost in a row before an op gives up */
-
-/* A key while the batch runs. */
-struct cell {
-    struct slice key;
-    int64_t hash;
-    int64_t stored;  /* the version in the archive; 0: none */
-    int64_t version; /* as of the last op that changed it */
-    struct object object;
-    const char *damaged; /* why its document can't be read */
-};
 
 struct run {
     struct archive_handle *handle;
@@ -108,22 +102,6 @@ static void make_cells(struct run *r, struct op *const *ops, size_t n)
             cell_of(r, ops[i]->keys[k].key, ops[i]->keys[k].hash);
 }
 
-static void decode(struct run *r, struct cell *cell, const struct archive_found *found)
-{
-    bson_t doc;
-
-    cell->stored = cell->version = found->version;
-    cell->object = (struct object){.key = cell->key, .expire_ms = -1};
-    if (found->version == 0)
-        return;
-    const char *why = "not BSON";
-    if (!bson_init_static(&doc, (const uint8_t *)found->doc.p, found->doc.len) ||
-        document_decode(&doc, &r->arena, &cell->object, &why) != ERR_NONE)
-        cell->damaged = why;
-    cell->object.key = cell->key;
-    cell->object.changed = false;
-}
-
 static enum err load(struct run *r)
 {
     if (r->ncells == 0)
@@ -135,20 +113,20 @@ static enum err load(struct run *r)
         keys[i] = r->cells[i].key;
     enum err e = archive_load(r->handle, keys, r->ncells, &r->arena, found);
     for (size_t i = 0; e == ERR_NONE && i < r->ncells; i++)
-        decode(r, &r->cells[i], &found[i]);
+        cell_decode(&r->cells[i], &found[i], &r->arena);
     return e;
 }
 
-static bool is_there(const struct run *r, const struct object *o)
+static bool is_there(const struct run *r, const struct cell *cell)
 {
-    return o->type != OBJECT_NONE && (o->expire_ms < 0 || r->now_us / 1000 <= o->expire_ms);
+    return cell_is_there(cell, r->now_us / 1000);
 }
 
 /* What WATCH keeps of a key: its version, or for one that is not there how often keys of its kind have come so far, so that
  * one that came and went is noticed, when this process has seen it. */
 static int64_t seen_version(const struct run *r, const struct cell *cell)
 {
-    return is_there(r, &cell->object) ? cell->version : -2 - (int64_t)r->counts->come[cell->hash % RUN_COME];
+    return is_there(r, cell) ? cell->version : -2 - (int64_t)r->counts->come[cell->hash % RUN_COME];
 }
 
 /* ---- one op ---- */
@@ -158,7 +136,9 @@ struct applying {
     struct op *op;
     struct cell **cells; /* by op key */
     struct keyspace keys;
-    bool written;        /* the last step that is not if_written has written something */
+    int64_t now_ms;          /* the clock that it runs by */
+    struct journal *journal; /* NULL: none of its keys keeps one */
+    bool written;            /* the last step that is not if_written has written something */
 };
 
 /* What a key that is not the op's holds in the archive now; its lane is not asked. */
@@ -169,9 +149,10 @@ static void fetch(void *ctx, struct slice key, struct object *o)
     struct cell cell = {.key = key};
 
     *o = (struct object){.key = key, .expire_ms = -1};
-    enum err e = a->op->error == ERR_NONE ? archive_load(a->run->handle, &key, 1, &a->run->arena, &found) : a->op->error;
+    enum err e = a->op->error == ERR_NONE ? archive_load(a->run->handle, &key, 1, &a->run->arena, &found)
+                                          : a->op->error;
     if (e == ERR_NONE)
-        decode(a->run, &cell, &found);
+        cell_decode(&cell, &found, &a->run->arena);
     if (e != ERR_NONE && a->op->error == ERR_NONE)
         op_fail(a->op, e, archive_why(a->run->handle));
     else if (cell.damaged != NULL)
@@ -180,25 +161,44 @@ static void fetch(void *ctx, struct slice key, struct object *o)
         *o = cell.object;
 }
 
+static bool is_owed(const struct op *op)
+{
+    return op->role == OP_OWED || op->role == OP_JOURNAL;
+}
+
 static void run_engine(struct applying *a, const struct op_step *step, const struct slice *argv, size_t argc)
 {
     struct run *r = a->run;
-    struct call c = {.argv = argv, .argc = argc, .resp = a->op->resp, .now_ms = r->now_us / 1000,
-                     .out = &r->out, .arena = &r->arena, .keys = &a->keys, .fetch = fetch, .fetch_ctx = a, .random = draw, .random_ctx = r};
+    struct call c = {.argv = argv,
+                     .argc = argc,
+                     .resp = a->op->resp,
+                     .now_ms = a->now_ms,
+                     .out = &r->out,
+                     .arena = &r->arena,
+                     .keys = &a->keys,
+                     .fetch = fetch,
+                     .fetch_ctx = a,
+                     .random = draw,
+                     .random_ctx = r};
     struct whole_call w = {.call = &c, .handle = r->handle};
     whole_fn whole = step->fn == NULL ? whole_find(step->cmd) : NULL;
 
     if (step->fn != NULL)
         step->fn(&c);
+    else if (whole != NULL && is_owed(a->op) && (step->cmd->flags & CMD_WRITE) != 0)
+        build_err(&r->out, ERR_UNSUPPORTED,
+                  "Emptying the archive while Redis has yet to hear of its changes");
     else if (whole != NULL)
         whole(&w);
     else
-        build_err(&r->out, ERR_UNSUPPORTED, step->cmd != NULL ? step->cmd->name : "an unknown command on archived keys");
+        build_err(&r->out, ERR_UNSUPPORTED,
+                  step->cmd != NULL ? step->cmd->name : "an unknown command on archived keys");
     if (w.error != ERR_NONE)
         op_fail(a->op, w.error, archive_why(r->handle));
 }
 
-/* Nothing to take: it waits. What it has changed meanwhile (a consumer was seen) wakes nobody, and is kept only once. */
+/* Nothing to take: it waits. What it has changed meanwhile (a consumer was seen) wakes nobody, and is kept only once; not at all
+ * where a journal would have to tell of it. */
 static void park(struct applying *a)
 {
     struct op *op = a->op;
@@ -206,7 +206,7 @@ static void park(struct applying *a)
     blocking_pin(op, a->keys.objects);
     op_reply_clear(op);
     op->parks = true;
-    for (size_t i = 0; op->woken && i < op->nkeys; i++)
+    for (size_t i = 0; (op->woken || a->journal != NULL) && i < op->nkeys; i++)
         a->keys.objects[i].changed = false;
 }
 
@@ -256,6 +256,8 @@ static bool run_step(struct applying *a, const struct op_step *step)
         park(a);
     else if (op->error == ERR_NONE)
         op_reply_add(op, reply.p, reply.len);
+    if (a->journal != NULL && !op->parks)
+        journal_step(a->journal, step, reply);
     chain_clear(&r->out);
     return op->error == ERR_NONE && !op->parks;
 }
@@ -271,6 +273,24 @@ static void run_steps(struct applying *a)
         ;
 }
 
+/* Above all that the key has ever had, as far as this process knows. */
+static int64_t next_version(const struct run *r, const struct cell *cell, const struct op *op)
+{
+    int64_t epoch = op->epoch > VERSION_FIRST_EPOCH ? op->epoch : VERSION_FIRST_EPOCH;
+    int64_t last = cell->version != 0 ? cell->version : r->counts->gone[cell->hash % RUN_COME];
+
+    return version_next(last, epoch, r->now_us / 1000);
+}
+
+static void note_gone(struct run *r, const struct cell *cell)
+{
+    _Atomic int64_t *gone = &r->counts->gone[cell->hash % RUN_COME];
+    int64_t seen = *gone;
+
+    while (seen < cell->version && !atomic_compare_exchange_weak(gone, &seen, cell->version))
+        ;
+}
+
 /* What the op has done to its keys is what the next one finds. */
 static void keep_changes(struct applying *a)
 {
@@ -278,15 +298,37 @@ static void keep_changes(struct applying *a)
 
     for (size_t i = 0; i < op->nkeys; i++) {
         struct cell *cell = a->cells[i];
-        bool had_changed = cell->object.changed, was_there = is_there(a->run, &cell->object);
-        cell->object = a->keys.objects[i];
-        op->keys[i].changed = cell->object.changed;
-        if (cell->object.changed) {
-            op->changed = true;
-            a->run->counts->come[cell->hash % RUN_COME] += !was_there;
-            cell->version = cell->version >= a->run->now_us ? cell->version + 1 : a->run->now_us;
+        op->keys[i].changed = a->keys.objects[i].changed;
+        if (!op->keys[i].changed) {
+            cell->object = a->keys.objects[i]; /* an expired one may have been emptied */
+            continue;
         }
-        cell->object.changed |= had_changed;
+        struct cell_write w = {.op = op, .object = &a->keys.objects[i], .now_ms = a->now_ms};
+        w.version = next_version(a->run, cell, op);
+        w.journal = a->journal != NULL ? journal_write(a->journal, i, a->now_ms) : NULL;
+        op->changed = true;
+        a->run->counts->come[cell->hash % RUN_COME] += !is_there(a->run, cell);
+        cell_wrote(cell, &w, &a->run->arena);
+        if (cell->object.type == OBJECT_NONE && !cell->tombstone)
+            note_gone(a->run, cell);
+    }
+}
+
+/* The archive has this version then, whether the commands have changed anything or not: Redis has counted it, too. */
+static void keep_copies(struct applying *a)
+{
+    struct op *op = a->op;
+
+    for (size_t i = 0; i < op->nkeys; i++) {
+        struct cell *cell = a->cells[i];
+        struct cell_write w = {
+            .op = op, .object = &a->keys.objects[i], .version = op->keys[i].copied, .now_ms = a->now_ms};
+        if (op->keys[i].copied == 0)
+            continue;
+        op->keys[i].changed = a->keys.objects[i].changed;
+        op->changed |= op->keys[i].changed;
+        a->run->counts->come[cell->hash % RUN_COME] += op->keys[i].changed && !is_there(a->run, cell);
+        cell_copied(cell, &w, &a->run->arena);
     }
 }
 
@@ -319,6 +361,7 @@ static bool find_cells(struct applying *a)
     a->keys.count = op->nkeys;
     a->keys.find = find_object;
     a->keys.find_ctx = op;
+    a->now_ms = op->role == OP_COPY && op->now_ms > 0 ? op->now_ms : a->run->now_us / 1000;
     for (size_t i = 0; i < op->nkeys; i++) {
         a->cells[i] = cell_of(a->run, op->keys[i].key, op->keys[i].hash);
         a->keys.objects[i] = a->cells[i]->object;
@@ -331,6 +374,81 @@ static bool find_cells(struct applying *a)
     return true;
 }
 
+/* Each of them was looked at: none fails now but in Redis' own words. */
+static void run_copies(struct applying *a)
+{
+    struct op *op = a->op;
+
+    for (size_t i = 0; i < op->nsteps; i++) {
+        const struct op_step *step = &op->steps[i];
+        if ((step->cmd->flags & CMD_WRITE) == 0 || (step->if_written && !a->written))
+            continue;
+        run_engine(a, step, op->argv + step->argv, step->argc);
+        struct slice reply = chain_flat(&a->run->out);
+        if (!step->if_written)
+            a->written = !plan_nothing_written(step->conditional, reply.p, reply.len);
+        chain_clear(&a->run->out);
+    }
+}
+
+static void apply_copy(struct applying *a)
+{
+    const char *why = "";
+
+    switch (copy_look(a->op, a->cells, a->now_ms, &why)) {
+    case COPY_RUN:
+        run_copies(a);
+        keep_copies(a);
+        return;
+    case COPY_DONE:
+        return;
+    case COPY_REFUSED:
+        op_fail(a->op, ERR_RACE, why);
+        return;
+    }
+}
+
+/* Redis has one of its keys since a later epoch than the op's. */
+static bool has_moved(const struct applying *a)
+{
+    const struct op *op = a->op;
+
+    for (size_t i = 0; op->writes && op->epoch > 0 && i < op->nkeys; i++)
+        if (cell_record(a->cells[i])->redis && version_epoch(a->cells[i]->version) > op->epoch)
+            return true;
+    return false;
+}
+
+static void start_journal(struct applying *a)
+{
+    bool any = false;
+
+    for (size_t i = 0; a->op->writes && i < a->op->nkeys; i++)
+        any |= cell_journals(a->cells[i], a->op);
+    if (!any)
+        return;
+    a->journal = arena_get(&a->run->arena, sizeof *a->journal);
+    journal_init(a->journal, a->op, &a->run->arena);
+}
+
+static void apply_commands(struct applying *a)
+{
+    struct op *op = a->op;
+
+    if (op->second && again_is(op, a->cells)) {
+        again_answer(op, a->cells, a->now_ms);
+    } else if (has_moved(a)) {
+        op_fail(op, ERR_MOVED, "");
+    } else if (!watches_hold(a)) {
+        blocking_time_over(op); /* EXEC's nil is the same */
+    } else {
+        start_journal(a);
+        run_steps(a);
+        keep_changes(a);
+        op->changed &= !op->parks;
+    }
+}
+
 static void apply(struct run *r, struct op *op)
 {
     struct applying a = {.run = r, .op = op};
@@ -339,44 +457,15 @@ static void apply(struct run *r, struct op *op)
     op->changed = op->parks = false;
     if (op->cancelled || !find_cells(&a))
         return;
-    if (op->form == OP_WATCH) {
+    if (op->form == OP_WATCH)
         answer_watch(&a);
-        return;
-    }
-    if (!watches_hold(&a)) {
-        blocking_time_over(op); /* EXEC's nil is the same */
-        return;
-    }
-    run_steps(&a);
-    keep_changes(&a);
-    op->changed &= !op->parks;
+    else if (op->role == OP_COPY)
+        apply_copy(&a);
+    else
+        apply_commands(&a);
 }
 
 /* ---- commit ---- */
-
-static bool append_meta(bson_t *doc, const struct archive_entry *e, int64_t now_ms)
-{
-    return BSON_APPEND_INT64(doc, "ver", e->version) && BSON_APPEND_INT64(doc, "h", e->hash) &&
-           BSON_APPEND_DATE_TIME(doc, "at", now_ms);
-}
-
-/* ERR_TOO_LARGE: the value does not fit a document. */
-static enum err encode(struct run *r, const struct cell *cell, struct archive_write *w)
-{
-    const struct object *o = &cell->object;
-
-    *w = (struct archive_write){.expected = cell->stored};
-    w->entry = (struct archive_entry){.key = cell->key, .hash = cell->hash, .version = cell->version,
-                                      .expire_ms = o->expire_ms, .type = o->type};
-    if (o->type == OBJECT_NONE)
-        return ERR_NONE;
-    bson_t *doc = bson_new();
-    w->doc = doc;
-    enum err e = document_encode(o, doc);
-    if (e == ERR_NONE && !append_meta(doc, &w->entry, r->now_us / 1000))
-        e = ERR_TOO_LARGE;
-    return e;
-}
 
 static enum err commit(struct run *r)
 {
@@ -385,9 +474,10 @@ static enum err commit(struct run *r)
     enum err e = ERR_NONE;
 
     for (size_t i = 0; i < r->ncells && e == ERR_NONE; i++) {
-        const struct cell *cell = &r->cells[i];
-        if (cell->object.changed && (cell->object.type != OBJECT_NONE || cell->stored != 0))
-            e = encode(r, cell, &writes[n++]);
+        struct cell *cell = &r->cells[i];
+        bool remains = cell->object.type != OBJECT_NONE || cell->tombstone;
+        if (cell->written && (remains || cell->stored != 0))
+            e = cell_encode(cell, r->now_us / 1000, &writes[n++]);
     }
     if (e == ERR_NONE && n > 0)
         e = archive_commit(r->handle, writes, n);
