@@ -6,6 +6,7 @@
 #include "proxy/ledger.h"
 #include "proxy/loop.h"
 #include "proxy/server.h"
+#include "proxy/spot.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -16,21 +17,6 @@
 #define TICK_MS        100
 #define BUSY_TICK_MS   5   /* while requests wait */
 #define NEARLY_CLEAN   500 /* marks that are carried in an instant */
-#define FLAP_WINDOW_US (3600 * 1000000ll)
-#define FLAPS_MAX      10
-
-/* One policy, by position in the settings. */
-struct spot {
-    char name[64];
-    enum place place, staged;        /* staged: where it goes when the ledger is saved */
-    int64_t since_us, held_since_us; /* mono; held_since 0: it is not on hold */
-    bool hurry;                      /* the operator has asked for Redis */
-    bool first;                      /* Redis has never acted: what it holds has no marks */
-    uint64_t failovers;
-    int64_t flaps_us[FLAPS_MAX]; /* mono: the last failovers */
-    int64_t wall_us, held_us, held_max_us;
-    char why[96];
-};
 
 struct placement {
     pthread_mutex_t
@@ -65,39 +51,6 @@ struct placement {
 
 /* ---- what loops are told ---- */
 
-static bool is_guarded(const struct placement *p, const struct spot *spot)
-{
-    return p->known && spot->place != PLACE_START;
-}
-
-static uint8_t role_of(enum acted acted)
-{
-    static const uint8_t roles[] = {[ACTED_NONE] = OP_PLAIN,
-                                    [ACTED_REDIS] = OP_JOURNAL,
-                                    [ACTED_ARCHIVE] = OP_OWED,
-                                    [ACTED_JOURNAL] = OP_JOURNAL};
-    return roles[acted];
-}
-
-static void tell_policy(const struct placement *p, const struct spot *spot, const struct policy_conf *conf,
-                        struct acting *a)
-{
-    size_t k = conf->index;
-    enum phase phase = place_phase(spot->place);
-    bool guarded = is_guarded(p, spot);
-
-    a->phase[k] = (uint8_t)phase;
-    a->archive[k] = phase == PHASE_ARCHIVE;
-    a->lost[k] = spot->place == PLACE_LOSE;
-    a->escapes[k] =
-        phase != PHASE_REDIS || (guarded && p->settings->failover_automatic && executor_up(p->executor));
-    a->keeps_id[k] = guarded;
-    a->marked[k] = guarded && conf->dual_write;
-    a->op_role[k] = role_of(ledger_acted(&p->ledger, conf->name));
-    a->guarded |= guarded;
-    a->any |= phase != PHASE_REDIS;
-}
-
 static const struct spot *spot_of(const struct placement *p, const char *name)
 {
     for (size_t i = 0; i < p->nspots; i++)
@@ -116,7 +69,7 @@ static void tell_alone(const struct policy_conf *conf, struct acting *a)
 
 void placement_copy(struct placement *p, const struct settings *settings, struct acting *ret)
 {
-    bool all = true;
+    bool all = true, safe = p != NULL && settings->failover_automatic && executor_up(p->executor);
 
     memset(ret, 0, sizeof *ret);
     if (p != NULL)
@@ -125,7 +78,7 @@ void placement_copy(struct placement *p, const struct settings *settings, struct
         const struct policy_conf *conf = &settings->policies[k];
         const struct spot *spot = p != NULL ? spot_of(p, conf->name) : NULL;
         if (spot != NULL)
-            tell_policy(p, spot, conf, ret);
+            spot_tell(spot, conf, ledger_acted(&p->ledger, conf->name), p->known, safe, ret);
         else
             tell_alone(conf, ret);
         all &= ret->archive[k];
@@ -174,18 +127,6 @@ static bool is_ours(const struct placement *p)
            strcmp(p->who.run_id, p->ledger.run_id) == 0;
 }
 
-/* How long Redis must have been well before it acts for this policy again. */
-static int64_t patience_us(const struct placement *p, const struct spot *spot, int64_t now_us)
-{
-    int64_t flaps = 0;
-
-    if (spot->hurry || ledger_acted(&p->ledger, spot->name) == ACTED_ARCHIVE)
-        return 0;
-    for (size_t i = 0; i < FLAPS_MAX; i++)
-        flaps += spot->flaps_us[i] != 0 && spot->flaps_us[i] > now_us - FLAP_WINDOW_US;
-    return p->settings->failover_return_after * 1000 * (flaps > 1 ? flaps : 1);
-}
-
 static uint32_t acted_fact(enum acted acted)
 {
     static const uint32_t facts[] = {[ACTED_NONE] = FACT_NEW,
@@ -197,13 +138,15 @@ static uint32_t acted_fact(enum acted acted)
 
 static uint32_t redis_facts(const struct placement *p, const struct spot *spot, int64_t now_us)
 {
+    int64_t patience =
+        spot_patience_us(spot, ledger_acted(&p->ledger, spot->name), p->settings->failover_return_after, now_us);
     uint32_t f = 0;
 
     f |= p->asked ? FACT_ASKED : 0;
     f |= p->there ? FACT_THERE : 0;
     f |= p->well ? FACT_REDIS : 0;
     f |= is_ours(p) ? FACT_OURS : 0;
-    f |= p->well && now_us - p->well_since_us >= patience_us(p, spot, now_us) ? FACT_WELL : 0;
+    f |= p->well && now_us - p->well_since_us >= patience ? FACT_WELL : 0;
     f |= p->marks >= 0 && p->marks < NEARLY_CLEAN ? FACT_NEARLY_CLEAN : 0;
     f |= p->clean ? FACT_CLEAN : 0;
     f |= p->claimed == p->ledger.epoch ? FACT_CLAIMED : 0;
@@ -235,70 +178,17 @@ static uint32_t facts_of(const struct placement *p, const struct spot *spot, con
 
 /* ---- changes of place ---- */
 
-static void note_flap(struct spot *spot, int64_t now_us)
-{
-    memmove(spot->flaps_us + 1, spot->flaps_us, sizeof spot->flaps_us - sizeof spot->flaps_us[0]);
-    spot->flaps_us[0] = now_us;
-    spot->failovers++;
-}
-
-static void note_hold(struct spot *spot, enum phase phase, int64_t now_us)
-{
-    if (phase == PHASE_HOLD) {
-        spot->held_since_us = spot->held_since_us != 0 ? spot->held_since_us : now_us;
-        return;
-    }
-    if (spot->held_since_us == 0)
-        return;
-    spot->held_us = now_us - spot->held_since_us;
-    spot->held_max_us = spot->held_us > spot->held_max_us ? spot->held_us : spot->held_max_us;
-    spot->held_since_us = 0;
-}
-
 static void enter(struct placement *p, struct spot *spot, enum place to)
 {
-    int64_t now_us = clock_mono_us();
     enum place from = spot->place;
 
     pthread_mutex_lock(&p->lock);
-    if (from == PLACE_LOSE && to == PLACE_ARCHIVE)
-        note_flap(spot, now_us);
-    if (to == PLACE_REDIS)
-        spot->hurry = false;
-    spot->first |= (to == PLACE_FIRST || to == PLACE_CLAIM) && ledger_acted(&p->ledger, spot->name) == ACTED_NONE;
-    spot->place = spot->staged = to;
-    spot->since_us = now_us;
-    spot->wall_us = clock_wall_us();
-    note_hold(spot, place_phase(to), now_us);
-    snprintf(spot->why, sizeof spot->why, "%s", place_help(to));
+    spot_enter(spot, to, ledger_acted(&p->ledger, spot->name));
     pthread_mutex_unlock(&p->lock);
     p->clean = false;
     log_event(LOG_INFO, "placement", LOG_STR("policy", spot->name), LOG_STR("from", place_name(from)),
               LOG_STR("to", place_name(to)), LOG_STR("acting", phase_name(place_phase(to))),
               LOG_INT("epoch", p->ledger.epoch), LOG_INT("held_ms", spot->held_us / 1000));
-}
-
-/* What is written down before the policy goes there. False: nothing has to be. */
-static bool record(struct placement *p, const struct spot *spot, enum place to, bool *raised)
-{
-    enum acted acted = ledger_acted(&p->ledger, spot->name);
-
-    if (to == PLACE_ARCHIVE && spot->place == PLACE_LOSE) {
-        p->ledger.lost_epoch = p->ledger.epoch += !*raised;
-        *raised = true;
-        ledger_set(&p->ledger, spot->name, ACTED_JOURNAL);
-    } else if (to == PLACE_ARCHIVE && spot->place == PLACE_LEAVE) {
-        ledger_set(&p->ledger, spot->name, ACTED_ARCHIVE);
-    } else if (to == PLACE_CLAIM || to == PLACE_FIRST) {
-        p->ledger.epoch += !*raised;
-        *raised = true;
-        ledger_set(&p->ledger, spot->name, acted == ACTED_NONE ? ACTED_NONE : ACTED_JOURNAL);
-    } else if (to == PLACE_REDIS && spot->place == PLACE_CATCHUP) {
-        ledger_set(&p->ledger, spot->name, ACTED_REDIS);
-    } else {
-        return false;
-    }
-    return true;
 }
 
 static const struct policy_conf *conf_of(const struct settings *s, const char *name)
@@ -333,7 +223,7 @@ static bool evaluate(struct placement *p)
         if (to == spot->place)
             continue;
         pthread_mutex_lock(&p->lock);
-        bool save = record(p, spot, to, &raised);
+        bool save = spot_record(spot, to, &p->ledger, &raised);
         pthread_mutex_unlock(&p->lock);
         spot->staged = to;
         p->saving |= save;
@@ -538,11 +428,7 @@ static void take_spots(struct placement *p, const struct settings *now)
     p->nspots = 0;
     for (size_t i = 0; i < now->policy_count && i < STATS_POLICIES; i++) {
         struct spot *spot = &p->spots[p->nspots++];
-        *spot = (struct spot){.place = PLACE_START,
-                              .staged = PLACE_START,
-                              .since_us = clock_mono_us(),
-                              .wall_us = clock_wall_us()};
-        snprintf(spot->name, sizeof spot->name, "%s", now->policies[i].name);
+        spot_init(spot, now->policies[i].name);
         for (size_t k = 0; k < nold; k++)
             if (strcmp(old[k].name, spot->name) == 0)
                 *spot = old[k];
@@ -682,7 +568,7 @@ void placement_report(struct placement *p, struct placement_report *ret)
                                         .held_us = s->held_us,
                                         .held_max_us = s->held_max_us};
         snprintf(to->name, sizeof to->name, "%s", s->name);
-        snprintf(to->why, sizeof to->why, "%s", s->why);
+        snprintf(to->why, sizeof to->why, "%s", place_help(s->place));
     }
     pthread_mutex_unlock(&p->lock);
 }

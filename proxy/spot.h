@@ -1,0 +1,34 @@
+/* proxy/spot — where one policy is between the stores: its place, since when, and what that means for loops and for the ledger.
+ * Owns:    nothing.
+ * Threads: one at a time; proxy/placement holds its lock around what others read.          Used by: proxy/placement. */
+#ifndef PROXY_SPOT_H
+#define PROXY_SPOT_H
+
+#include "config/settings.h"
+#include "proxy/acting.h"
+#include "proxy/ledger.h"
+#include "router/place.h"
+
+#define SPOT_FLAPS 10
+
+struct spot {
+    char name[64];
+    enum place place, staged;        /* staged: where it goes when the ledger is saved */
+    int64_t since_us, held_since_us; /* mono; held_since 0: it is not on hold */
+    bool hurry;                      /* the operator has asked for Redis */
+    bool first;                      /* Redis has never acted: what it holds has no marks */
+    uint64_t failovers;
+    int64_t flaps_us[SPOT_FLAPS]; /* mono: the last failovers */
+    int64_t wall_us, held_us, held_max_us;
+};
+
+void spot_init(struct spot *s, const char *name);
+/* How long Redis must have been well before it acts for this policy again. */
+int64_t spot_patience_us(const struct spot *s, enum acted acted, int64_t return_after_ms, int64_t now_us);
+/* What is written down before the policy goes there; raised: the epoch has been, for another policy. False: nothing has to be. */
+bool spot_record(const struct spot *s, enum place to, struct ledger *ledger, bool *raised);
+void spot_enter(struct spot *s, enum place to, enum acted acted);
+/* Its row of acting. known: the ledger was read. safe: another store takes over when Redis is lost. */
+void spot_tell(const struct spot *s, const struct policy_conf *conf, enum acted acted, bool known, bool safe, struct acting *a);
+
+#endif
