@@ -6,6 +6,7 @@
 
 #include "backends/archive/archive.h"
 #include "sync/link.h"
+#include "sync/news.h"
 
 #include <stdatomic.h>
 
@@ -21,13 +22,16 @@ struct copier {
     char proxy[24]; /* whose claims these are */
     int64_t epoch;  /* under which Redis is read */
     struct copier_counts *counts;
+    struct news news; /* keys that can't be carried and were logged */
 };
 
-/* Claims of other lives of this proxy, and of proxies that are gone, go back to the marks. */
+/* All claims go back to the marks: with one proxy they are of other lives of it, or of a call that has failed. */
 MUST_USE enum err copier_recover(struct copier *c);
-/* Works on up to limit marks; *ret_left: how many are left (SCARD). */
+/* Works on up to limit marks; *ret_left: how many are left (SCARD). A mark that can't be carried now stays: others were faster, or its
+ * value is none for an archive. Errors: ERR_REDISDOWN, ERR_REDISLOST, ERR_ARCHIVEDOWN, ERR_ARCHIVELOST; copier_recover is due then. */
 MUST_USE enum err copier_round(struct copier *c, size_t limit, size_t *ret_left);
-/* These keys now, whether they are marked or not: the archive has what Redis had when it was called, or more, when it returns ERR_NONE. */
+/* These keys now, whether they are marked or not: the archive has what Redis had when it was called, or more, when it returns ERR_NONE.
+ * Beside a round's errors: ERR_RACE (others were always faster), ERR_TOO_LARGE, ERR_ARCHIVEBAD (a value that can't be carried). */
 MUST_USE enum err copier_keys(struct copier *c, const struct slice *keys, size_t n);
 
 #endif

@@ -49,24 +49,11 @@ static void end_item(struct item *item, enum handoff_result result)
     *item->result = result;
 }
 
-static bool is_news(struct handoff *h, struct slice key)
-{
-    int64_t hash = archive_hash(key);
-    int64_t *place = &h->seen[hash % HANDOFF_SEEN];
-    bool news = h->seen_epoch != h->epoch || *place != hash + 1;
-
-    if (h->seen_epoch != h->epoch)
-        memset(h->seen, 0, sizeof h->seen);
-    h->seen_epoch = h->epoch;
-    *place = hash + 1;
-    return news;
-}
-
 static void end_bad(struct page *p, struct item *item, const char *why)
 {
     struct slice key = item->kept.key;
 
-    if (is_news(p->h, key))
+    if (news_is(&p->h->news, p->h->epoch, key))
         log_event(LOG_ERROR, "handoff_failed", LOG_BYTES("key", key.p, key.len), LOG_STR("reason", why));
     p->h->counts->failed++;
     end_item(item, HANDOFF_BAD);

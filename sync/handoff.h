@@ -8,10 +8,9 @@
 
 #include "backends/archive/archive.h"
 #include "sync/link.h"
+#include "sync/news.h"
 
 #include <stdatomic.h>
-
-#define HANDOFF_SEEN 64
 
 /* What was done, in keys; any thread may read. */
 struct handoff_counts {
@@ -27,8 +26,7 @@ struct handoff {
     int64_t epoch;       /* f */
     bool versions_count; /* Redis has kept versions all along; false: a policy without dual writes */
     struct handoff_counts *counts;
-    /* Keys that can't be handed over are logged once in an epoch, or so: their hashes. Zero to begin with. */
-    int64_t seen_epoch, seen[HANDOFF_SEEN];
+    struct news news; /* keys that can't be handed over and were logged */
 };
 
 enum handoff_result {
