@@ -1,6 +1,7 @@
 #include "proxy/archived.h"
 
 #include "executor/blocking.h"
+#include "proxy/copies.h"
 #include "proxy/depot.h"
 #include "proxy/dispatch.h"
 #include "proxy/outcome.h"
@@ -353,10 +354,16 @@ static void let_go(struct slot *slot, const struct op *op)
         s->watching--;
 }
 
-static void take_one(struct op *op)
+static void take_one(struct loop *l, struct op *op)
 {
     struct slot *slot = op->owner;
 
+    if (op->role == OP_COPY) {
+        if (slot != NULL)
+            let_go(slot, op);
+        copies_done(l, slot, op);
+        return;
+    }
     if (slot == NULL) { /* see archived_second */
         op_free(op);
         return;
@@ -396,7 +403,10 @@ void archived_second(struct loop *l, int64_t now_us)
             continue;
         let_go(slot, op);
         op->owner = NULL;
-        slot_fail(slot, ERR_ARCHIVELOST, text);
+        if (op->role == OP_COPY)
+            copies_late(slot);
+        else
+            slot_fail(slot, ERR_ARCHIVELOST, text);
     }
 }
 
@@ -404,7 +414,7 @@ static void take_done(struct loop *l, void *list)
 {
     for (struct op *op = list, *next; op != NULL; op = next) {
         next = op->next;
-        take_one(op);
+        take_one(l, op);
     }
 }
 

@@ -42,6 +42,7 @@ struct block {
     size_t keys_len, keys_cap;
     struct touched touched; /* keys that get marks */
     struct write_id id;
+    int64_t epoch;          /* of the loop when it was sent */
     size_t nmarks;          /* requests behind the entries' */
     bool tracked, mixed, acks_both;
     bool strange, has_marked;
@@ -124,6 +125,11 @@ const struct touched *block_touched(const struct block *b)
 const struct write_id *block_id(const struct block *b)
 {
     return &b->id;
+}
+
+int64_t block_epoch(const struct block *b)
+{
+    return b->epoch;
 }
 
 void block_turn_to_archive(struct block *b)
@@ -218,8 +224,9 @@ void block_mark(const struct block *b, struct op *op)
 
 /* ---- what it leaves beside itself ---- */
 
-static void name(struct block *b)
+static void name(struct block *b, const struct loop *l)
 {
+    b->epoch = l->acting.epoch;
     snprintf(b->id.session, sizeof b->id.session, "%s", upstream_session(b->upstream));
     b->id.seq = upstream_next_seq(b->upstream);
 }
@@ -234,19 +241,19 @@ static struct slice *touched_list(const struct block *b, struct slice *few, size
     return list;
 }
 
-static struct marking marking_of(const struct block *b, const struct loop *l, const struct slice *keys)
+static struct marking marking_of(const struct block *b, const struct slice *keys)
 {
     return (struct marking){.session = b->id.session,
                             .seq = b->id.seq,
-                            .fresh = version_make(l->acting.epoch, b->now_ms),
+                            .fresh = version_make(b->epoch, b->now_ms),
                             .keys = keys,
                             .nkeys = b->touched.count};
 }
 
-static void put_marks(struct block *b, const struct loop *l, struct chain *out)
+static void put_marks(struct block *b, struct chain *out)
 {
     struct slice few[FEW_ENTRIES], *keys = touched_list(b, few, FEW_ENTRIES);
-    struct marking m = marking_of(b, l, keys);
+    struct marking m = marking_of(b, keys);
 
     marking_put(out, &m);
     b->nmarks = marking_requests(m.nkeys);
@@ -268,16 +275,16 @@ static void put_commands(struct chain *out, struct chain *own_commands)
 
 void block_track(struct slot *slot, struct chain *own_commands, struct chain *out)
 {
-    name(slot->block);
+    name(slot->block, slot->loop);
     copies_keep(slot, chain_flat(own_commands));
     put_commands(out, own_commands);
-    put_marks(slot->block, slot->loop, out);
+    put_marks(slot->block, out);
 }
 
-static void put_script(struct block *b, const struct loop *l, const struct plan *plan, enum resp resp, struct chain *out)
+static void put_script(struct block *b, const struct plan *plan, enum resp resp, struct chain *out)
 {
     struct slice few[FEW_ENTRIES], *keys = touched_list(b, few, FEW_ENTRIES);
-    struct marking m = marking_of(b, l, keys);
+    struct marking m = marking_of(b, keys);
     size_t n = 0;
     struct slice *expiring = malloc(b->n * sizeof *expiring);
     int64_t *expire_ms = malloc(b->n * sizeof *expire_ms);
@@ -306,10 +313,10 @@ static void put_script(struct block *b, const struct loop *l, const struct plan 
 
 void block_track_script(struct slot *slot, const struct plan *plan, struct chain *own_commands, struct chain *out)
 {
-    name(slot->block);
+    name(slot->block, slot->loop);
     copies_keep(slot, chain_flat(own_commands));
     chain_clear(own_commands);
-    put_script(slot->block, slot->loop, plan, slot->session->resp, out);
+    put_script(slot->block, plan, slot->session->resp, out);
 }
 
 /* ---- the client's own transaction ---- */

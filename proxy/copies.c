@@ -1,9 +1,26 @@
 #include "proxy/copies.h"
 
+#include "executor/executor.h"
 #include "executor/op.h"
+#include "proxy/archived.h"
+#include "proxy/outcome.h"
+#include "proxy/server.h"
+#include "router/copyable.h"
+#include "sync/sync.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* A slot that waits for a snapshot. Both its loop and sync have it; sync's callback gives it back. */
+struct copy_wait {
+    struct copy_wait *next, **back; /* in loop.copies, as long as slot is there */
+    struct loop *loop;
+    struct slot *slot; /* NULL: it does not wait any more */
+    int64_t since_us;
+    enum err result;
+};
+
+/* ---- kept ---- */
 
 /* The archive has all its commands. */
 static bool can_run(const struct op *op)
@@ -32,7 +49,216 @@ void copies_keep(struct slot *slot, struct slice commands)
     slot->copy = op;
 }
 
+/* The executor has had the op: another one that it has not. */
+static struct op *made_again(struct loop *l, struct op *own_op)
+{
+    struct chain requests;
+
+    chain_init(&requests, &l->turn.chunks);
+    for (size_t i = 0; i < own_op->nsteps; i++)
+        build_request(&requests, own_op->argv + own_op->steps[i].argv, own_op->steps[i].argc);
+    struct op *op = op_new(OP_EXEC, own_op->resp, chain_flat(&requests));
+    chain_clear(&requests);
+    for (size_t i = 0; i < op->nsteps; i++) {
+        op->steps[i].conditional = own_op->steps[i].conditional;
+        op->steps[i].if_written = own_op->steps[i].if_written;
+    }
+    op->id = own_op->id;
+    op->epoch = own_op->epoch;
+    op->now_ms = own_op->now_ms;
+    op_free(own_op);
+    return op;
+}
+
+/* ---- how it ends ---- */
+
+static void count_unarchived(struct loop *l, struct slice key)
+{
+    const struct policy_conf *policy = policy_find(l->policies, key);
+    if (policy != NULL)
+        counter_add(&l->stats->policies[loop_policy_id(l, policy)].unarchived, 1);
+}
+
+static struct slice first_key(const struct slot *slot)
+{
+    return touched_key(block_touched(slot->block), 0);
+}
+
+/* The archive can't have it now: its mark stays, and the copier comes. */
+static bool is_archives_fault(enum err e)
+{
+    switch (e) {
+    case ERR_ARCHIVEDOWN:
+    case ERR_ARCHIVELOST:
+    case ERR_ARCHIVEBAD:
+    case ERR_ARCHIVEBUSY:
+    case ERR_TOO_LARGE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Redis has the write, and the archive has it, can't have it now, or may lack it while Redis may be lost. */
+static void conclude(struct slot *slot, enum err e)
+{
+    if (e != ERR_NONE && !is_archives_fault(e)) {
+        slot_fail(slot, e, "copying it to the archive");
+        return;
+    }
+    if (e != ERR_NONE)
+        count_unarchived(slot->loop, first_key(slot));
+    slot_complete(slot);
+}
+
+/* ---- snapshots ---- */
+
+static void forget(struct copy_wait *w)
+{
+    *w->back = w->next;
+    if (w->next != NULL)
+        w->next->back = w->back;
+    w->slot = NULL;
+}
+
+static void take_copied(struct loop *l, void *own_wait)
+{
+    struct copy_wait *w = own_wait;
+    struct slot *slot = w->slot;
+
+    if (slot != NULL) {
+        forget(w);
+        conclude(slot, w->result);
+    }
+    free(w);
+}
+
+/* [sync] */
+static void on_copied(void *ctx, enum err e)
+{
+    struct copy_wait *w = ctx;
+
+    w->result = e;
+    if (loop_try_post(w->loop, take_copied, w))
+        return;
+    if (w->slot != NULL)
+        slot_free_orphan(w->slot);
+    free(w);
+}
+
+/* True: the slot waits for it. */
+static bool ask_snapshot(struct slot *slot)
+{
+    struct loop *l = slot->loop;
+    const struct touched *touched = block_touched(slot->block);
+    struct copy_wait *w = calloc(1, sizeof *w);
+    struct slice *keys = malloc(touched->count * sizeof *keys);
+
+    if (w == NULL || keys == NULL)
+        abort();
+    for (size_t i = 0; i < touched->count; i++)
+        keys[i] = touched_key(touched, i);
+    *w = (struct copy_wait){.next = l->copies, .back = &l->copies, .loop = l, .slot = slot, .since_us = l->turn.now_us};
+    if (w->next != NULL)
+        w->next->back = &w->next;
+    l->copies = w;
+    sync_copy(server_sync(l->server), block_epoch(slot->block), keys, touched->count, on_copied, w);
+    free(keys);
+    return true;
+}
+
+void copies_second(struct loop *l, int64_t now_us)
+{
+    int64_t patience_us = 2 * l->settings->archive_timeout * 1000;
+
+    for (struct copy_wait *w = l->copies, *next; w != NULL; w = next) {
+        struct slot *slot = w->slot;
+        next = w->next;
+        if (now_us - w->since_us < patience_us)
+            continue;
+        forget(w);
+        conclude(slot, ERR_ARCHIVELOST);
+    }
+}
+
+/* ---- deltas ---- */
+
+/* All that it does is the same there, and all its keys' versions are known. */
+static bool is_delta(const struct op *op)
+{
+    for (size_t i = 0; i < op->nsteps; i++)
+        if (!copyable(op->steps[i].cmd, op->argv + op->steps[i].argv, op->steps[i].argc))
+            return false;
+    for (size_t i = 0; i < op->nkeys; i++)
+        if (op->keys[i].copied == 0)
+            return false;
+    return true;
+}
+
+static void send_unheard(struct loop *l, struct op *own_op)
+{
+    own_op->home = l->index;
+    *l->ops_tail = own_op;
+    l->ops_tail = &own_op->next;
+}
+
+static bool send_delta(struct slot *slot, bool waits)
+{
+    struct op *op = slot->copy;
+
+    slot->copy = NULL;
+    op->role = OP_COPY;
+    if (waits) {
+        archived_send(slot, op);
+        slot->archived = false;
+    } else {
+        send_unheard(slot->loop, op);
+    }
+    return waits;
+}
+
+/* What the archive has not been asked for stays marked. */
+static bool without(struct slot *slot)
+{
+    count_unarchived(slot->loop, first_key(slot));
+    return false;
+}
+
 bool copies_take(struct slot *slot)
 {
-    return false;
+    struct loop *l = slot->loop;
+
+    if (slot->block == NULL || !block_has_marked(slot->block))
+        return false;
+    bool waits = slot->session != NULL && block_acks_both(slot->block);
+    if (l->executor == NULL || !executor_up(l->executor))
+        return without(slot);
+    if (waits)
+        outcome_answered(slot);
+    if (slot->copy != NULL && is_delta(slot->copy))
+        return send_delta(slot, waits);
+    return waits && ask_snapshot(slot);
+}
+
+void copies_done(struct loop *l, struct slot *slot, struct op *own_op)
+{
+    enum err e = own_op->error;
+
+    if (slot == NULL && is_archives_fault(e))
+        count_unarchived(l, own_op->keys[0].key);
+    if (slot == NULL || e == ERR_NONE || is_archives_fault(e))
+        op_free(own_op);
+    else
+        slot->copy = made_again(l, own_op);
+    if (slot == NULL)
+        return;
+    if (e != ERR_RACE || slot->session == NULL)
+        conclude(slot, e == ERR_RACE ? ERR_NONE : e);
+    else
+        ask_snapshot(slot);
+}
+
+void copies_late(struct slot *slot)
+{
+    conclude(slot, ERR_ARCHIVELOST);
 }

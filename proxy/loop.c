@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "proxy/archived.h"
+#include "proxy/copies.h"
 #include "proxy/listener.h"
 #include "proxy/placement.h"
 #include "proxy/server.h"
@@ -93,6 +94,7 @@ static void on_second(uv_timer_t *timer)
     l->wall_minus_mono_us = clock_wall_us() - now;
     listener_second(l);
     archived_second(l, now);
+    copies_second(l, now);
     hold_second(l, now);
     for (struct session *s = l->sessions, *next; s != NULL; s = next) {
         next = s->next;

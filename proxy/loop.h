@@ -24,6 +24,7 @@ struct server;
 struct session;
 struct slot;
 struct loop;
+struct copy_wait;
 struct op;
 struct executor;
 
@@ -53,6 +54,7 @@ struct loop {
     struct hold hold;                /* what waits while that changes */
     struct op *ops, **ops_tail;      /* made in this turn: submitted at its end */
     struct slot *asked, **asked_tail; /* whose ops the archive has, oldest first */
+    struct copy_wait *copies;        /* slots that wait for sync (proxy/copies) */
     struct slot *free_slots;
     size_t nfree_slots;
     int64_t block_ms;                /* what loop_block_now_ms told last */

@@ -111,6 +111,21 @@ void outcome_failed(struct slot *slot, enum err e)
         counter_add(&slot->loop->stats->policies[slot->policy].reads_error, 1);
 }
 
+static void record_latency(struct slot *slot, int64_t us)
+{
+    struct stats *stats = slot->loop->stats;
+
+    hist_record(&stats->redis_latency, us);
+    hist_window_record(&stats->redis_latency_window, us, slot->loop->turn.now_us);
+}
+
+void outcome_answered(struct slot *slot)
+{
+    if (slot->fast)
+        record_latency(slot, slot->loop->turn.now_us - slot->up.queued_us);
+    slot->fast = false;
+}
+
 void outcome_record(struct slot *slot)
 {
     struct loop *l = slot->loop;
@@ -123,10 +138,8 @@ void outcome_record(struct slot *slot)
     if (slot->failed)
         counter_add(&c->errors, 1);
     counter_add(&stats->replies, slot->session != NULL);
-    if (slot->fast) {
-        hist_record(&stats->redis_latency, us);
-        hist_window_record(&stats->redis_latency_window, us, l->turn.now_us);
-    }
+    if (slot->fast)
+        record_latency(slot, us);
     if (us >= l->settings->slowlog_time * 1000 && slot->session != NULL)
         slowlog_add(slot, us);
 }

@@ -13,6 +13,8 @@ void outcome_write_error(struct loop *l, uint8_t policy, const char *line, size_
 /* The request failed before or without its reply. */
 void outcome_failed(struct slot *slot, enum err e);
 /* The request is over: latency, calls, errors, slow log. */
+/* Redis has answered, but the slot is not over: its latency ends here. */
+void outcome_answered(struct slot *slot);
 void outcome_record(struct slot *slot);
 /* A push to a managed list told its length: messages that were there before it. */
 void outcome_msg_count(struct loop *l, uint8_t policy, int64_t before);

@@ -55,6 +55,7 @@ struct policy_stats {
     counter writes;
     counter trimmed_json, json_not_array, json_invalid;
     counter ttl_restored; /* a refused write had moved the TTL; it was put back (protocol H22) */
+    counter unarchived;   /* writes acknowledged without their copy: the archive could not take it; the mark stays */
     counter persist_errors[PERSIST_REASONS];
     counter msg_buckets[STATS_MSG_BUCKETS]; /* messages in the conversation before each append */
     counter msg_count, msg_sum;
