@@ -1,6 +1,7 @@
 #include "proxy/admin.h"
 
 #include "base/log.h"
+#include "proxy/admin_moves.h"
 #include "proxy/http.h"
 #include "proxy/metrics.h"
 #include "proxy/primary.h"
@@ -247,25 +248,11 @@ static void apply_change(struct server *server, const struct change *c, struct h
     http_reply_json(reply, 200, doc);
 }
 
-/* The body as JSON; NULL: it is none, and the reply says so. */
-static cJSON *read_body(const struct http_request *r, struct http_reply *reply)
-{
-    size_t len;
-    const char *body = http_body(r, &len), *end = NULL;
-    cJSON *doc = cJSON_ParseWithLengthOpts(body, len, &end, 0);
-
-    if (doc != NULL && strspn(end, " \t\r\n") == (size_t)(body + len - end))
-        return doc;
-    http_reply_error(reply, 400, "the body is not JSON, near byte %zu", (size_t)(end - body));
-    cJSON_Delete(doc);
-    return NULL;
-}
-
 static void change_settings(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
     const struct admin *a = ctx;
     struct change c = {0};
-    cJSON *doc = read_body(r, reply);
+    cJSON *doc = http_body_json(r, reply);
 
     if (doc != NULL && read_change(doc, &c, reply))
         apply_change(a->server, &c, reply);
@@ -279,13 +266,6 @@ static void change_settings(void *ctx, const struct http_request *r, struct http
 static void get_primary(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
     reply_document(ctx, state_placement, NULL, reply);
-}
-
-/* The text of a member; "" when there is none. */
-static const char *member(const cJSON *doc, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(doc, name);
-    return cJSON_IsString(item) ? item->valuestring : "";
 }
 
 static void tell_switched(const struct primary_change *change, struct http_reply *reply)
@@ -304,14 +284,14 @@ static void change_primary(void *ctx, const struct http_request *r, struct http_
     const struct admin *a = ctx;
     struct primary_change change;
     char why[300];
-    cJSON *doc = read_body(r, reply);
+    cJSON *doc = http_body_json(r, reply);
 
     if (doc == NULL)
         return;
-    if (member(doc, "store")[0] == '\0')
+    if (http_member(doc, "store")[0] == '\0')
         http_reply_error(reply, 400, "expected {\"policy\": \"conv\", \"store\": \"redis\" or \"mongo\"}");
-    else if (primary_set(a->server, member(doc, "policy"), member(doc, "store"), "http", &change, why,
-                         sizeof why))
+    else if (primary_set(a->server, http_member(doc, "policy"), http_member(doc, "store"), "http", &change,
+                         why, sizeof why))
         tell_switched(&change, reply);
     else
         http_reply_error(reply, 400, "%s", why);
@@ -339,18 +319,40 @@ static void change_faults(void *ctx, const struct http_request *r, struct http_r
     const struct admin *a = ctx;
     const struct settings *now = config_current(server_config(a->server));
     char why[200];
-    cJSON *doc = read_body(r, reply);
+    cJSON *doc = http_body_json(r, reply);
 
     if (doc != NULL && !cJSON_IsString(cJSON_GetObjectItemCaseSensitive(doc, "plan")))
         http_reply_error(reply, 400,
                          "expected {\"plan\": \"op=commit delay=100ms\"}, or an empty plan to end it");
-    else if (doc != NULL &&
-             !depot_set_faults(server_depot(a->server), now, member(doc, "plan"), "http", why, sizeof why))
+    else if (doc != NULL && !depot_set_faults(server_depot(a->server), now, http_member(doc, "plan"), "http",
+                                              why, sizeof why))
         http_reply_error(reply, 400, "%s", why);
     else if (doc != NULL)
         get_faults(ctx, r, reply);
     settings_unref(now);
     cJSON_Delete(doc);
+}
+
+/* ---- moves and dual writes ---- */
+
+static void get_moves(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_list_moves(((const struct admin *)ctx)->server, reply);
+}
+
+static void order_move(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_order_move(((const struct admin *)ctx)->server, r, reply);
+}
+
+static void abort_move(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_abort_move(((const struct admin *)ctx)->server, r, reply);
+}
+
+static void change_dual_write(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_dual_write(((const struct admin *)ctx)->server, r, reply);
 }
 
 /* ---- the routes ---- */
@@ -375,6 +377,15 @@ static const struct http_route routes[] = {
     {"POST", "/api/v1/primary", true, change_primary,
      "switches: {\"policy\": \"conv\", \"store\": \"mongo\"}"},
     {"PUT", "/api/v1/primary", true, change_primary, "the same"},
+    {"POST", "/api/v1/dual-write", true, change_dual_write,
+     "copies of all writes in the other store: {\"policy\": \"conv\", \"on\": true}"},
+    {"GET", "/api/v1/moves", false, get_moves,
+     "backfills, drains, verifies and TTL audits: how far they are"},
+    {"POST", "/api/v1/moves", true, order_move,
+     "orders one: {\"kind\": \"verify\", \"policy\": \"conv\", \"deep\": true, \"repair\": false, \"rate\": "
+     "1000}"},
+    {"POST", "/api/v1/moves/abort", true, abort_move, "ends one: {\"id\": 3}"},
+    {"DELETE", "/api/v1/moves/+", true, abort_move, "the same, by its number in the path"},
     {"GET", "/api/v1/archive/faults", false, get_faults,
      "the plan of faults in force, and whether there may be one"},
     {"PUT", "/api/v1/archive/faults", true, change_faults,
@@ -393,7 +404,7 @@ static void get_index(void *ctx, const struct http_request *r, struct http_reply
         abort();
     fprintf(out, "convproxy %s\n\n", CONVPROXY_VERSION);
     for (size_t i = 0; i < ROUTES; i++)
-        fprintf(out, "%-5s %-23s %s\n", routes[i].method, routes[i].path, routes[i].help);
+        fprintf(out, "%-6s %-23s %s\n", routes[i].method, routes[i].path, routes[i].help);
     fclose(out);
     http_reply_text(reply, 200, "text/plain; charset=utf-8", own_text, len);
 }

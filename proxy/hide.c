@@ -1,5 +1,6 @@
 #include "proxy/hide.h"
 
+#include "executor/executor.h"
 #include "proxy/dispatch.h"
 #include "proxy/internal.h"
 #include "proxy/keyspace.h"

@@ -28,6 +28,7 @@ struct http_request {
     struct MHD_Connection *connection;
     char *body;
     size_t len, discarded;
+    const char *rest; /* of the path, for http_rest */
 };
 
 /* ---- replies ---- */
@@ -84,6 +85,30 @@ const char *http_body(const struct http_request *r, size_t *ret_len)
     return r->body != NULL ? r->body : "";
 }
 
+const char *http_rest(const struct http_request *r)
+{
+    return r->rest;
+}
+
+cJSON *http_body_json(const struct http_request *r, struct http_reply *reply)
+{
+    size_t len;
+    const char *body = http_body(r, &len), *end = NULL;
+    cJSON *doc = cJSON_ParseWithLengthOpts(body, len, &end, 0);
+
+    if (doc != NULL && strspn(end, " \t\r\n") == (size_t)(body + len - end))
+        return doc;
+    http_reply_error(reply, 400, "the body is not JSON, near byte %zu", (size_t)(end - body));
+    cJSON_Delete(doc);
+    return NULL;
+}
+
+const char *http_member(const cJSON *doc, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(doc, name);
+    return cJSON_IsString(item) ? item->valuestring : "";
+}
+
 /* A body that outgrows the limit is read to its end, within reason, so that the client sees the reply. */
 static enum MHD_Result take_body(struct http_request *r, const char *data, size_t n)
 {
@@ -109,6 +134,18 @@ static bool method_fits(const struct http_route *route, const char *method)
            (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
+/* What stands for the "+" at the end of the route's path, "" when it has none; NULL: it is another path. */
+static const char *path_rest(const struct http_route *route, const char *path)
+{
+    size_t fixed = strcspn(route->path, "+");
+
+    if (strncmp(route->path, path, fixed) != 0)
+        return NULL;
+    const char *rest = path + fixed;
+    bool fits = route->path[fixed] == '\0' ? *rest == '\0' : *rest != '\0' && strchr(rest, '/') == NULL;
+    return fits ? rest : NULL;
+}
+
 /* The methods of a path, for Allow; empty when there is no such path. */
 static void methods_of(const struct http_setup *setup, const char *path, char *allow, size_t cap)
 {
@@ -116,7 +153,7 @@ static void methods_of(const struct http_setup *setup, const char *path, char *a
 
     allow[0] = '\0';
     for (size_t i = 0; i < setup->route_count && at < cap; i++)
-        if (strcmp(setup->routes[i].path, path) == 0)
+        if (path_rest(&setup->routes[i], path) != NULL)
             at +=
                 (size_t)snprintf(allow + at, cap - at, "%s%s%s", at > 0 ? ", " : "", setup->routes[i].method,
                                  strcmp(setup->routes[i].method, "GET") == 0 ? ", HEAD" : "");
@@ -132,14 +169,14 @@ static bool is_json(const char *type)
     return next == '\0' || next == ';' || next == ' ';
 }
 
-/* A page of another site can make a browser send forms and plain text here, but not JSON, without asking us
+/* A page of another site can make a browser send forms and plain text here, but neither JSON nor a DELETE, without asking us
  * first. */
 static void run(const struct http_setup *setup, const struct http_route *route, const struct http_request *r,
                 struct http_reply *reply)
 {
     if (!setup->guard(setup->ctx, route, r, reply))
         return;
-    if (route->changes && !is_json(http_header(r, "Content-Type")))
+    if (route->changes && strcmp(route->method, "DELETE") != 0 && !is_json(http_header(r, "Content-Type")))
         http_reply_error(reply, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
                          "the body must be JSON: Content-Type: application/json");
     else if (r->discarded > 0)
@@ -150,10 +187,11 @@ static void run(const struct http_setup *setup, const struct http_route *route, 
 }
 
 static void answer(const struct http_setup *setup, const char *method, const char *path,
-                   const struct http_request *r, struct http_reply *reply, char *allow, size_t allow_cap)
+                   struct http_request *r, struct http_reply *reply, char *allow, size_t allow_cap)
 {
     for (size_t i = 0; i < setup->route_count; i++)
-        if (strcmp(setup->routes[i].path, path) == 0 && method_fits(&setup->routes[i], method)) {
+        if ((r->rest = path_rest(&setup->routes[i], path)) != NULL &&
+            method_fits(&setup->routes[i], method)) {
             run(setup, &setup->routes[i], r, reply);
             return;
         }

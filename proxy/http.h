@@ -33,8 +33,8 @@ typedef void (*http_handler)(void *ctx, const struct http_request *r, struct htt
 
 struct http_route {
     const char *method; /* GET answers HEAD as well */
-    const char *path;
-    bool changes; /* it changes state: the guard asks for a token, and the body must be application/json */
+    const char *path;   /* "…/+": one more segment, which http_rest tells */
+    bool changes; /* it changes state: the guard asks for a token, and a body must be application/json */
     http_handler handler;
     const char *help;
 };
@@ -60,8 +60,15 @@ void http_stop(struct http *own_h);
 /* NULL when the request has none. */
 const char *http_header(const struct http_request *r, const char *name);
 const char *http_query(const struct http_request *r, const char *name);
+/* What stands for the "+" of the route. */
+const char *http_rest(const struct http_request *r);
 /* The whole body, with a NUL behind it. */
 const char *http_body(const struct http_request *r, size_t *ret_len);
+
+/* The body as JSON; NULL: it is none, and the reply says so. */
+cJSON *http_body_json(const struct http_request *r, struct http_reply *reply);
+/* The text of a member; "" when there is none. */
+const char *http_member(const cJSON *doc, const char *name);
 
 void http_reply_json(struct http_reply *reply, unsigned status, cJSON *own_doc);
 void http_reply_text(struct http_reply *reply, unsigned status, const char *type, char *own_body, size_t len);

@@ -92,6 +92,60 @@ static void policy_line(FILE *out, const struct overview *o, const struct policy
             STATS_SUM(policies[id].reads_miss), STATS_SUM(policies[id].reads_error));
 }
 
+struct sentences {
+    FILE *out;
+    bool any;
+};
+
+static void add_sentence(void *ctx, const char *sentence, bool lowers)
+{
+    struct sentences *s = ctx;
+    fprintf(s->out, "%s%s", s->any ? "; " : "", sentence);
+    s->any = true;
+}
+
+/* guarantee_NAME:both and guarantee_NAME_why: what lowers it, or will. */
+static void guarantee_lines(FILE *out, const struct overview *o, const struct policy_conf *p)
+{
+    struct sentences s = {out, false};
+    struct guarantee g;
+
+    overview_guarantee(o, p, &g);
+    fprintf(out, "guarantee_%s:%s\r\n", p->name, guarantee_name(g.level));
+    fprintf(out, "guarantee_%s_promise:%s\r\n", p->name, guarantee_promise(g.level));
+    fprintf(out, "guarantee_%s_why:", p->name);
+    guarantee_each(&g, add_sentence, &s);
+    fputs("\r\n", out);
+}
+
+static void phase_line(FILE *out, const struct overview *o, const struct policy_conf *p)
+{
+    const struct placement_policy *at = overview_place(o, p);
+
+    if (at != NULL)
+        fprintf(out,
+                "phase_%s:%s,place=%s,failovers=%" PRIu64 ",last_pause_ms=%" PRId64
+                ",longest_pause_ms=%" PRId64 "\r\n",
+                p->name, phase_name(place_phase(at->place)), place_name(at->place), at->failovers,
+                at->held_us / 1000, at->held_max_us / 1000);
+}
+
+static void sync_lines(FILE *out, const struct overview *o)
+{
+    const struct sync_report *s = &o->sync;
+
+    if (!o->placed)
+        return;
+    number(out, "sync_epoch", (uint64_t)o->places.epoch);
+    if (s->copier.dirty >= 0)
+        number(out, "sync_dirty_keys", (uint64_t)s->copier.dirty);
+    fprintf(out, "sync_copy_lag_seconds:%.3f\r\n", overview_copy_lag_s(o));
+    number(out, "sync_copied", s->copier.copied);
+    number(out, "sync_handed_over", s->handoff.restored + s->handoff.merged + s->handoff.kept);
+    number(out, "sync_quarantined", s->handoff.quarantined);
+    text(out, "sync_trouble", s->why);
+}
+
 static void redis_lines(FILE *out, const struct overview *o)
 {
     number(out, "redis_up", o->redis.up);
@@ -138,21 +192,25 @@ static void convproxy_section(FILE *out, const struct overview *o)
     number(out, "convproxy_resident_bytes", (uint64_t)o->resident_bytes);
     redis_lines(out, o);
     archive_lines(out, o);
+    sync_lines(out, o);
     number(out, "upstream_connections", STATS_SUM(upstream_open));
     number(out, "upstream_timeouts", STATS_SUM(upstream_timeouts));
     number(out, "upstream_lost", STATS_SUM(upstream_lost));
     number(out, "history_persist_errors", overview_persist_errors());
-    for (size_t i = 0; i < o->settings->policy_count; i++)
+    for (size_t i = 0; i < o->settings->policy_count; i++) {
         policy_line(out, o, &o->settings->policies[i]);
+        phase_line(out, o, &o->settings->policies[i]);
+        guarantee_lines(out, o, &o->settings->policies[i]);
+    }
 }
 
 static const struct section {
     const char *name;
     void (*write)(FILE *out, const struct overview *o);
 } sections[] = {
-    {"Server", server_section},           {"Clients", clients_section},     {"Memory", memory_section},
-    {"Stats", stats_section},             {"Replication", replication_section},
-    {"Cluster", cluster_section},         {"Keyspace", keyspace_section},   {"Convproxy", convproxy_section},
+    {"Server", server_section},     {"Clients", clients_section},         {"Memory", memory_section},
+    {"Stats", stats_section},       {"Replication", replication_section}, {"Cluster", cluster_section},
+    {"Keyspace", keyspace_section}, {"Convproxy", convproxy_section},
 };
 #define SECTIONS (sizeof sections / sizeof sections[0])
 

@@ -11,6 +11,11 @@ bool local_conv(struct session *s, const struct job *job);
 bool local_info(struct session *s, const struct job *job);
 bool local_slowlog(struct session *s, const struct job *job);
 bool local_commands(struct session *s, const struct job *job);
+/* Of CONV: in proxy/local_moves.c. */
+bool moves_do_order(struct session *s, const struct job *job);
+bool moves_do_list(struct session *s, const struct job *job);
+bool moves_do_abort(struct session *s, const struct job *job);
+bool moves_do_dual_write(struct session *s, const struct job *job);
 
 bool local_ok(struct session *s);
 /* The other loops hear of changed settings in a moment; what this client sends next must already see them. */

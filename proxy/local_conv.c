@@ -1,51 +1,15 @@
 #include "proxy/internal.h"
 
 #include "proxy/depot.h"
+#include "proxy/lines.h"
 #include "proxy/primary.h"
 #include "proxy/state.h"
 #include "proxy/server.h"
 #include "version.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LINES    64
-#define LINE_CAP 320
-
-/* The lines of an answer: redis-cli shows an array of texts well, whichever protocol it speaks. */
-struct lines {
-    size_t count;
-    char text[LINES][LINE_CAP];
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct lines *l, const char *format, ...)
-{
-    va_list args;
-
-    if (l->count == LINES)
-        return;
-    va_start(args, format);
-    vsnprintf(l->text[l->count++], LINE_CAP, format, args);
-    va_end(args);
-}
-
-static bool answer_lines(struct session *s, const struct lines *l)
-{
-    struct chain *out = slot_answer(s);
-
-    build_array(out, l->count);
-    for (size_t i = 0; i < l->count; i++)
-        build_text(out, l->text[i]);
-    slot_answered(s);
-    return true;
-}
-
-static void word(struct slice arg, char *buf, size_t cap)
-{
-    snprintf(buf, cap, "%.*s", (int)(arg.len < cap ? arg.len : cap - 1), arg.p);
-}
 
 /* ---- STATUS ---- */
 
@@ -55,16 +19,16 @@ static void add_list(struct lines *l, const cJSON *doc, const char *name, const 
 
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(doc, name))
     {
-        add(l, "%s: %s", title, item->valuestring);
+        lines_add(l, "%s: %s", title, item->valuestring);
     }
 }
 
 static void add_redis(struct lines *l, const struct overview *o)
 {
     if (o->redis.up)
-        add(l, "redis: up, %s", o->redis.version);
+        lines_add(l, "redis: up, %s", o->redis.version);
     else
-        add(l, "redis: DOWN, %s", o->redis.known ? o->redis.error : "not reached yet");
+        lines_add(l, "redis: DOWN, %s", o->redis.known ? o->redis.error : "not reached yet");
 }
 
 static void add_archive(struct lines *l, const struct overview *o)
@@ -75,36 +39,66 @@ static void add_archive(struct lines *l, const struct overview *o)
     if (a->stored.documents >= 0)
         snprintf(stored, sizeof stored, "%lld documents", (long long)a->stored.documents);
     if (!a->present)
-        add(l, "archive: none, %s", a->executor.why);
+        lines_add(l, "archive: none, %s", a->executor.why);
     else if (a->executor.up)
-        add(l, "archive: up, %s, %s, %zu commands in hand", a->executor.kind, stored,
-            a->executor.waiting + a->executor.ready + a->executor.running);
+        lines_add(l, "archive: up, %s, %s, %zu commands in hand", a->executor.kind, stored,
+                  a->executor.waiting + a->executor.ready + a->executor.running);
     else
-        add(l, "archive: DOWN, %s, %s, %s", a->executor.kind, stored, a->executor.why);
+        lines_add(l, "archive: DOWN, %s, %s, %s", a->executor.kind, stored, a->executor.why);
+}
+
+static void add_sync(struct lines *l, const struct overview *o)
+{
+    const struct sync_report *s = &o->sync;
+
+    if (!o->placed)
+        return;
+    lines_add(
+        l, "sync: epoch %lld, %lld keys owed to the archive, %llu copied, %llu handed over, %llu quarantined",
+        (long long)o->places.epoch, (long long)(s->copier.dirty > 0 ? s->copier.dirty : 0),
+        (unsigned long long)s->copier.copied, (unsigned long long)(s->handoff.restored + s->handoff.merged),
+        (unsigned long long)s->handoff.quarantined);
+    if (s->why[0] != '\0')
+        lines_add(l, "problem: sync: %s", s->why);
+}
+
+static void add_reason(void *ctx, const char *sentence, bool lowers)
+{
+    lines_add(ctx, "  %s: %s", lowers ? "lowered" : "warning", sentence);
+}
+
+static void add_policy(struct lines *l, const struct overview *o, const struct policy_conf *p)
+{
+    const struct placement_policy *at = overview_place(o, p);
+    struct guarantee g;
+
+    lines_add(l, "policy %s (%s): primary %s, answered by %s", p->name, p->match, overview_primary(p),
+              overview_acting(o, p));
+    if (at != NULL)
+        lines_add(l, "  phase %s: %s", phase_name(place_phase(at->place)), place_help(at->place));
+    overview_guarantee(o, p, &g);
+    lines_add(l, "  promise %s: %s", guarantee_name(g.level), guarantee_promise(g.level));
+    guarantee_each(&g, add_reason, l);
 }
 
 static bool do_status(struct session *s, const struct job *job)
 {
-    struct lines *l = calloc(1, sizeof *l);
+    struct lines *l = lines_new();
     struct overview o;
 
-    if (l == NULL)
-        abort();
     overview_take(&o, s->loop->server);
-    add(l, "convproxy " CONVPROXY_VERSION ": %s", overview_healthy(&o) ? "healthy" : "NOT HEALTHY");
+    lines_add(l, "convproxy " CONVPROXY_VERSION ": %s", overview_healthy(&o) ? "healthy" : "NOT HEALTHY");
     add_redis(l, &o);
     add_archive(l, &o);
-    for (size_t i = 0; i < o.settings->policy_count; i++) {
-        const struct policy_conf *p = &o.settings->policies[i];
-        add(l, "policy %s (%s): primary %s, answered by %s", p->name, p->match, overview_primary(p),
-            overview_acting(&o, p));
-    }
+    add_sync(l, &o);
+    for (size_t i = 0; i < o.settings->policy_count; i++)
+        add_policy(l, &o, &o.settings->policies[i]);
     cJSON *health = state_health(&o);
     add_list(l, health, "reasons", "problem");
     add_list(l, health, "warnings", "warning");
     cJSON_Delete(health);
     overview_done(&o);
-    answer_lines(s, l);
+    lines_answer(s, l);
     free(l);
     return true;
 }
@@ -120,20 +114,18 @@ static bool do_primary(struct session *s, const struct job *job)
     if (job->argc > 4)
         return local_error(s, "ERR wrong number of arguments for 'conv|primary' command");
     if (job->argc == 4)
-        word(job->argv[2], policy, sizeof policy);
-    word(job->argv[job->argc - 1], store, sizeof store);
+        lines_word(job->argv[2], policy, sizeof policy);
+    lines_word(job->argv[job->argc - 1], store, sizeof store);
     if (!primary_set(s->loop->server, policy, store, "conv primary", &change, why, sizeof why)) {
         snprintf(line, sizeof line, "ERR %s", why);
         return local_error(s, line);
     }
     local_see_settings(s);
-    l = calloc(1, sizeof *l);
-    if (l == NULL)
-        abort();
-    add(l, "policy %s: answered by %s, was %s", change.policy, change.after, change.before);
+    l = lines_new();
+    lines_add(l, "policy %s: answered by %s, was %s", change.policy, change.after, change.before);
     for (size_t i = 0; i < change.nwarnings; i++)
-        add(l, "warning: %s", change.warnings[i]);
-    answer_lines(s, l);
+        lines_add(l, "warning: %s", change.warnings[i]);
+    lines_answer(s, l);
     free(l);
     return true;
 }
@@ -183,11 +175,23 @@ static bool do_help(struct session *s, const struct job *job)
     static const char *const text[] = {
         "CONV <subcommand> [<arg> ...]. Subcommands are:",
         "STATUS",
-        "    How both stores are, and which one answers for each policy.",
+        "    How both stores are, which one answers for each policy, and what is promised for its writes.",
         "PRIMARY [<policy>] <redis|mongo>",
-        "    Lets that store answer from now on; mongo means the archive, whichever it is. Nothing is copied "
-        "in",
-        "    this version: what only the other store has is not seen until it answers again.",
+        "    Lets that store answer from now on; mongo means the archive, whichever it is.",
+        "DUALWRITE <ON|OFF> [<policy>]",
+        "    Copies of all writes in the other store. ON orders a BACKFILL.",
+        "BACKFILL [RATE <keys a second>] [<policy>]",
+        "    Copies every key of Redis to the archive.",
+        "DRAIN [RATE <keys a second>] [<policy>]",
+        "    Copies every key that is owed to the archive.",
+        "VERIFY [DEEP] [REPAIR] [RATE <keys a second>] [<policy>]",
+        "    Compares both stores, by versions or (DEEP) by content, and repairs what differs.",
+        "AUDIT [REPAIR] [RATE <keys a second>] [<policy>]",
+        "    Looks for keys without an expiry, and gives them one.",
+        "MOVES",
+        "    How far those are.",
+        "ABORT <id>",
+        "    Ends one.",
         "FAULT [<plan>]",
         "    Shows the faults in force for the archive, or sets them; \"\" ends them. Needs archive.faults.",
         "    Example: op=commit delay=100ms fail=10% error=lost-after; op=ping hang",
@@ -208,7 +212,10 @@ bool local_conv(struct session *s, const struct job *job)
     static const struct {
         const char *name;
         bool (*fn)(struct session *s, const struct job *job);
-    } subs[] = {{"fault", do_fault}, {"help", do_help}, {"primary", do_primary}, {"status", do_status}};
+    } subs[] = {{"abort", moves_do_abort}, {"audit", moves_do_order},          {"backfill", moves_do_order},
+                {"drain", moves_do_order}, {"dualwrite", moves_do_dual_write}, {"fault", do_fault},
+                {"help", do_help},         {"moves", moves_do_list},           {"primary", do_primary},
+                {"status", do_status},     {"verify", moves_do_order}};
 
     for (size_t i = 0; i < sizeof subs / sizeof subs[0]; i++)
         if (slice_is(job->argv[1], subs[i].name))

@@ -206,6 +206,71 @@ static void dual_write(FILE *out, const char *name, const struct overview *o)
     }
 }
 
+static void phases(FILE *out, const char *name, const struct overview *o)
+{
+    static const enum phase all[] = {PHASE_REDIS, PHASE_HOLD, PHASE_ARCHIVE, PHASE_CATCHUP};
+
+    for (size_t i = 0; i < o->places.npolicies; i++)
+        for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) {
+            const struct placement_policy *p = &o->places.policies[i];
+            put(out, name, place_phase(p->place) == all[k],
+                PAIRS("policy", p->name, "phase", phase_name(all[k])));
+        }
+}
+
+static void failovers(FILE *out, const char *name, const struct overview *o)
+{
+    for (size_t i = 0; i < o->places.npolicies; i++)
+        put(out, name, (double)o->places.policies[i].failovers, PAIRS("policy", o->places.policies[i].name));
+}
+
+static void longest_pauses(FILE *out, const char *name, const struct overview *o)
+{
+    for (size_t i = 0; i < o->places.npolicies; i++)
+        put(out, name, (double)o->places.policies[i].held_max_us / 1e6,
+            PAIRS("policy", o->places.policies[i].name));
+}
+
+static void guarantees(FILE *out, const char *name, const struct overview *o)
+{
+    struct guarantee g;
+
+    for (size_t i = 0; i < o->settings->policy_count; i++) {
+        const struct policy_conf *p = &o->settings->policies[i];
+        overview_guarantee(o, p, &g);
+        for (int level = 0; level < GUARANTEE_LEVELS; level++)
+            put(out, name, (int)g.level == level,
+                PAIRS("policy", p->name, "level", guarantee_name((enum guarantee_level)level)));
+    }
+}
+
+static void dirty_keys(FILE *out, const char *name, const struct overview *o)
+{
+    if (o->sync.copier.dirty >= 0)
+        put(out, name, (double)o->sync.copier.dirty, NULL);
+}
+
+static void moves(FILE *out, const char *name, const struct overview *o)
+{
+    for (int kind = MOVE_BACKFILL; kind <= MOVE_TTL_AUDIT; kind++)
+        for (int state = MOVE_WAITING; state <= MOVE_FAILED; state++) {
+            unsigned n = 0;
+            for (size_t i = 0; i < o->nmoves; i++)
+                n += (int)o->moves[i].order.kind == kind && (int)o->moves[i].state == state;
+            put(out, name, n,
+                PAIRS("kind", move_kind_name((enum move_kind)kind), "state",
+                      move_state_name((enum move_state)state)));
+        }
+}
+
+static void mismatches(FILE *out, const char *name, const struct overview *o)
+{
+    for (size_t i = 0; i < o->settings->policy_count; i++) {
+        const char *policy = o->settings->policies[i].name;
+        put(out, name, (double)overview_mismatches(o, policy), PAIRS("policy", policy));
+    }
+}
+
 static void build_info(FILE *out, const char *name, const struct overview *o)
 {
     char hiredis[24];

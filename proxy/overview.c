@@ -1,6 +1,7 @@
 #include "proxy/overview.h"
 
 #include "base/clock.h"
+#include "proxy/orders.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -50,6 +51,21 @@ static void look_at_latency(struct overview *o)
     o->p99_ms = (o->latency_of_probe ? (double)o->redis.ping_p99_us : hist_quantile(&window, 0.99)) / 1000;
 }
 
+static void look_between_stores(struct overview *o, const struct server *server)
+{
+    struct placement *placement = server_placement(server);
+    struct sync *sync = server_sync(server);
+
+    o->sync.copier.dirty = -1;
+    o->sync.pass_total = -1;
+    o->placed = placement != NULL && sync != NULL;
+    if (!o->placed)
+        return;
+    placement_report(placement, &o->places);
+    sync_report(sync, &o->sync);
+    o->nmoves = orders_list(server, o->moves, OVERVIEW_MOVES);
+}
+
 void overview_take(struct overview *o, const struct server *server)
 {
     memset(o, 0, sizeof *o);
@@ -60,6 +76,7 @@ void overview_take(struct overview *o, const struct server *server)
     o->draining = server_draining(server);
     server_redis(server, &o->redis);
     depot_report(server_depot(server), &o->archive);
+    look_between_stores(o, server);
     /* So that a policy which no loop has met yet is listed, with zeros. */
     for (size_t i = 0; i < o->settings->policy_count; i++)
         stats_policy_id(o->settings->policies[i].name);
@@ -72,9 +89,32 @@ void overview_done(struct overview *o)
     settings_unref(o->settings);
 }
 
+/* ---- who acts ---- */
+
+const struct placement_policy *overview_place(const struct overview *o, const struct policy_conf *policy)
+{
+    for (size_t i = 0; i < o->places.npolicies; i++)
+        if (strcmp(o->places.policies[i].name, policy->name) == 0)
+            return &o->places.policies[i];
+    return NULL;
+}
+
+static enum phase phase_of(const struct overview *o, const struct policy_conf *policy)
+{
+    const struct placement_policy *at = overview_place(o, policy);
+    if (at != NULL)
+        return place_phase(at->place);
+    return overview_archive_acts(o, policy) ? PHASE_ARCHIVE : PHASE_REDIS;
+}
+
+/* While requests wait, whoever has acted before still counts. */
 bool overview_archive_acts(const struct overview *o, const struct policy_conf *policy)
 {
-    return policy->primary != STORE_REDIS || depot_acts(server_depot(o->server), policy->index);
+    const struct placement_policy *at = overview_place(o, policy);
+
+    if (at == NULL || at->place == PLACE_START || at->place == PLACE_FIRST)
+        return policy->primary != STORE_REDIS || depot_acts(server_depot(o->server), policy->index);
+    return place_phase(at->place) == PHASE_ARCHIVE || at->place == PLACE_RETURN;
 }
 
 const char *overview_acting(const struct overview *o, const struct policy_conf *policy)
@@ -133,8 +173,71 @@ void overview_troubles(const struct overview *o, void (*say)(void *ctx, const ch
 
 bool overview_dual_write(const struct overview *o, const struct policy_conf *policy)
 {
-    return false; /* nothing copies in this version */
+    return o->placed && policy->dual_write && !overview_archive_acts(o, policy);
 }
+
+/* ---- what is promised ---- */
+
+double overview_copy_lag_s(const struct overview *o)
+{
+    int64_t since = o->sync.copier.oldest_us;
+    return since > 0 ? (double)(clock_mono_us() - since) / 1e6 : 0;
+}
+
+int64_t overview_mismatches(const struct overview *o, const char *policy)
+{
+    for (size_t i = 0; i < o->nmoves; i++) {
+        const struct move_report *m = &o->moves[i];
+        if (m->order.kind == MOVE_VERIFY && m->state == MOVE_DONE && strcmp(m->order.policy, policy) == 0)
+            return m->found - m->repaired;
+    }
+    return 0;
+}
+
+static void gather(const struct overview *o, const struct policy_conf *policy, struct guarantee_facts *f)
+{
+    const struct probe_report *r = &o->redis;
+
+    *f = (struct guarantee_facts){.phase = phase_of(o, policy),
+                                  .dual_write = policy->dual_write,
+                                  .ack_both = policy->ack == ACK_BOTH,
+                                  .redis_up = r->up,
+                                  .replica = strcmp(r->role, "slave") == 0,
+                                  .read_only = r->replica_read_only != 0,
+                                  .no_aof = r->aof_enabled == 0,
+                                  .clock_offset_ms = r->clock_offset_us / 1000,
+                                  .archive_present = o->archive.present,
+                                  .archive_up = o->archive.executor.up,
+                                  .marks = o->sync.copier.dirty,
+                                  .marks_age_s = (int64_t)overview_copy_lag_s(o),
+                                  .mismatches = overview_mismatches(o, policy->name)};
+    if (r->maxmemory > 0 && strcmp(r->maxmemory_policy, "noeviction") != 0)
+        snprintf(f->evicts, sizeof f->evicts, "%s", r->maxmemory_policy);
+}
+
+void overview_guarantee(const struct overview *o, const struct policy_conf *policy, struct guarantee *ret)
+{
+    struct guarantee_facts f;
+
+    gather(o, policy, &f);
+    guarantee_of(&f, ret);
+}
+
+/* Not before the first probe has ended: until then nothing is known to be wrong. */
+void overview_tell_guarantees(const struct server *server, struct guarantee_log *log)
+{
+    struct overview o;
+    struct guarantee g;
+
+    overview_take(&o, server);
+    for (size_t i = 0; i < o.settings->policy_count && o.redis.known; i++) {
+        overview_guarantee(&o, &o.settings->policies[i], &g);
+        guarantee_log_tell(log, o.settings->policies[i].name, &g);
+    }
+    overview_done(&o);
+}
+
+/* ---- sums ---- */
 
 uint64_t overview_clients(void)
 {

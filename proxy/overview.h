@@ -6,14 +6,24 @@
 #define PROXY_OVERVIEW_H
 
 #include "proxy/depot.h"
+#include "proxy/guarantee.h"
+#include "proxy/placement.h"
 #include "proxy/server.h"
 #include "proxy/stats.h"
+#include "sync/sync.h"
+
+#define OVERVIEW_MOVES 32
 
 struct overview {
     const struct server *server;
     const struct settings *settings;
     struct probe_report redis;
     struct depot_report archive;
+    bool placed; /* there is an archive, so the next four are known */
+    struct placement_report places;
+    struct sync_report sync;
+    size_t nmoves; /* the newest first */
+    struct move_report moves[OVERVIEW_MOVES];
     double p50_ms, p95_ms, p99_ms; /* of the last 60 s; of the probe's PINGs when clients sent nothing */
     bool latency_of_probe;         /* it is of the PINGs */
     struct hist_sum latency;       /* of clients' commands since the start, µs */
@@ -36,6 +46,16 @@ const char *overview_acting(const struct overview *o, const struct policy_conf *
 const char *overview_primary(const struct policy_conf *policy);
 /* Whether writes of the policy are copied to the other store now, whatever the setting says. */
 bool overview_dual_write(const struct overview *o, const struct policy_conf *policy);
+/* Where the policy is; NULL: there is no placement, or it has not heard of the policy yet. */
+const struct placement_policy *overview_place(const struct overview *o, const struct policy_conf *policy);
+/* What is promised for the policy's acknowledged writes. */
+void overview_guarantee(const struct overview *o, const struct policy_conf *policy, struct guarantee *ret);
+/* Logs what has changed of them since the last call. */
+void overview_tell_guarantees(const struct server *server, struct guarantee_log *log);
+/* For how long, in s, the archive has been owed copies without a break; 0: it is owed none. */
+double overview_copy_lag_s(const struct overview *o);
+/* What the last verify of each policy has found and not repaired. */
+int64_t overview_mismatches(const struct overview *o, const char *policy);
 uint64_t overview_clients(void);
 /* Lists /proc/self/fd: not for a loop's thread. */
 double overview_open_fds(void);

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "proxy/overview.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,52 +23,51 @@ __attribute__((format(printf, 2, 3))) static void warn(struct primary_change *c,
     va_end(args);
 }
 
-static void warn_of_redis(struct primary_change *c, const struct overview *o)
+/* Every key is handed over when it is asked for, or by and by: nothing is hidden. */
+static void warn_of_redis(struct primary_change *c, const struct overview *o, const struct policy_conf *p)
 {
-    if (o->archive.stored.documents > 0)
-        warn(c,
-             "%" PRId64 " conversations are in the archive and will not be seen until the archive answers "
-             "again: this version "
-             "copies nothing",
-             o->archive.stored.documents);
-    else if (o->archive.executor.documents > 0) /* since the last count */
-        warn(c, "what was written to the archive will not be seen until the archive answers again: this "
-                "version copies nothing");
     if (!o->redis.up)
-        warn(c, "Redis is down (%s): commands on these keys fail until it is back", o->redis.error);
+        warn(c, "Redis is down (%s): the archive goes on answering until it is back", o->redis.error);
 }
 
-static void warn_of_archive(struct primary_change *c, const struct overview *o)
+static void warn_of_archive(struct primary_change *c, const struct overview *o, const struct policy_conf *p)
 {
-    if (o->redis.there)
-        warn(c, "what is in Redis will not be seen until Redis answers again: this version copies nothing");
+    if (!p->dual_write && o->redis.there)
+        warn(c, "dual_write is off: what was never copied to the archive will not be seen until Redis "
+                "answers again "
+                "(convctl backfill copies it)");
     if (!o->archive.executor.up)
-        warn(c, "the archive is down (%s): commands on these keys fail until it is back",
+        warn(c, "the archive is down (%s): Redis goes on answering until it is back",
              o->archive.executor.why);
 }
 
-static void tell(struct server *s, struct primary_change *c, bool archive)
+static void tell(struct server *s, struct primary_change *c, const struct policy_conf *p, bool archive)
 {
     struct overview o;
 
     overview_take(&o, s);
     if (archive)
-        warn_of_archive(c, &o);
+        warn_of_archive(c, &o, p);
     else
-        warn_of_redis(c, &o);
+        warn_of_redis(c, &o, p);
     overview_done(&o);
 }
 
 /* ---- the switch ---- */
 
-static const struct policy_conf *find(const struct settings *now, const char *policy)
+const struct policy_conf *primary_policy(const struct settings *now, const char *policy, char *why,
+                                         size_t why_cap)
 {
     const char *name = policy[0] != '\0' ? policy : "conv";
 
     for (size_t i = 0; i < now->policy_count; i++)
         if (strcasecmp(now->policies[i].name, name) == 0)
             return &now->policies[i];
-    return policy[0] == '\0' && now->policy_count == 1 ? &now->policies[0] : NULL;
+    if (policy[0] == '\0' && now->policy_count == 1)
+        return &now->policies[0];
+    snprintf(why, why_cap,
+             policy[0] != '\0' ? "there is no policy '%s'" : "which policy? none is named conv%s", policy);
+    return NULL;
 }
 
 static const char *acting(const struct server *s, const struct policy_conf *p, bool archive)
@@ -81,7 +79,7 @@ static void order(struct server *s, const struct policy_conf *p, bool archive, s
 {
     depot_choose(server_depot(s), p->name, archive);
     ret->after = acting(s, p, archive);
-    tell(s, ret, archive);
+    tell(s, ret, p, archive);
 }
 
 static void begin(const struct server *s, const struct policy_conf *p, struct primary_change *ret)
@@ -111,13 +109,9 @@ bool primary_set(struct server *s, const char *policy, const char *store, const 
                  struct primary_change *ret, char *why, size_t why_cap)
 {
     const struct settings *now = config_current(server_config(s));
-    const struct policy_conf *p = find(now, policy);
+    const struct policy_conf *p = primary_policy(now, policy, why, why_cap);
     bool ok = p != NULL;
 
-    if (!ok)
-        snprintf(why, why_cap,
-                 policy[0] != '\0' ? "there is no policy '%s'" : "which policy? none is named conv%s",
-                 policy);
     if (ok)
         begin(s, p, ret);
     ok = ok && set(s, p, store, why, why_cap);

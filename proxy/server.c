@@ -9,6 +9,7 @@
 #include "proxy/handover.h"
 #include "proxy/listener.h"
 #include "proxy/loop.h"
+#include "proxy/overview.h"
 #include "proxy/placement.h"
 #include "proxy/takeover.h"
 
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #define MAX_SIGNALS 3
+#define TICKS_A_SECOND 4
 #define ADMIN_TRIES 50 /* within a second */
 
 struct server {
@@ -32,6 +34,8 @@ struct server {
     uv_loop_t uv;
     uv_signal_t signals[MAX_SIGNALS];
     uv_timer_t tick;
+    unsigned ticks;
+    struct guarantee_log *guarantees;
     uv_async_t loop_ended;
     struct loop **loops;
     unsigned nloops;
@@ -312,6 +316,8 @@ static void on_tick(uv_timer_t *timer)
         server_reopen_admin(s);
     digest_tick(clock_mono_us());
     depot_tick(s->depot, clock_mono_us());
+    if (++s->ticks % TICKS_A_SECOND == 0)
+        overview_tell_guarantees(s, s->guarantees);
 }
 
 /* ---- set-up, in order ---- */
@@ -498,7 +504,8 @@ struct server *server_new(struct config *own_config, bool has_config_file, bool 
     uv_async_init(&s->uv, &s->loop_ended, on_loop_ended);
     uv_timer_init(&s->uv, &s->tick);
     s->loop_ended.data = s->tick.data = s;
-    uv_timer_start(&s->tick, on_tick, 100, 250);
+    uv_timer_start(&s->tick, on_tick, 100, 1000 / TICKS_A_SECOND);
+    s->guarantees = guarantee_log_new();
     start_signals(s);
     s->probe = probe_start(&s->uv, s->config);
     probe_on_commands(s->probe, on_commands, s);
@@ -540,6 +547,7 @@ int server_run(struct server *s)
     uv_loop_close(&s->uv);
     handover_free(s->handover);
     takeover_free(s->takeover);
+    guarantee_log_free(s->guarantees);
     free_sockets(s);
     config_free(s->config);
     code = s->exit_code;

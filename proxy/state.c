@@ -1,62 +1,14 @@
 #include "proxy/state.h"
 
 #include "config/url.h"
+#include "proxy/state_parts.h"
 #include "router/command.h"
 #include "version.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-/* ---- small helpers ---- */
-
-static cJSON *object_in(cJSON *parent, const char *name)
-{
-    return cJSON_AddObjectToObject(parent, name);
-}
-
-static cJSON *object_at_end(cJSON *list)
-{
-    cJSON *item = cJSON_CreateObject();
-    cJSON_AddItemToArray(list, item);
-    return item;
-}
-
-static void number(cJSON *in, const char *name, double value)
-{
-    cJSON_AddNumberToObject(in, name, value);
-}
-
-static void flag(cJSON *in, const char *name, bool value)
-{
-    cJSON_AddBoolToObject(in, name, value);
-}
-
-/* An empty text is left out of the document. */
-static void text(cJSON *in, const char *name, const char *value)
-{
-    if (value != NULL && value[0] != '\0')
-        cJSON_AddStringToObject(in, name, value);
-}
-
-static void say(cJSON *list, const char *sentence)
-{
-    cJSON_AddItemToArray(list, cJSON_CreateString(sentence));
-}
-
-/* µs since 1970 as 2026-11-21T08:00:00Z. */
-static void moment(cJSON *in, const char *name, int64_t wall_us)
-{
-    time_t t = (time_t)(wall_us / 1000000);
-    struct tm utc;
-    char buf[32];
-
-    gmtime_r(&t, &utc);
-    strftime(buf, sizeof buf, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    text(in, name, buf);
-}
 
 /* ---- health ---- */
 
@@ -148,21 +100,6 @@ static void add_stores(cJSON *doc, const struct overview *o)
     add_archive_store(stores, o);
 }
 
-static void add_placement(cJSON *doc, const struct overview *o)
-{
-    cJSON *list = cJSON_AddArrayToObject(doc, "placement");
-
-    for (size_t i = 0; i < o->settings->policy_count; i++) {
-        const struct policy_conf *p = &o->settings->policies[i];
-        cJSON *item = object_at_end(list);
-        text(item, "policy", p->name);
-        text(item, "primary", overview_primary(p));
-        text(item, "acting", overview_acting(o, p));
-        flag(item, "dualWrite", overview_dual_write(o, p));
-        flag(item, "dualWriteWanted", p->dual_write);
-    }
-}
-
 static void add_verdict(cJSON *doc, const struct overview *o)
 {
     bool healthy = overview_healthy(o);
@@ -179,7 +116,7 @@ cJSON *state_health(const struct overview *o)
 
     add_verdict(doc, o);
     add_stores(doc, o);
-    add_placement(doc, o);
+    state_add_placement(doc, o);
     return doc;
 }
 
@@ -224,14 +161,6 @@ cJSON *state_memory(const struct overview *o)
     return doc;
 }
 
-cJSON *state_placement(const struct overview *o)
-{
-    cJSON *doc = cJSON_CreateObject();
-
-    add_placement(doc, o);
-    return doc;
-}
-
 /* ---- the whole state ---- */
 
 static void add_latency(cJSON *in, const struct overview *o)
@@ -256,6 +185,7 @@ static void add_redis_info(cJSON *redis, const struct probe_report *r)
     number(redis, "usedMemory", (double)r->used_memory);
     number(redis, "maxMemory", (double)r->maxmemory);
     text(redis, "maxMemoryPolicy", r->maxmemory_policy);
+    flag(redis, "appendOnly", r->aof_enabled != 0);
     number(redis, "evictedKeys", (double)r->evicted_keys);
     number(redis, "keyspaceHits", (double)r->keyspace_hits);
     number(redis, "keyspaceMisses", (double)r->keyspace_misses);
@@ -439,8 +369,7 @@ static void add_policies(cJSON *doc, const struct overview *o)
         text(item, "name", p->name);
         struct policy_settings want = {p->name, object_in(item, "settings")};
         config_get(server_config(o->server), "*", take_policy_setting, &want);
-        text(item, "acting", overview_acting(o, p));
-        flag(item, "dualWrite", overview_dual_write(o, p));
+        state_add_place(item, o, p);
         add_policy_counters(item, stats_policy_id(p->name));
     }
 }
@@ -490,6 +419,7 @@ cJSON *state_full(const struct overview *o)
     add_verdict(doc, o);
     add_redis(doc, o);
     add_archive(doc, o);
+    state_add_sync(doc, o);
     add_clients(doc, o);
     add_traffic(doc);
     number(doc, "persistErrors", (double)overview_persist_errors());

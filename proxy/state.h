@@ -17,8 +17,13 @@ cJSON *state_health(const struct overview *o);
 cJSON *state_ready(const struct overview *o);
 /* {healthy, connectionState, reconnectAttempts, latencyMs} of the connection that managed keys depend on */
 cJSON *state_memory(const struct overview *o);
-/* {placement: [{policy, primary, acting, dualWrite, dualWriteWanted}]} */
+/* {placement: [{policy, primary, acting, dualWrite, dualWriteWanted, phase, place, since, why, failovers, lastPauseMs,
+ * longestPauseMs, guarantee: {level, promise, loweredBy, warnings}}]}; without an archive some of them are missing */
 cJSON *state_placement(const struct overview *o);
+/* {id, kind, policy, state, repair, deep, rate, done, total, found, repaired, keysPerSecond, etaSeconds, startedAt, endedAt, why,
+ * examples}; what is not known is missing. And {moves: [...]} */
+cJSON *state_move(const struct move_report *m);
+cJSON *state_moves(const struct move_report *list, size_t n);
 /* Everything an operator wants to know. */
 cJSON *state_full(const struct overview *o);
 /* {settings: [{name, value, default, source, type, unit, least, most, words, when, env, policy, help}]} of

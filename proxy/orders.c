@@ -1,0 +1,120 @@
+#include "proxy/orders.h"
+
+#include "base/log.h"
+#include "proxy/depot.h"
+#include "proxy/primary.h"
+#include "sync/sync.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct moves *moves_of(const struct server *s)
+{
+    struct sync *sync = server_sync(s);
+    return sync != NULL ? sync_moves(sync) : NULL;
+}
+
+static bool refuse(char *why, size_t why_cap, const char *text)
+{
+    snprintf(why, why_cap, "%s", text);
+    return false;
+}
+
+/* False: there is no such policy. */
+static bool name_policy(const struct server *s, const char *policy, char *name, size_t cap, char *why,
+                        size_t why_cap)
+{
+    const struct settings *now = config_current(server_config(s));
+    const struct policy_conf *p = primary_policy(now, policy, why, why_cap);
+
+    if (p != NULL)
+        snprintf(name, cap, "%s", p->name);
+    settings_unref(now);
+    return p != NULL;
+}
+
+size_t orders_list(const struct server *s, struct move_report *ret, size_t cap)
+{
+    struct moves *m = moves_of(s);
+    return m != NULL ? moves_report(m, ret, cap) : 0;
+}
+
+uint64_t orders_move(struct server *s, struct move_order *order, const char *by, char *why, size_t why_cap)
+{
+    struct moves *m = moves_of(s);
+    char policy[sizeof order->policy];
+
+    if (m == NULL)
+        return refuse(why, why_cap, "there is no archive (setting archive.url)");
+    memcpy(policy, order->policy, sizeof policy);
+    if (!name_policy(s, policy, order->policy, sizeof order->policy, why, why_cap))
+        return 0;
+    uint64_t id = moves_order(m, order, why, why_cap);
+    if (id != 0)
+        log_event(LOG_INFO, "move_ordered", LOG_INT("id", (int64_t)id),
+                  LOG_STR("kind", move_kind_name(order->kind)), LOG_STR("policy", order->policy),
+                  LOG_INT("repair", order->repair), LOG_INT("deep", order->deep), LOG_STR("by", by));
+    return id;
+}
+
+bool orders_abort(struct server *s, uint64_t id, const char *by, char *why, size_t why_cap)
+{
+    struct moves *m = moves_of(s);
+
+    if (m == NULL || !moves_abort(m, id)) {
+        snprintf(why, why_cap, "there is no move %" PRIu64 " that runs or waits", id);
+        return false;
+    }
+    log_event(LOG_INFO, "move_aborted", LOG_INT("id", (int64_t)id), LOG_STR("by", by));
+    return true;
+}
+
+/* ---- dual writes ---- */
+
+static bool dual_write_of(struct server *s, const char *policy)
+{
+    const struct settings *now = config_current(server_config(s));
+    bool on = false;
+
+    for (size_t i = 0; i < now->policy_count; i++)
+        if (strcmp(now->policies[i].name, policy) == 0)
+            on = now->policies[i].dual_write;
+    settings_unref(now);
+    return on;
+}
+
+static void order_backfill(struct server *s, const char *by, struct orders_dual_write *ret)
+{
+    struct move_order order = {.kind = MOVE_BACKFILL};
+
+    snprintf(order.policy, sizeof order.policy, "%s", ret->policy);
+    ret->backfill = orders_move(s, &order, by, ret->warning, sizeof ret->warning);
+}
+
+bool orders_dual_write(struct server *s, const char *policy, bool on, const char *by,
+                       struct orders_dual_write *ret, char *why, size_t why_cap)
+{
+    struct config_pair pair = {NULL, on ? "1" : "0"};
+    struct config_error error;
+    char name[96];
+
+    *ret = (struct orders_dual_write){.now = on};
+    if (on && moves_of(s) == NULL)
+        return refuse(why, why_cap, "there is no archive that could get copies (setting archive.url)");
+    if (!name_policy(s, policy, ret->policy, sizeof ret->policy, why, why_cap))
+        return false;
+    ret->was = dual_write_of(s, ret->policy);
+    snprintf(name, sizeof name, "%s.dual_write", ret->policy);
+    pair.name = name;
+    if (config_set(server_config(s), &pair, 1, &error) != ERR_NONE)
+        return refuse(why, why_cap, error.text);
+    log_event(LOG_INFO, "dual_write_set", LOG_STR("policy", ret->policy), LOG_INT("before", ret->was),
+              LOG_INT("after", on), LOG_STR("by", by));
+    if (on)
+        order_backfill(s, by, ret);
+    else
+        snprintf(ret->warning, sizeof ret->warning,
+                 "what is written from now on is lost when Redis loses it");
+    return true;
+}
