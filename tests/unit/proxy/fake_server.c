@@ -34,9 +34,28 @@ void fake_server_archive(struct server *s, const char *why)
     s->archive_acts = true;
 }
 
+void fake_server_place(struct server *s, const char *policy, enum place place)
+{
+    struct placement_policy *p = &s->places.policies[s->places.npolicies++];
+
+    fake_server_archive(s, NULL);
+    s->archive_acts = place_phase(place) == PHASE_ARCHIVE;
+    snprintf(p->name, sizeof p->name, "%s", policy);
+    p->place = place;
+    p->since_us = s->started_us;
+    snprintf(p->why, sizeof p->why, "a test");
+    s->places.epoch = 257;
+    s->sync.copier.dirty = -1;
+    s->sync.pass_total = -1;
+    if (s->moves == NULL)
+        s->moves = moves_new();
+    s->placed = true;
+}
+
 void fake_server_free(struct server *own_s)
 {
     config_free(own_s->config);
+    moves_free(own_s->moves);
     free(own_s);
 }
 
@@ -120,6 +139,33 @@ bool depot_set_faults(struct depot *d, const struct settings *now, const char *p
 struct executor *server_executor(const struct server *s)
 {
     return NULL;
+}
+
+/* ---- between the stores: what the test has put there ---- */
+
+struct placement *server_placement(const struct server *s)
+{
+    return s->placed ? (struct placement *)s : NULL;
+}
+
+struct sync *server_sync(const struct server *s)
+{
+    return s->placed ? (struct sync *)s : NULL;
+}
+
+void placement_report(struct placement *p, struct placement_report *ret)
+{
+    *ret = ((const struct server *)p)->places;
+}
+
+void sync_report(struct sync *sync, struct sync_report *ret)
+{
+    *ret = ((const struct server *)sync)->sync;
+}
+
+struct moves *sync_moves(struct sync *sync)
+{
+    return ((const struct server *)sync)->moves;
 }
 
 void depot_choose(struct depot *d, const char *policy, bool archive)

@@ -4,8 +4,10 @@
 #define TESTS_UNIT_PROXY_FAKE_SERVER_H
 
 #include "proxy/depot.h"
+#include "proxy/placement.h"
 #include "proxy/server.h"
 #include "proxy/stats.h"
+#include "sync/sync.h"
 
 struct server {
     struct config *config;
@@ -16,6 +18,10 @@ struct server {
     struct depot_report archive;
     bool archive_acts;       /* for all policies */
     struct trace_stat calls; /* of every operation of the archive */
+    bool placed;             /* the next three are there */
+    struct placement_report places;
+    struct sync_report sync;
+    struct moves *moves;
 };
 
 /* Settings from "name=value" texts, Redis up, started an hour ago. The texts must be good. */
@@ -23,6 +29,8 @@ struct server *fake_server_new(const char *const *sets, size_t count);
 void fake_server_free(struct server *own_s);
 /* From now on a SQLite archive answers for all policies; why NULL: it is up. */
 void fake_server_archive(struct server *s, const char *why);
+/* There is an archive, a placement and a sync; the policy is in that place since the start. */
+void fake_server_place(struct server *s, const char *policy, enum place place);
 /* The one loop's statistics, registered at the first call. */
 struct stats *fake_stats(void);
 
