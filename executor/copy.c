@@ -68,14 +68,17 @@ static bool is_known(const struct op *op, const struct op_step *step)
     return !n.unknown;
 }
 
+/* Scripts say neither that they write nor that they don't. */
+static bool only_reads(const struct command *cmd)
+{
+    return cmd != NULL && (cmd->flags & CMD_WRITE) == 0 && ((cmd->flags & CMD_READONLY) != 0 || cmd->nspecs == 0);
+}
+
 static bool can_run(const struct op *op)
 {
-    for (size_t i = 0; i < op->nsteps; i++) {
-        const struct op_step *step = &op->steps[i];
-        bool reads = step->cmd != NULL && (step->cmd->flags & CMD_WRITE) == 0;
-        if (!reads && !is_known(op, step))
+    for (size_t i = 0; i < op->nsteps; i++)
+        if (!only_reads(op->steps[i].cmd) && !is_known(op, &op->steps[i]))
             return false;
-    }
     return true;
 }
 
