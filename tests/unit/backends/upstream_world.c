@@ -50,6 +50,13 @@ static void on_wake(struct upstream_env *env)
     w.awake = true;
 }
 
+static void on_stranger(void *ctx, const char *run_id, int64_t epoch)
+{
+    w.strangers++;
+    snprintf(w.stranger_run_id, sizeof w.stranger_run_id, "%s", run_id);
+    w.stranger_epoch = epoch;
+}
+
 static bool nothing_more(void *ctx)
 {
     return false;
@@ -90,16 +97,35 @@ void world_say(const char *text)
     world_say_n(text, strlen(text));
 }
 
+static bool is_identity(const struct request *r)
+{
+    return strncmp(r->argv[0].p, "EVAL", 4) == 0;
+}
+
 static bool is_greeting(const struct request *r)
 {
     return strncmp(r->argv[0].p, "HELLO", 5) == 0 || strncmp(r->argv[0].p, "CLIENT", 6) == 0 ||
-           strncmp(r->argv[0].p, "SELECT", 6) == 0;
+           strncmp(r->argv[0].p, "SELECT", 6) == 0 || is_identity(r);
+}
+
+static void note_greeting(const struct request *r)
+{
+    for (size_t i = 0; i < r->argc; i++) {
+        size_t at = strlen(w.greeted);
+        int len = r->argv[i].len < 64 ? (int)r->argv[i].len : 0; /* not the script */
+        snprintf(w.greeted + at, sizeof w.greeted - at, " %.*s", len, r->argv[i].p);
+    }
 }
 
 static void take_one(const struct request *r)
 {
-    if (!is_greeting(r))
+    if (!is_greeting(r)) {
         w.asked++;
+        return;
+    }
+    note_greeting(r);
+    if (w.manners == ANSWERS && is_identity(r))
+        world_say(w.identity);
     else if (w.manners == ANSWERS)
         world_say("+OK\r\n");
     else if (w.manners == REFUSES)
@@ -135,6 +161,7 @@ static void on_accept(uv_poll_t *poll, int status, int events)
     w.fd = fd;
     w.accepted++;
     w.in_len = 0;
+    w.greeted[0] = '\0';
     w.talking = malloc(sizeof *w.talking);
     assert_int_equal(uv_poll_init(&w.loop, w.talking, fd), 0);
     uv_poll_start(w.talking, UV_READABLE, on_talk);
@@ -204,7 +231,7 @@ void world_run_until_asked(int n)
 }
 
 /* As slot_send does it. */
-struct req *world_ask_as(uint32_t replies, bool slow)
+static struct req *ask(uint32_t replies, bool slow, bool guarded)
 {
     const char *detail;
     assert_true(w.nreqs < REQUESTS);
@@ -213,8 +240,19 @@ struct req *world_ask_as(uint32_t replies, bool slow)
     turn_now(&w.turn);
     for (uint32_t i = 0; i < replies; i++)
         build_command(upstream_out(w.u), "PING", NULL);
+    q->up.guarded = guarded;
     upstream_queue(w.u, &q->up, replies, slow);
     return q;
+}
+
+struct req *world_ask_as(uint32_t replies, bool slow)
+{
+    return ask(replies, slow, false);
+}
+
+struct req *world_ask_guarded(void)
+{
+    return ask(1, false, true);
 }
 
 struct req *world_ask(void)
@@ -271,7 +309,7 @@ int world_set_up(void **state)
     uv_poll_start(&w.listening, UV_READABLE, on_accept);
     w.settings = settings_with(port);
     w.env = (struct upstream_env){
-        .turn = &w.turn, .settings = w.settings, .ops = &ops, .count = on_count, .wake = on_wake};
+        .turn = &w.turn, .settings = w.settings, .ops = &ops, .count = on_count, .on_stranger = on_stranger, .wake = on_wake};
     w.u = upstream_new(&w.env, LANE_FAST, 0, RESP2);
     return 0;
 }

@@ -46,6 +46,11 @@ struct world {
     enum manners manners;
     char in[4096];
     size_t in_len;
+    char identity[160]; /* its reply to a guarded greeting's script */
+    char greeted[1024]; /* arguments of the last connection's greeting, each behind a space */
+    int strangers;      /* heard of by the client's side: the last one's */
+    char stranger_run_id[48];
+    int64_t stranger_epoch;
     int asked; /* requests behind the greeting, since it was accepted */
 };
 
@@ -62,6 +67,7 @@ int world_tear_down(void **state);
 /* Queues a request as proxy/slot does it; replies: how many it is owed. */
 struct req *world_ask_as(uint32_t replies, bool slow);
 struct req *world_ask(void);
+struct req *world_ask_guarded(void);
 void world_assert_got(const struct req *q, const char *text);
 /* The ticks of a pool. Without them a test calls upstream_tick itself, with the time it likes. */
 void world_start_ticking(void);
