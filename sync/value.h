@@ -15,13 +15,12 @@
 
 struct redis_state {
     struct object object; /* type NONE: absent, torn or bad */
-    int64_t version;      /* 0: Redis keeps none */
-    struct write_id *
-        sessions; /* cvp:sess as it was at that moment: a write that it covers is in the value if it changed it, one
-                                  that it does not cover is not. Older, and a write would be done twice; newer, and it would be
-                                  lost */
+    int64_t version;      /* 0: Redis keeps none; -1, which fits nothing: torn */
+    /* cvp:sess at that moment. A write that it covers has been done; one that it does not cover is not in the value. An older one
+     * would have writes done twice, a newer one would have them lost. */
+    struct write_id *sessions;
     size_t nsessions;
-    bool torn; /* its type changed while it was read: read it again. The version is -1, which no key has */
+    bool torn;       /* its type changed while it was read: read it again */
     const char *bad; /* a value that can't be carried (a module's type), in words; NULL: none */
 };
 

@@ -355,7 +355,7 @@ static void round_of_restores(int64_t number, bool *ret_done)
 
 static void test_no_write_is_lost(void **state)
 {
-    enum { ENOUGH = 10, ROUNDS = 20000 };
+    enum { ENOUGH = 100, ROUNDS = 20000 };
     struct writer w = {.step = append};
     int64_t restored = 0, refused = 0;
 
