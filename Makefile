@@ -7,7 +7,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 DOC_PAGES := settings commands metrics
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-tools model bench engine-soak kill-soak fmt fuzz asan tsan docs clean
+.PHONY: help run build test test-tools model bench engine-soak kill-soak chaos fmt fuzz asan tsan docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -42,6 +42,9 @@ engine-soak: test-tools ## 1,000,000 random commands, the proxy (under ASan) on 
 
 kill-soak: build test-tools ## 100 rounds of kill -9 while clients write to the embedded archive; CONV_SEED replays a run
 	@CONV_KILL_ROUNDS=$${CONV_KILL_ROUNDS:-100} .venv/bin/python -m pytest -q -s tests/system/test_archive_durability.py -k any_moment
+
+chaos: build test-tools ## seeds of faults against both stores, checked: make chaos SEEDS=200 (ARGS="--archive ferretdb --proxies 3 --first 1")
+	@.venv/bin/python -m tests.chaos --seeds $(or $(SEEDS),20) $(ARGS)
 
 fmt: ## format all C files
 	@scripts/install-deps fmt
