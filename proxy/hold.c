@@ -466,9 +466,15 @@ static void drop_late(struct loop *l, int64_t now_us)
 
 void hold_second(struct loop *l, int64_t now_us)
 {
+    uint64_t held = 0;
+
     drop_late(l, now_us);
-    for (struct session *s = l->sessions; s != NULL; s = s->next)
-        if ((s->pauses & PAUSE_HOLD) != 0 && s->kept_slots == 0 &&
-            now_us - s->held_since_us >= l->settings->failover_hold * 1000)
+    for (struct session *s = l->sessions; s != NULL; s = s->next) {
+        if ((s->pauses & PAUSE_HOLD) == 0)
+            continue;
+        held++;
+        if (s->kept_slots == 0 && now_us - s->held_since_us >= l->settings->failover_hold * 1000)
             session_resume(s, PAUSE_HOLD); /* it is told when it asks again */
+    }
+    atomic_store_explicit(&l->stats->held, held, memory_order_relaxed);
 }

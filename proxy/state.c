@@ -337,6 +337,7 @@ static void add_policy_counters(cJSON *policy, unsigned id)
     number(reads, "miss", (double)STATS_SUM(policies[id].reads_miss));
     number(reads, "error", (double)STATS_SUM(policies[id].reads_error));
     number(policy, "writes", (double)STATS_SUM(policies[id].writes));
+    number(policy, "unarchived", (double)STATS_SUM(policies[id].unarchived));
     number(policy, "ttlRestored", (double)STATS_SUM(policies[id].ttl_restored));
     number(json, "trimmed", (double)STATS_SUM(policies[id].trimmed_json));
     number(json, "notArray", (double)STATS_SUM(policies[id].json_not_array));

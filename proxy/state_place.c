@@ -89,6 +89,7 @@ void state_add_sync(cJSON *doc, const struct overview *o)
     number(sync, "merged", (double)s->handoff.merged);
     number(sync, "quarantined", (double)s->handoff.quarantined);
     number(sync, "waiting", (double)s->waiting);
+    number(sync, "heldRequests", (double)STATS_SUM(held));
     if (s->pass_total >= 0) {
         cJSON *pass = object_in(sync, "catchup");
         number(pass, "done", (double)s->pass_done);

@@ -74,6 +74,7 @@ struct stats {
     counter upstream_open;   /* gauge: connections to Redis that are ready, pinned ones included */
     counter upstream_pinned; /* gauge */
     counter backpressure_pauses;
+    counter held; /* gauge, once a second: clients whose requests wait while the stores change places */
     counter memory;            /* gauge: bytes buffered for clients and for Redis */
     struct hist redis_latency; /* µs from queueing to the reply's end, commands on the fast lane */
     struct hist_window redis_latency_window; /* the same, last 60 s: redis_latency_p95_ms */

@@ -202,6 +202,98 @@ static void test_settings_rows(void **state)
 }
 
 /* config refuses the combination as well; the server must not rely on that. */
+/* The phase is told, and while requests wait, who has acted before. */
+static void test_placement(void **state)
+{
+    static const struct {
+        enum place place;
+        const char *phase, *acting, *level;
+        bool dual_write;
+    } rows[] = {
+        {PLACE_REDIS, "redis", "redis", "both", true},
+        {PLACE_DRAIN, "redis", "redis", "both", true},
+        {PLACE_LEAVE, "hold", "redis", "none", true},
+        {PLACE_LOSE, "hold", "redis", "none", true},
+        {PLACE_ARCHIVE, "archive", "archive", "archive", false},
+        {PLACE_CLAIM, "archive", "archive", "archive", false},
+        {PLACE_RETURN, "hold", "archive", "none", false},
+        {PLACE_CATCHUP, "catchup", "redis", "both", true},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct server *s = SERVER("conv.dual_write=yes", "conv.ack=both");
+        fake_server_place(s, "conv", rows[i].place);
+        cJSON *doc = document(s, state_placement);
+        const cJSON *item = in(doc, "placement")->child;
+        assert_string_equal(in(item, "phase")->valuestring, rows[i].phase);
+        assert_string_equal(in(item, "acting")->valuestring, rows[i].acting);
+        assert_int_equal(cJSON_IsTrue(in(item, "dualWrite")), rows[i].dual_write);
+        assert_string_equal(in(in(item, "guarantee"), "level")->valuestring, rows[i].level);
+        assert_int_equal(cJSON_GetArraySize(in(in(item, "guarantee"), "loweredBy")),
+                         strcmp(rows[i].level, "none") == 0);
+        cJSON_Delete(doc);
+        fake_server_free(s);
+    }
+}
+
+/* Every fact that the guarantee is made of comes from where it is known. */
+static void test_guarantee_has_its_facts(void **state)
+{
+    struct server *s = SERVER("conv.dual_write=yes", "conv.ack=primary");
+
+    fake_server_place(s, "conv", PLACE_REDIS);
+    s->redis.maxmemory = 1;
+    strcpy(s->redis.maxmemory_policy, "allkeys-lfu");
+    strcpy(s->redis.role, "slave");
+    s->redis.clock_offset_us = -600000;
+    s->sync.copier.dirty = 5;
+    s->sync.copier.oldest_us = 1;
+    cJSON *doc = document(s, state_health);
+    const cJSON *g = in(in(doc, "placement")->child, "guarantee");
+    char *text = cJSON_PrintUnformatted(g);
+    static const char *const words[] = {"\"none\"", "allkeys-lfu", "is a replica", "ack is primary",
+                                        "5 keys",   "600 ms",      "appendonly"};
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        assert_non_null(strstr(text, words[i]));
+    free(text);
+    cJSON_Delete(doc);
+    fake_server_free(s);
+}
+
+static void test_moves(void **state)
+{
+    struct move_report list[2] = {
+        {.id = 4, .order = {.kind = MOVE_BACKFILL, .policy = "conv", .rate = 10}, .total = -1, .eta_s = -1},
+        {.id = 3,
+         .order = {.kind = MOVE_VERIFY, .policy = "conv", .deep = true, .repair = true},
+         .state = MOVE_DONE,
+         .done = 7,
+         .total = 9,
+         .found = 2,
+         .repaired = 1,
+         .rate = 3.5,
+         .eta_s = 0,
+         .started_us = 1000000,
+         .ended_us = 2000000,
+         .examples = "conv:1 conv:2"},
+    };
+    cJSON *doc = state_moves(list, 2);
+    const cJSON *waiting = in(doc, "moves")->child, *done = waiting->next;
+
+    assert_string_equal(in(waiting, "state")->valuestring, "waiting");
+    assert_true(in(waiting, "rate")->valuedouble == 10);
+    static const char *const unknown[] = {"total", "etaSeconds", "startedAt", "endedAt", "why"};
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
+        assert_null(cJSON_GetObjectItemCaseSensitive(waiting, unknown[i]));
+    assert_true(cJSON_IsTrue(in(done, "deep")) && cJSON_IsTrue(in(done, "repair")));
+    assert_true(in(done, "found")->valuedouble == 2 && in(done, "total")->valuedouble == 9);
+    assert_string_equal(in(done, "startedAt")->valuestring, "1970-01-01T00:00:01Z");
+    assert_int_equal(cJSON_GetArraySize(in(done, "examples")), 2);
+    assert_string_equal(in(done, "examples")->child->next->valuestring, "conv:2");
+    cJSON_Delete(doc);
+}
+
 static void test_check(void **state)
 {
     static const struct {
@@ -233,6 +325,9 @@ int main(void)
         cmocka_unit_test(test_memory_has_exactly_four_fields),
         cmocka_unit_test(test_state_hides_secrets),
         cmocka_unit_test(test_settings_rows),
+        cmocka_unit_test(test_placement),
+        cmocka_unit_test(test_guarantee_has_its_facts),
+        cmocka_unit_test(test_moves),
         cmocka_unit_test(test_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,34 @@ static void test_archive_lines(void **state)
     fake_server_free(s);
 }
 
+static void test_lines_between_the_stores(void **state)
+{
+    struct server *s = server();
+    size_t len;
+
+    fake_server_place(s, "conv", PLACE_REDIS);
+    s->redis.aof_enabled = 1;
+    s->sync.copier.dirty = 3;
+    s->sync.handoff.merged = 2;
+    s->places.policies[0].failovers = 1;
+    char *text = info_convproxy(s, &len);
+    check_lines(text, len);
+    assert_non_null(strstr(text, "\r\nsync_epoch:257\r\nsync_dirty_keys:3\r\n"));
+    assert_non_null(strstr(text, "\r\nsync_handed_over:2\r\n"));
+    assert_non_null(strstr(text, "\r\nphase_conv:redis,place=redis,failovers=1,"));
+    assert_non_null(strstr(text, "\r\nguarantee_conv:both\r\nguarantee_conv_promise:acknowledged writes are in both"));
+    assert_non_null(strstr(text, "\r\nguarantee_conv_why:\r\n"));
+    free(text);
+    s->archive.executor.up = false;
+    s->redis.aof_enabled = 0;
+    text = info_convproxy(s, &len);
+    assert_non_null(strstr(text, "\r\nguarantee_conv:redis\r\n"));
+    assert_non_null(strstr(text, "\r\nguarantee_conv_why:the archive is down: "));
+    assert_non_null(strstr(text, "; Redis keeps no log on disk (appendonly no)"));
+    free(text);
+    fake_server_free(s);
+}
+
 /* What Redis wrote about itself must not forge lines of ours. */
 static void test_errors_stay_on_their_line(void **state)
 {

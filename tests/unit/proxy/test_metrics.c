@@ -250,6 +250,52 @@ static void test_archive(void **state)
     fake_server_free(s);
 }
 
+static void test_between_the_stores(void **state)
+{
+    struct server *s = server();
+    struct stats *stats = fake_stats();
+    struct move_order order = {.kind = MOVE_VERIFY, .policy = "conv"};
+    char why[100];
+
+    fake_server_place(s, "conv", PLACE_CATCHUP);
+    s->places.policies[0].failovers = 2;
+    s->places.policies[0].held_max_us = 1500000;
+    s->sync.copier.dirty = 12;
+    s->sync.copier.oldest_us = clock_mono_us() - 3000000;
+    s->sync.copier.copied = 5;
+    s->sync.copier.tombstones = 1;
+    s->sync.handoff.restored = 3;
+    s->sync.handoff.merged = 4;
+    s->sync.handoff.quarantined = 1;
+    atomic_store(&stats->held, 9);
+    counter_add(&stats->policies[stats_policy_id("conv")].unarchived, 7);
+    assert_true(moves_order(s->moves, &order, why, sizeof why) == 1);
+    char *page = page_of(s);
+
+    assert_true(sample(page, "conv_phase{policy=\"conv\",phase=\"catchup\"}") == 1);
+    assert_true(sample(page, "conv_phase{policy=\"conv\",phase=\"redis\"}") == 0);
+    assert_true(sample(page, "conv_acting_primary{policy=\"conv\",store=\"redis\"}") == 1);
+    assert_true(sample(page, "conv_dual_write{policy=\"conv\"}") == 1);
+    assert_true(sample(page, "conv_failovers_total{policy=\"conv\"}") == 2);
+    assert_true(sample(page, "conv_longest_pause_seconds{policy=\"conv\"}") == 1.5);
+    assert_true(sample(page, "conv_guarantee{policy=\"conv\",level=\"both\"}") == 1);
+    assert_true(sample(page, "conv_guarantee{policy=\"conv\",level=\"none\"}") == 0);
+    assert_true(sample(page, "conv_epoch") == 257);
+    assert_true(sample(page, "conv_dirty_keys") == 12);
+    assert_true(fabs(sample(page, "conv_copy_lag_seconds") - 3) < 0.5);
+    assert_true(sample(page, "conv_copied_total") == 6);
+    assert_true(sample(page, "conv_handed_over_total") == 7);
+    assert_true(sample(page, "conv_quarantined_total") == 1);
+    assert_true(sample(page, "conv_held_requests") == 9);
+    assert_true(sample(page, "conv_unarchived_total{policy=\"conv\"}") == 7);
+    assert_true(sample(page, "conv_moves{kind=\"verify\",state=\"waiting\"}") == 1);
+    assert_true(sample(page, "conv_moves{kind=\"backfill\",state=\"waiting\"}") == 0);
+    assert_true(sample(page, "conv_verify_mismatches{policy=\"conv\"}") == 0);
+    free(page);
+    atomic_store(&stats->held, 0);
+    fake_server_free(s);
+}
+
 /* Every metric of the page is in the reference, with its help. */
 static void test_markdown_has_every_name(void **state)
 {
@@ -283,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_down),
         cmocka_unit_test(test_no_archive),
         cmocka_unit_test(test_archive),
+        cmocka_unit_test(test_between_the_stores),
         cmocka_unit_test(test_markdown_has_every_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
