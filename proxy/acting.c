@@ -5,6 +5,7 @@
 #include "router/keys.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void acting_apply(struct loop *l, void *own_acting)
 {
@@ -15,6 +16,12 @@ void acting_apply(struct loop *l, void *own_acting)
         hold_acting(l, &before);
     }
     free(own_acting);
+}
+
+void acting_wait(struct acting *a)
+{
+    a->any = true;
+    memset(a->phase, PHASE_HOLD, sizeof a->phase);
 }
 
 bool acting_is_archive(const struct acting *a, const struct policy_conf *policy)

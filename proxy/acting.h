@@ -33,6 +33,8 @@ enum home { HOME_NONE = 0, HOME_REDIS = 1, HOME_ARCHIVE = 2, HOME_BOTH = 3 };
 
 /* Takes the loop's new copy (post it; arg is malloc'ed and taken). */
 void acting_apply(struct loop *l, void *own_acting);
+/* Nothing was told yet: everything waits. */
+void acting_wait(struct acting *a);
 /* Where the keys of a command live now. */
 enum home acting_home(const struct loop *l, const struct command *cmd, const struct slice *argv, size_t argc);
 /* Whether the archive acts for the policy; NULL: no policy. */

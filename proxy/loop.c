@@ -137,6 +137,8 @@ static void take_settings(struct loop *l, const struct settings *own)
         l->policy_ids[i] = (uint8_t)stats_policy_id(own->policies[i].name);
     if (l->executor == NULL) /* there is no placement that would tell it */
         placement_copy(NULL, l->settings, &l->acting);
+    else if (l->acting.serial == 0)
+        acting_wait(&l->acting);
 }
 
 void loop_apply(struct loop *l, void *own_settings)
@@ -201,6 +203,7 @@ struct loop *loop_start(struct server *server, unsigned index, const struct sett
     struct loop *l = must(calloc(1, sizeof *l));
     l->index = index;
     l->server = server;
+    l->executor = server_executor(server);
     l->stats = must(calloc(1, sizeof *l->stats));
     hist_window_init(&l->stats->redis_latency_window, 10 * 1000000);
     stats_register(l->stats);
@@ -211,7 +214,6 @@ struct loop *loop_start(struct server *server, unsigned index, const struct sett
     request_init(&l->request);
     plan_init(&l->plan, &l->turn.chunks);
     pool_init(&l->pool, &l->turn, l->settings, &slot_upstream_ops, count_upstream, l);
-    l->executor = server_executor(server);
     l->ops_tail = &l->ops;
     l->asked_tail = &l->asked;
     hold_init(l);

@@ -310,7 +310,7 @@ static void keep_mode(struct placement *p)
 
 static void step(struct placement *p)
 {
-    bool changed = p->told_up != executor_up(p->executor);
+    bool changed = p->serial == 0 || p->told_up != executor_up(p->executor);
 
     while (!p->saving && evaluate(p))
         changed = true;
@@ -455,10 +455,8 @@ struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct
     p->settings = config_current(server_config(s));
     take_spots(p, p->settings);
     uv_timer_init(main_loop, &p->timer);
-    uv_timer_start(&p->timer, on_timer, BUSY_TICK_MS, BUSY_TICK_MS);
+    uv_timer_start(&p->timer, on_timer, 0, BUSY_TICK_MS); /* when the server knows it */
     uv_async_init(main_loop, &p->wake, on_wake);
-    publish(p);
-    step(p);
     return p;
 }
 
