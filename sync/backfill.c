@@ -6,6 +6,7 @@
 #include "router/marks.h"
 
 #include <hiredis/hiredis.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #define MOST_MARKS 10000 /* that wait for the copier before more are made: Redis has to hold them */
@@ -16,49 +17,67 @@ enum stage { MARK, FIRST_ROUND, CARRY };
 
 /* ---- carrying ---- */
 
-/* A round of the copier; *ret_carried: marks that are gone, *ret_left: those that are there. */
-static enum err carry(struct move_at *at, size_t *ret_carried, size_t *ret_left)
-{
-    const struct moves_stores *s = at->stores;
-    uint64_t before = atomic_load(&s->copier->counts->unmarked);
-    enum err e = copier_round(s->copier, ROUND, ret_left);
+/* What a round of the copier has done. */
+struct round {
+    size_t claimed, failed, left;
+};
 
-    *ret_carried = (size_t)(atomic_load(&s->copier->counts->unmarked) - before);
+static enum err carry(struct move_at *at, struct round *ret)
+{
+    struct copier *c = at->stores->copier;
+    uint64_t claimed = atomic_load(&c->counts->claimed), failed = atomic_load(&c->counts->failed);
+    enum err e = copier_round(c, ROUND, &ret->left);
+
+    ret->claimed = (size_t)(atomic_load(&c->counts->claimed) - claimed);
+    ret->failed = (size_t)(atomic_load(&c->counts->failed) - failed);
     return e;
 }
 
-/* Until as many are carried as there were at the beginning, and what is left is what clients have written since. */
-static enum err drain(struct move_at *at, enum move_step *ret, size_t *ret_carried, size_t *ret_left)
+/* All marks that there were at the beginning have been claimed once: what is left is new, or can't be carried. */
+static enum move_step judge(struct move_at *at, const struct round *r)
 {
-    enum err e = carry(at, ret_carried, ret_left);
+    struct move_tally *t = &at->tally;
+    bool stuck = r->claimed == r->failed;
+
+    if (r->left == 0)
+        return STEP_OVER;
+    snprintf(t->why, sizeof t->why, "%zu marks are left", r->left);
+    if (at->place.owed > 0 || (r->left > REST && !stuck))
+        return r->claimed == 0 ? STEP_WAIT : STEP_MORE;
+    if (r->failed > 0) {
+        snprintf(t->why, sizeof t->why, "%zu of the marks left can't be carried; the log says why",
+                 r->failed);
+        return STEP_BAD;
+    }
+    return r->left > REST ? STEP_WAIT : STEP_OVER;
+}
+
+static enum err drain(struct move_at *at, enum move_step *ret, struct round *r)
+{
+    enum err e = carry(at, r);
+
     if (e != ERR_NONE)
         return e;
     if (at->place.stage == FIRST_ROUND) {
-        at->place.owed = (int64_t)(*ret_carried + *ret_left);
+        at->place.owed = (int64_t)(r->claimed + r->left);
         at->place.stage = CARRY;
     }
-    at->place.owed -= (int64_t)*ret_carried;
-    if (*ret_left == 0 || (at->place.owed <= 0 && *ret_left <= REST)) {
-        *ret = STEP_OVER;
-        return ERR_NONE;
-    }
-    snprintf(at->tally.why, sizeof at->tally.why, "%zu marks are left", *ret_left);
-    if (*ret_carried == 0)
-        *ret = STEP_WAIT;
+    at->place.owed -= (int64_t)r->claimed;
+    *ret = judge(at, r);
     return ERR_NONE;
 }
 
 enum err drain_step(struct move_at *at, enum move_step *ret)
 {
-    size_t carried, left;
+    struct round r;
 
     if (at->place.stage == MARK)
         at->place.stage = FIRST_ROUND;
-    enum err e = drain(at, ret, &carried, &left);
+    enum err e = drain(at, ret, &r);
     if (e != ERR_NONE)
         return e;
-    at->tally.done += (int64_t)carried;
-    at->tally.total = at->tally.done + (int64_t)left;
+    at->tally.done += (int64_t)(r.claimed - r.failed);
+    at->tally.total = at->tally.done + (int64_t)r.left;
     return ERR_NONE;
 }
 
@@ -112,19 +131,19 @@ static enum err mark(struct move_at *at)
 
 enum err backfill_step(struct move_at *at, enum move_step *ret)
 {
-    size_t carried, left;
+    struct round r;
     int64_t marks;
 
     if (at->place.stage != MARK)
-        return drain(at, ret, &carried, &left);
+        return drain(at, ret, &r);
     enum err e = count_marks(at, &marks);
     if (e != ERR_NONE)
         return e;
     if (marks + (int64_t)at->limit <= MOST_MARKS)
         return mark(at);
-    e = carry(at, &carried, &left);
-    snprintf(at->tally.why, sizeof at->tally.why, "%zu marks wait for the copier", left);
-    if (e == ERR_NONE && carried == 0)
+    e = carry(at, &r);
+    snprintf(at->tally.why, sizeof at->tally.why, "%" PRId64 " marks wait for the copier", marks);
+    if (e == ERR_NONE && r.claimed == r.failed)
         *ret = STEP_WAIT;
     return e;
 }

@@ -1,14 +1,16 @@
 #include "sync/compare.h"
 
 #include "base/clock.h"
-#include "engine/document.h"
 #include "router/marks.h"
 #include "sync/digest.h"
+#include "sync/kept.h"
 #include "sync/link.h"
 #include "sync/value.h"
 
 #include <hiredis/hiredis.h>
 #include <string.h>
+
+#define TOGETHER 512 /* keys of one EXISTS */
 
 /* What one store has of a key. */
 struct side {
@@ -28,32 +30,81 @@ static void put_one(struct link *l, const char *verb, const char *set, struct sl
     link_put(l, argv, set == NULL ? 2 : 3);
 }
 
-static bool get_flag(struct link *l, bool *ret)
+static enum err get_number(struct link *l, size_t *ret)
 {
     const redisReply *r = link_get(l);
 
     if (r == NULL)
-        return false;
+        return ERR_REDISLOST;
     if (r->type != REDIS_REPLY_INTEGER) {
         link_refuse(l, r);
-        return false;
+        return ERR_REDISDOWN;
     }
-    *ret = r->integer == 1;
-    return true;
+    *ret = (size_t)r->integer;
+    return ERR_NONE;
+}
+
+static enum err get_flag(struct link *l, bool *ret)
+{
+    size_t n = 0;
+    enum err e = get_number(l, &n);
+
+    *ret = n == 1;
+    return e;
 }
 
 static enum err look_for(const struct moves_stores *s, struct compared *keys, struct side *redis, size_t n)
 {
-    bool ok = true;
+    enum err e = ERR_NONE;
 
     for (size_t i = 0; i < n; i++) {
         put_one(s->link, "EXISTS", NULL, keys[i].key);
         put_one(s->link, "SISMEMBER", MARKS_DIRTY, keys[i].key);
     }
-    for (size_t i = 0; ok && i < n; i++)
-        ok = get_flag(s->link, &redis[i].there) && get_flag(s->link, &keys[i].owed);
+    for (size_t i = 0; e == ERR_NONE && i < n; i++) {
+        e = get_flag(s->link, &redis[i].there);
+        if (e == ERR_NONE)
+            e = get_flag(s->link, &keys[i].owed);
+    }
     link_done(s->link);
-    return ok ? ERR_NONE : ERR_REDISDOWN;
+    return e;
+}
+
+static enum err count_present(struct link *l, const struct slice *keys, size_t n, size_t *ret)
+{
+    struct slice argv[1 + TOGETHER] = {{"EXISTS", 6}};
+
+    memcpy(argv + 1, keys, n * sizeof *keys);
+    link_put(l, argv, 1 + n);
+    enum err e = get_number(l, ret);
+    link_done(l);
+    return e;
+}
+
+static enum err tell_present(struct link *l, const struct slice *keys, size_t n, bool *ret)
+{
+    size_t there = 0;
+    enum err e = count_present(l, keys, n, &there);
+
+    for (size_t i = 0; i < n; i++)
+        ret[i] = there == n;
+    if (e != ERR_NONE || there == 0 || there == n)
+        return e;
+    for (size_t i = 0; i < n; i++)
+        put_one(l, "EXISTS", NULL, keys[i]);
+    for (size_t i = 0; e == ERR_NONE && i < n; i++)
+        e = get_flag(l, &ret[i]);
+    link_done(l);
+    return e;
+}
+
+enum err compare_presence(struct link *l, const struct slice *keys, size_t n, bool *ret)
+{
+    enum err e = ERR_NONE;
+
+    for (size_t i = 0; i < n && e == ERR_NONE; i += TOGETHER)
+        e = tell_present(l, keys + i, n - i < TOGETHER ? n - i : TOGETHER, ret + i);
+    return e;
 }
 
 static enum err read_values(const struct moves_stores *s, struct arena *a, const struct slice *names,
@@ -84,33 +135,17 @@ static enum err read_versions(const struct moves_stores *s, struct arena *a, con
 
 /* ---- the archive ---- */
 
-static void decode(struct arena *a, const struct archive_found *found, bool deep, struct side *ret)
-{
-    struct object o;
-    const char *why;
-    bson_t doc;
-
-    if (found->version == 0)
-        return;
-    if (!bson_init_static(&doc, (const uint8_t *)found->doc.p, found->doc.len) ||
-        document_decode(&doc, a, &o, &why) != ERR_NONE) {
-        ret->unsure = true;
-        return;
-    }
-    bool over = o.expire_ms >= 0 && o.expire_ms <= clock_wall_us() / 1000;
-    ret->there = o.type != OBJECT_NONE && !over;
-    ret->digest = deep && ret->there ? digest_object(&o) : 0;
-}
-
 static enum err load(const struct moves_stores *s, struct arena *a, const struct slice *names,
                      struct compared *keys, struct side *archive, size_t n, bool deep)
 {
-    struct archive_found *found = arena_get(a, n * sizeof *found);
-    enum err e = archive_load(s->handle, names, n, a, found);
+    struct kept *kept = arena_get(a, n * sizeof *kept);
+    enum err e = kept_load(s->handle, names, n, a, clock_wall_us() / 1000, kept);
 
     for (size_t i = 0; e == ERR_NONE && i < n; i++) {
-        keys[i].archive = found[i].version;
-        decode(a, &found[i], deep, &archive[i]);
+        keys[i].archive = kept[i].version;
+        archive[i].unsure = kept[i].damaged != NULL;
+        archive[i].there = !kept[i].dead;
+        archive[i].digest = deep && !archive[i].unsure ? digest_object(&kept[i].object) : 0;
     }
     return e;
 }

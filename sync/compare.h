@@ -13,8 +13,11 @@ struct compared {
     bool owed;              /* Redis has a mark for it: the copy is on its way */
 };
 
-/* deep: the values are compared, not the versions. */
+/* The close look. deep: the values are compared, not the versions. */
 MUST_USE enum err compare_keys(const struct moves_stores *s, struct arena *a, struct compared *keys, size_t n,
                                bool deep);
+
+/* Whether Redis has each of these keys at all. Cheap when it has all of them, or none. */
+MUST_USE enum err compare_presence(struct link *l, const struct slice *keys, size_t n, bool *ret);
 
 #endif

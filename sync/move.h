@@ -9,17 +9,20 @@
 #include "sync/moves.h"
 #include "sync/page.h"
 
+#include <limits.h>
+
 #define MOVE_PAGE 512 /* keys of a step */
 
 struct suspects; /* sync/suspects.h */
 
 /* What a move remembers, also while a store is away. */
 struct move_place {
-    int stage;                         /* of the kind's own; 0 at first */
-    uint64_t cursor;                   /* SCAN */
-    int64_t hash;                      /* archive_scan */
-    int64_t owed;                      /* marks that there were when a drain began */
-    int64_t before;                    /* keys done when this stage began */
+    int stage;       /* of the kind's own; 0 at first */
+    uint64_t cursor; /* SCAN */
+    char run_id[48]; /* of the server that it is of: another one has its keys in another order */
+    int64_t hash;    /* archive_scan */
+    int64_t owed;    /* marks that there were when a drain began */
+    int64_t before;  /* keys done when this stage began */
     uint64_t ranges[MOVE_RANGES / 64]; /* bits: something was found there */
     struct suspects *suspects;         /* NULL: none yet */
 };
@@ -50,8 +53,11 @@ enum move_step {
     STEP_BAD /* it can't be done at all: tally.why */
 };
 
+#define NO_SCAN INT_MAX
+
 struct move_row {
     const char *name;
+    int scans; /* the stage that scans Redis; NO_SCAN: none does */
     /* Some milliseconds' work. *ret is STEP_MORE at first. */
     enum err (*step)(struct move_at *at, enum move_step *ret);
 };

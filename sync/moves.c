@@ -1,6 +1,7 @@
 #include "sync/moves.h"
 
 #include "base/clock.h"
+#include "sync/claim.h"
 #include "sync/link.h"
 #include "sync/move.h"
 #include "sync/suspects.h"
@@ -20,10 +21,10 @@
 #define PRINTABLE 32 /* bytes of a key that are shown as an example */
 
 static const struct move_row rows[] = {
-    [MOVE_BACKFILL] = {"backfill", backfill_step},
-    [MOVE_DRAIN] = {"drain", drain_step},
-    [MOVE_VERIFY] = {"verify", verify_step},
-    [MOVE_TTL_AUDIT] = {"ttl-audit", audit_step},
+    [MOVE_BACKFILL] = {"backfill", 0, backfill_step},
+    [MOVE_DRAIN] = {"drain", NO_SCAN, drain_step},
+    [MOVE_VERIFY] = {"verify", 1, verify_step},
+    [MOVE_TTL_AUDIT] = {"ttl-audit", 0, audit_step},
 };
 static const char *const states[] = {"waiting", "running", "done", "aborted", "failed"};
 
@@ -267,6 +268,25 @@ static bool prepare(struct move_at *at, const struct moves_stores *stores, const
     return true;
 }
 
+/* A cursor is good for the server that gave it only. */
+static enum err check_server(struct move_at *at)
+{
+    struct redis_identity who;
+    struct move_place *place = &at->place;
+    int scans = rows[at->order->kind].scans;
+    enum err e = claim_look(at->stores->link, &who);
+
+    if (e != ERR_NONE)
+        return e;
+    if (place->stage >= scans && place->run_id[0] != '\0' && strcmp(place->run_id, who.run_id) != 0) {
+        place->stage = scans;
+        place->cursor = 0;
+        at->tally.done = place->before;
+    }
+    memcpy(place->run_id, who.run_id, sizeof place->run_id);
+    return ERR_NONE;
+}
+
 static void put_away(struct move_at *at)
 {
     policy_set_free(at->policies);
@@ -374,7 +394,10 @@ static enum err step(struct move *mv, enum move_step *ret)
 static enum err work(struct moves *m, struct move *mv, int64_t until_us, enum move_step *ret)
 {
     const struct moves_stores *s = mv->at.stores;
-    enum err e = ERR_NONE;
+    enum err e = check_server(&mv->at);
+
+    if (e != ERR_NONE)
+        snprintf(mv->at.tally.why, sizeof mv->at.tally.why, "%s", trouble_of(s, e));
 
     *ret = STEP_MORE;
     while (e == ERR_NONE && (*ret == STEP_MORE || *ret == STEP_WAIT) && clock_mono_us() < until_us &&

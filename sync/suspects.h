@@ -1,6 +1,6 @@
 /* sync/suspects — keys that looked different in the two stores. A write may have been on its way, so they are looked at again before
  * they count.
- * Owns:       copies of their keys; at most SUSPECTS_MOST at a time.
+ * Owns:       copies of their keys.
  * Invariants: a key is told as different when it was so SUSPECTS_LOOKS times, SUSPECTS_PAUSE_MS apart, while the archive's version
  *             stood still, and no copy of it is owed.
  * Threads:    sync's worker.          Used by: sync/verify. */
@@ -9,9 +9,6 @@
 
 #include "sync/compare.h"
 
-#include <stdbool.h>
-
-#define SUSPECTS_MOST     4096
 #define SUSPECTS_LOOKS    3
 #define SUSPECTS_PAUSE_MS 100
 
@@ -20,8 +17,8 @@ struct suspects;
 struct suspects *suspects_new(void);
 void suspects_free(struct suspects *own_s);
 size_t suspects_count(const struct suspects *s);
-/* archive: the version there. False: there is no room. */
-MUST_USE bool suspects_add(struct suspects *s, struct slice key, int64_t archive);
+/* archive: the version there. */
+void suspects_add(struct suspects *s, struct slice key, int64_t archive);
 /* Looks again at up to most whose time has come. ret (room for most): those that are different for good, *ret_n of them, valid until
  * the arena is reset; they are no suspects any more. *ret_looked: 0: nobody's time has come. */
 MUST_USE enum err suspects_look(struct suspects *s, const struct moves_stores *stores, struct arena *a,

@@ -10,7 +10,8 @@
 
 #include <stdio.h>
 
-#define DEEP 64 /* keys whose values are in memory at a time */
+#define SUSPECTS 4096 /* at a time: the stores may be as different as can be */
+#define DEEP     64   /* keys whose values are in memory at a time */
 
 enum stage { OF_ARCHIVE, OF_REDIS, REST };
 
@@ -56,13 +57,7 @@ static enum err look_again(struct move_at *at, bool *ret_any)
 
 static void suspect(struct move_at *at, struct slice key, int64_t archive)
 {
-    if (!suspects_add(at->place.suspects, key, archive))
-        abort(); /* a page is begun only when there is room for all of it */
-}
-
-static bool has_room(const struct move_at *at)
-{
-    return suspects_count(at->place.suspects) + 2 * (size_t)MOVE_PAGE <= SUSPECTS_MOST;
+    suspects_add(at->place.suspects, key, archive);
 }
 
 /* ---- pages ---- */
@@ -92,17 +87,42 @@ static enum err check_values(struct move_at *at)
     return e;
 }
 
-static enum err check_versions(struct move_at *at)
+static bool is_live(const struct archive_entry *e, int64_t now_ms)
+{
+    return e->type != OBJECT_NONE && (e->expire_ms < 0 || e->expire_ms > now_ms);
+}
+
+/* Those of one kind: live, or dead. A key that somebody has deleted behind the proxy's back has its version still. */
+static enum err check_kind(struct move_at *at, bool live)
 {
     struct page *p = &at->page;
-    int64_t *versions = arena_get(&p->arena, p->n * sizeof *versions);
-    enum err e = value_versions(at->stores->link, names_of(p), p->n, versions);
+    struct slice *keys = arena_get(&p->arena, p->n * sizeof *keys);
+    const struct archive_entry **of = arena_get(&p->arena, p->n * sizeof *of);
+    int64_t *versions = arena_get(&p->arena, p->n * sizeof *versions), now_ms = clock_wall_us() / 1000;
+    bool *there = arena_get(&p->arena, p->n * sizeof *there);
+    size_t n = 0;
 
-    for (size_t i = 0; e == ERR_NONE && i < p->n; i++) {
-        if (versions[i] != p->entries[i].version)
-            suspect(at, p->entries[i].key, p->entries[i].version);
+    for (size_t i = 0; i < p->n; i++) {
+        if (is_live(&p->entries[i], now_ms) == live) {
+            of[n] = &p->entries[i];
+            keys[n++] = p->entries[i].key;
+        }
+    }
+    enum err e = value_versions(at->stores->link, keys, n, versions);
+    if (e == ERR_NONE)
+        e = compare_presence(at->stores->link, keys, n, there);
+    for (size_t i = 0; e == ERR_NONE && i < n; i++) {
+        if (there[i] != live || (live && versions[i] != of[i]->version))
+            suspect(at, of[i]->key, of[i]->version);
     }
     return e;
+}
+
+static enum err check_versions(struct move_at *at)
+{
+    enum err e = check_kind(at, true);
+
+    return e == ERR_NONE ? check_kind(at, false) : e;
 }
 
 static enum err of_archive(struct move_at *at)
@@ -127,18 +147,21 @@ static enum err of_archive(struct move_at *at)
     return ERR_NONE;
 }
 
-/* Whether the archive has them at all; their versions have been compared before. */
+/* Whether the archive has them at all; their versions have been compared before. When it refuses to read one of them, all are
+ * suspects: the closer look takes them one by one. */
 static enum err check_presence(struct move_at *at)
 {
     struct page *p = &at->page;
     struct archive_found *found = arena_get(&p->arena, p->n * sizeof *found);
     enum err e = archive_load(at->stores->handle, names_of(p), p->n, &p->arena, found);
 
-    for (size_t i = 0; e == ERR_NONE && i < p->n; i++) {
-        if (found[i].version == 0)
+    if (e != ERR_NONE && e != ERR_ARCHIVEBAD)
+        return e;
+    for (size_t i = 0; i < p->n; i++) {
+        if (e == ERR_ARCHIVEBAD || found[i].version == 0)
             suspect(at, p->entries[i].key, 0);
     }
-    return e;
+    return ERR_NONE;
 }
 
 static enum err of_redis(struct move_at *at)
@@ -170,7 +193,7 @@ enum err verify_step(struct move_at *at, enum move_step *ret)
         *ret = STEP_OVER;
         return ERR_NONE;
     }
-    if (at->place.stage == REST || !has_room(at)) {
+    if (at->place.stage == REST || suspects_count(at->place.suspects) >= SUSPECTS) {
         snprintf(at->tally.why, sizeof at->tally.why, "looks again at %zu keys",
                  suspects_count(at->place.suspects));
         *ret = STEP_WAIT;
