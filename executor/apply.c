@@ -69,6 +69,21 @@ static bool is_owed(const struct op *op)
     return op->role == OP_OWED || op->role == OP_JOURNAL;
 }
 
+static void raise_to(_Atomic int64_t *highest, int64_t version)
+{
+    int64_t seen = *highest;
+    while (seen < version && !atomic_compare_exchange_weak(highest, &seen, version))
+        ;
+}
+
+static void run_whole(struct batch *b, const struct op_step *step, whole_fn whole, struct whole_call *w)
+{
+    whole(w);
+    for (size_t i = 0; (step->cmd->flags & CMD_WRITE) != 0 && i < RUN_COME;
+         i++) /* it has emptied the archive */
+        raise_to(&b->counts->gone[i], b->counts->newest);
+}
+
 static void run_engine(struct applying *a, const struct op_step *step, const struct slice *argv, size_t argc)
 {
     struct batch *b = a->batch;
@@ -92,7 +107,7 @@ static void run_engine(struct applying *a, const struct op_step *step, const str
         build_err(&b->out, ERR_UNSUPPORTED,
                   "Emptying the archive while Redis has yet to hear of its changes");
     else if (whole != NULL)
-        whole(&w);
+        run_whole(b, step, whole, &w);
     else
         build_err(&b->out, ERR_UNSUPPORTED,
                   step->cmd != NULL ? step->cmd->name : "an unknown command on archived keys");
@@ -187,15 +202,6 @@ static int64_t next_version(const struct batch *b, const struct cell *cell, cons
     return version_next(last, epoch, b->now_us / 1000);
 }
 
-static void note_gone(struct batch *b, const struct cell *cell)
-{
-    _Atomic int64_t *gone = &b->counts->gone[cell->hash % RUN_COME];
-    int64_t seen = *gone;
-
-    while (seen < cell->version && !atomic_compare_exchange_weak(gone, &seen, cell->version))
-        ;
-}
-
 /* What the op has done to its keys is what the next one finds. */
 static void keep_changes(struct applying *a)
 {
@@ -212,10 +218,11 @@ static void keep_changes(struct applying *a)
         w.version = next_version(a->batch, cell, op);
         w.journal = a->journal != NULL ? journal_write(a->journal, i, a->now_ms) : NULL;
         op->changed = true;
+        raise_to(&a->batch->counts->newest, w.version);
         a->batch->counts->come[cell->hash % RUN_COME] += !is_there(a->batch, cell);
         cell_wrote(cell, &w, &a->batch->arena);
         if (cell->object.type == OBJECT_NONE && !cell->tombstone)
-            note_gone(a->batch, cell);
+            raise_to(&a->batch->counts->gone[cell->hash % RUN_COME], cell->version);
     }
 }
 

@@ -19,6 +19,7 @@ struct run_counts {
     _Atomic uint64_t batches, ops, commits, documents, races, alone, too_large;
     _Atomic uint32_t come[RUN_COME]; /* how often keys have been written that were not there, by their hash */
     _Atomic int64_t gone[RUN_COME];  /* the highest version of a key that left no document, by its hash */
+    _Atomic int64_t newest;          /* the highest version that was made */
 };
 
 struct run *run_new(struct archive_handle *own_h, struct run_counts *counts);

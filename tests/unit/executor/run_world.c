@@ -34,6 +34,15 @@ int world_setup(void **state)
     return 0;
 }
 
+void world_detach(struct world *w)
+{
+    if (w->run == NULL)
+        return;
+    run_free(w->run);
+    archive_detach(w->handle);
+    w->run = NULL;
+}
+
 int world_teardown(void **state)
 {
     struct world *w = *state;
@@ -42,8 +51,7 @@ int world_teardown(void **state)
     for (size_t i = 0; i < w->nops; i++)
         op_free(w->ops[i]);
     arena_done(&w->arena);
-    run_free(w->run);
-    archive_detach(w->handle);
+    world_detach(w);
     archive_close(w->archive);
     snprintf(command, sizeof command, "rm -rf %s", w->dir);
     free(w);

@@ -1,6 +1,6 @@
 /* tests/unit/executor/run_world — ops run on an archive of their own: SQLite in a new folder, inside trace.
  * Owns:    the folder, the archive, a run, the ops that were made.
- * Threads: one.          Used by: test_run, test_stores, test_copies. */
+ * Threads: one.          Used by: test_stores, test_copies, test_executor. */
 #ifndef UNIT_EXECUTOR_RUN_WORLD_H
 #define UNIT_EXECUTOR_RUN_WORLD_H
 
@@ -28,6 +28,8 @@ struct world {
 
 int world_setup(void **state);
 int world_teardown(void **state);
+/* Gives its handles back: somebody else closes the archive, and sets it to NULL. */
+void world_detach(struct world *w);
 
 /* An op of lines, each a request of words separated by blanks; the world frees it. More than one line: OP_EXEC. */
 struct op *world_op(struct world *w, const char *lines);

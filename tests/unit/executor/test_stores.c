@@ -85,6 +85,11 @@ static void test_versions_of_a_key_made_anew(void **state)
         world_ask(w, "DEL k", ":1\r\n");
         assert_int_equal(world_stored(w, "k").version, 0);
     }
+    world_ask(w, "SET k 1\nSET k 2", NULL);
+    last = world_stored(w, "k").version;
+    world_ask(w, "FLUSHALL", "+OK\r\n");
+    world_ask(w, "SET k 3", "+OK\r\n");
+    assert_true(world_stored(w, "k").version > last);
 }
 
 /* ---- plain ---- */
