@@ -641,6 +641,12 @@ static bool take_script(struct slot *slot, struct slice all, struct slice *ret_r
     return true;
 }
 
+static bool starts_with(struct slice s, const char *text)
+{
+    size_t n = strlen(text);
+    return s.len >= n && memcmp(s.p, text, n) == 0;
+}
+
 void block_finish_script(struct slot *slot)
 {
     struct block *b = slot->block;
@@ -651,7 +657,7 @@ void block_finish_script(struct slot *slot)
         block_finish_one(slot);
         return;
     }
-    if (strncmp(all.p, MARKING_STRANGER, sizeof MARKING_STRANGER - 1) == 0 || !upstream_answers_count(b->upstream)) {
+    if (starts_with(all, MARKING_STRANGER) || !upstream_answers_count(b->upstream)) {
         be_strange(b);
         return;
     }

@@ -95,7 +95,7 @@ bool copyable(const struct command *cmd, const struct slice *argv, size_t argc)
     if (cmd == NULL)
         return false;
     if ((cmd->flags & CMD_READONLY) != 0)
-        return !command_sees_others(cmd);
+        return !command_sees_others(cmd) && (cmd->cats & CAT_SCRIPTING) == 0;
     const struct row *row = bsearch(cmd->name, rows, sizeof rows / sizeof rows[0], sizeof rows[0], compare);
     return row != NULL && row->test(argv, argc);
 }

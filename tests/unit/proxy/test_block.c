@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "executor/op.h"
 #include "proxy/stats.h"
 #include "resp/request.h"
 
@@ -23,6 +24,7 @@ static struct {
     struct upstream_env env;
     struct upstream *u;
     struct slot slot;
+    struct request request; /* the last one that was planned */
     struct chain sent; /* what would go to Redis */
 } w;
 
@@ -53,6 +55,7 @@ static int set_up(void **state)
     w.loop.stats = calloc(1, sizeof *w.loop.stats);
     w.env = (struct upstream_env){.turn = &w.loop.turn, .settings = w.loop.settings, .wake = no_wake};
     w.u = upstream_new(&w.env, LANE_FAST, 0, RESP2);
+    request_init(&w.request);
     plan_init(&w.loop.plan, &w.loop.turn.chunks);
     chain_init(&w.sent, &w.loop.turn.chunks);
     chain_init(&w.slot.reply, &w.loop.turn.chunks);
@@ -67,6 +70,7 @@ static int tear_down(void **state)
     block_free(w.slot.block);
     chain_clear(&w.slot.reply);
     chain_clear(&w.sent);
+    request_done(&w.request);
     plan_done(&w.loop.plan);
     upstream_free(w.u);
     assert_int_equal(w.loop.turn.chunks.bytes, 0);
@@ -80,16 +84,14 @@ static int tear_down(void **state)
 /* Plans an inline command and adds it to the block, as managed_send and transaction do. */
 static void add(const char *line, bool in_multi)
 {
-    struct request r;
+    struct request *r = &w.request;
     struct request_progress progress = {0};
     size_t n = strlen(line);
 
-    request_init(&r);
-    assert_int_equal(request_parse(&r, &progress, line, n, n), REQUEST_DONE);
-    plan_make(&w.loop.plan, w.loop.policies, command_find(r.argv[0]), r.argv, r.argc, RESP2, in_multi,
+    assert_int_equal(request_parse(r, &progress, line, n, n), REQUEST_DONE);
+    plan_make(&w.loop.plan, w.loop.policies, command_find(r->argv[0]), r->argv, r->argc, RESP2, in_multi,
               1000000);
     block_add(w.slot.block, &w.loop, &w.loop.plan, (struct slice){line, n}, &w.sent);
-    request_done(&r);
 }
 
 static void finish_with(const char *reply, size_t n, void (*finish)(struct slot *slot))
@@ -234,6 +236,147 @@ static void test_single_rewritten_command(void **state)
     assert_reply("-OOM no\r\n");
 }
 
+/* ---- marks ---- */
+
+static void add_marked(const char *line, bool in_multi, bool marked)
+{
+    static const bool yes[] = {true}, no[] = {false};
+    struct plan_marks marks = {.keeps_id = yes, .marked = marked ? yes : no, .count = 1};
+
+    w.loop.plan.marks = &marks;
+    add(line, in_multi);
+    w.loop.plan.marks = NULL;
+}
+
+/* The commands, then what block_track adds. */
+static void track(void)
+{
+    struct chain out;
+
+    w.loop.acting.epoch = 256;
+    chain_init(&out, &w.loop.turn.chunks);
+    block_track(&w.slot, &w.sent, &out);
+    w.sent = out;
+}
+
+static void assert_sent_ends(const char *text)
+{
+    struct slice all = chain_flat(&w.sent);
+    size_t n = strlen(text);
+    assert_true(all.len >= n);
+    assert_memory_equal(all.p + all.len - n, text, n);
+}
+
+static void test_marks_stand_behind_the_commands(void **state)
+{
+    add_marked("APPEND conv:1 a\r\n", true, true);
+    add_marked("INCR conv:1\r\n", true, true);
+    track();
+    char text[512];
+    snprintf(text, sizeof text,
+             "*4\r\n$6\r\nHSETNX\r\n$7\r\ncvp:ver\r\n$6\r\nconv:1\r\n$16\r\n2251799814685248\r\n"
+             "*4\r\n$7\r\nHINCRBY\r\n$7\r\ncvp:ver\r\n$6\r\nconv:1\r\n$1\r\n1\r\n"
+             "*3\r\n$4\r\nSADD\r\n$9\r\ncvp:dirty\r\n$6\r\nconv:1\r\n"
+             "*4\r\n$4\r\nHSET\r\n$8\r\ncvp:sess\r\n$%zu\r\n%s\r\n$1\r\n1\r\n",
+             strlen(upstream_session(w.u)), upstream_session(w.u));
+    assert_sent_ends(text);
+    assert_int_equal(block_commands(w.slot.block), 6 + 4); /* PEXPIRETIME, the command, PEXPIREAT: twice */
+    assert_all("*10\r\n:-2\r\n:1\r\n:1\r\n:5\r\n-ERR x\r\n:1\r\n:1\r\n:99\r\n:1\r\n:0\r\n", "*2\r\n:1\r\n-ERR x\r\n");
+    assert_true(block_has_marked(w.slot.block));
+    assert_false(block_is_strange(w.slot.block));
+}
+
+static void test_only_the_id(void **state)
+{
+    add_marked("INCR conv:1\r\n", false, false);
+    track();
+    assert_int_equal(block_commands(w.slot.block), 3 + 1);
+    assert_one("*4\r\n:-2\r\n:1\r\n:1\r\n:0\r\n", ":1\r\n");
+    assert_false(block_has_marked(w.slot.block));
+}
+
+/* Another session's field was there, ours is gone: Redis was emptied. What comes behind it on this connection counts for nothing, too. */
+static void test_emptied_redis(void **state)
+{
+    add_marked("INCR conv:1\r\n", false, true);
+    track();
+    finish_with("*7\r\n:-2\r\n:1\r\n:1\r\n:1\r\n:99\r\n:1\r\n:1\r\n", 37, block_finish_one);
+    assert_true(block_is_strange(w.slot.block));
+    assert_false(block_has_marked(w.slot.block));
+    assert_false(upstream_answers_count(w.u));
+    block_free(w.slot.block);
+    w.slot.block = block_new(w.u, 1000000);
+    chain_clear(&w.sent);
+    add_marked("INCR conv:1\r\n", false, true);
+    track();
+    finish_with("*7\r\n:-2\r\n:1\r\n:1\r\n:1\r\n:99\r\n:1\r\n:0\r\n", 37, block_finish_one);
+    assert_true(block_is_strange(w.slot.block));
+}
+
+static void test_versions_reach_the_copy(void **state)
+{
+    static const char request[] = "*5\r\n$4\r\nMSET\r\n$6\r\nconv:1\r\n$1\r\na\r\n$6\r\nconv:2\r\n$1\r\nb\r\n";
+
+    add_marked("MSET conv:1 a conv:2 b conv:1 c\r\n", true, true);
+    track();
+    w.slot.copy = op_new(OP_EXEC, RESP2, (struct slice){request, sizeof request - 1});
+    assert_int_equal(block_commands(w.slot.block), 4 + 2 * 2 + 2);
+    assert_all("*10\r\n+OK\r\n:1\r\n:1\r\n:1\r\n:0\r\n:2251799813685300\r\n:1\r\n:2251799813685249\r\n:2\r\n:0\r\n",
+               "*1\r\n+OK\r\n");
+    assert_int_equal(w.slot.copy->keys[0].copied, 2251799813685300);
+    assert_false(w.slot.copy->keys[0].fresh);
+    assert_int_equal(w.slot.copy->keys[1].copied, 2251799813685249);
+    assert_true(w.slot.copy->keys[1].fresh);
+    op_free(w.slot.copy);
+}
+
+static void test_archive_answers_without_marks(void **state)
+{
+    add_marked("INCR conv:1\r\n", false, true);
+    track();
+    block_turn_to_archive(w.slot.block);
+    assert_one("*3\r\n:-2\r\n:7\r\n:1\r\n", ":7\r\n");
+    assert_false(block_has_marked(w.slot.block));
+}
+
+static void assert_script(const char *reply, const char *client, bool marked)
+{
+    finish_with(reply, strlen(reply), block_finish_script);
+    assert_reply(client);
+    assert_int_equal(block_has_marked(w.slot.block), marked);
+}
+
+static void test_script(void **state)
+{
+    struct session session = {.resp = RESP2};
+    struct chain out;
+
+    w.slot.session = &session;
+    w.loop.acting.epoch = 256;
+    add_marked("SPOP conv:1\r\n", false, true);
+    assert_int_equal(w.loop.plan.kind, PLAN_MARKED_SCRIPT);
+    chain_init(&out, &w.loop.turn.chunks);
+    block_track_script(&w.slot, &w.loop.plan, &w.sent, &out);
+    w.sent = out;
+    char text[512];
+    snprintf(text, sizeof text,
+             "$1\r\n5\r\n$6\r\nconv:1\r\n$6\r\nconv:1\r\n$8\r\ncvp:sess\r\n$7\r\ncvp:ver\r\n$9\r\ncvp:dirty\r\n$%zu\r\n%s\r\n"
+             "$1\r\n1\r\n$16\r\n2251799814685248\r\n$1\r\n1\r\n$7\r\n1060000\r\n$4\r\nSPOP\r\n$6\r\nconv:1\r\n",
+             strlen(upstream_session(w.u)), upstream_session(w.u));
+    assert_sent_ends(text);
+    assert_script("*3\r\n:1\r\n$2\r\n99\r\n$1\r\nx\r\n", "$1\r\nx\r\n", true);
+    assert_script("*3\r\n:1\r\n$2\r\n99\r\n$-1\r\n", "$-1\r\n", true);
+    assert_script("*2\r\n:1\r\n$2\r\n99\r\n", "_\r\n", true);
+    assert_script("*1\r\n:0\r\n", ":0\r\n", false);
+    assert_script("*0\r\n", "_\r\n", false);
+    assert_script("-WRONGTYPE x\r\n", "-WRONGTYPE x\r\n", false);
+    assert_false(block_is_strange(w.slot.block));
+    finish_with("*5\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n", 24, block_finish_script);
+    assert_int_equal(chain_flat(&w.slot.reply).p[0], '-');
+    finish_with("-CVPSTRANGER it was emptied\r\n", 29, block_finish_script);
+    assert_true(block_is_strange(w.slot.block));
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -248,6 +391,12 @@ int main(void)
         TEST(test_transaction_keeps_the_clients_replies),
         TEST(test_many_commands),
         TEST(test_single_rewritten_command),
+        TEST(test_marks_stand_behind_the_commands),
+        TEST(test_only_the_id),
+        TEST(test_emptied_redis),
+        TEST(test_versions_reach_the_copy),
+        TEST(test_archive_answers_without_marks),
+        TEST(test_script),
     };
     log_setup(LOG_ERROR + 1, LOG_LOGFMT, STDERR_FILENO); /* persist_error is expected */
     return cmocka_run_group_tests(tests, NULL, NULL);

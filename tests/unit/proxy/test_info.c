@@ -193,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_sections),      cmocka_unit_test(test_some_sections),
         cmocka_unit_test(test_version_last_seen), cmocka_unit_test(test_convproxy_section),
+        cmocka_unit_test(test_lines_between_the_stores),
         cmocka_unit_test(test_archive_lines),     cmocka_unit_test(test_errors_stay_on_their_line),
         cmocka_unit_test(test_wants_convproxy),
     };

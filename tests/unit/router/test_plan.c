@@ -16,11 +16,11 @@
 #define MAX_ARGS 32
 
 static struct policy_conf confs[] = {
-    {.name = "conv", .match = "conv:*", .ttl = 60000, .max_messages = 3},
-    {.name = "wide", .match = "wide:*", .ttl = 5000},
-    {.name = "none", .match = "none:*"},
-    {.name = "keep", .match = "keep:*", .max_messages = 2},
-    {.name = "bytes", .match = "bytes:*", .max_bytes = 9},
+    {.name = "conv", .index = 0, .match = "conv:*", .ttl = 60000, .max_messages = 3},
+    {.name = "wide", .index = 1, .match = "wide:*", .ttl = 5000},
+    {.name = "none", .index = 2, .match = "none:*"},
+    {.name = "keep", .index = 3, .match = "keep:*", .max_messages = 2},
+    {.name = "bytes", .index = 4, .match = "bytes:*", .max_bytes = 9},
 };
 static const struct settings settings = {.policy_count = sizeof confs / sizeof confs[0], .policies = confs};
 
@@ -434,6 +434,86 @@ static void replies_tell_what_was_written(void **state)
     }
 }
 
+/* ---- marks ---- */
+
+static const bool all_marked[] = {true, true, true, true, true}, none_marked[] = {false, false, false, false, false};
+static const bool conv_only[] = {true, false, false, false, false};
+
+static const struct plan *make_marked(struct fixture *f, const char *line, enum resp resp, const bool *keeps, const bool *marked)
+{
+    struct plan_marks marks = {.keeps_id = keeps, .marked = marked, .count = 5};
+    f->plan.marks = &marks;
+    const struct plan *p = make(f, line, resp, false);
+    f->plan.marks = NULL;
+    return p;
+}
+
+static void marked_writes_are_blocks_or_scripts(void **state)
+{
+    static const struct {
+        const char *line;
+        enum plan_kind kind;
+        const char *steps;
+        bool conditional;
+        enum plan_reply reply;
+    } rows[] = {
+        {"RPUSH conv:1 a", PLAN_BLOCK, "PEXPIRETIME conv:1 | RPUSH conv:1 a | LTRIM conv:1 -3 -1 | PEXPIREAT conv:1 1060000", false,
+         REPLY_PUSH},
+        {"RPUSH none:1 a", PLAN_BLOCK, "RPUSH none:1 a", false, REPLY_AS_IS},
+        {"SET conv:1 v", PLAN_BLOCK, "SET conv:1 v PXAT 1060000", false, REPLY_AS_IS},
+        {"SET conv:1 v EX 9", PLAN_BLOCK, "SET conv:1 v EX 9", false, REPLY_AS_IS},
+        {"SETNX conv:1 v", PLAN_BLOCK, "SET conv:1 v NX PXAT 1060000", false, REPLY_SETNX},
+        {"GETEX conv:1 PERSIST", PLAN_MARKED_SCRIPT, "GETEX conv:1 PXAT 1060000", false, REPLY_AS_IS},
+        {"DEL conv:1 raw", PLAN_MARKED_SCRIPT, "DEL conv:1 raw", false, REPLY_NULL_ARRAY},
+        {"EXPIRE conv:1 9", PLAN_MARKED_SCRIPT, "EXPIRE conv:1 9", false, REPLY_NULL_ARRAY},
+        {"GETDEL conv:1", PLAN_MARKED_SCRIPT, "GETDEL conv:1", false, REPLY_AS_IS},
+        {"LPOP conv:1 2", PLAN_MARKED_SCRIPT, "LPOP conv:1 2 | PEXPIREAT conv:1 1060000", false, REPLY_NULL_ARRAY},
+        {"SMOVE none:1 none:2 m", PLAN_MARKED_SCRIPT, "SMOVE none:1 none:2 m", true, REPLY_NULL_ARRAY},
+        {"EVAL s 1 none:1", PLAN_BLOCK, "EVAL s 1 none:1", false, REPLY_AS_IS},
+        {"XREADGROUP GROUP g c STREAMS none:1 >", PLAN_MARKED_SCRIPT, "XREADGROUP GROUP g c STREAMS none:1 >", false,
+         REPLY_NULL_ARRAY},
+        {"XREADGROUP GROUP g c STREAMS none:1 0", PLAN_BLOCK, "XREADGROUP GROUP g c STREAMS none:1 0", false, REPLY_AS_IS},
+        {"GET conv:1", PLAN_RAW, "GET conv:1", false, REPLY_AS_IS},
+        {"SET raw v", PLAN_RAW, "SET raw v", false, REPLY_AS_IS},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct plan *p = make_marked(f, rows[i].line, RESP2, all_marked, all_marked);
+        assert_string_equal(f->text, rows[i].steps);
+        assert_int_equal(p->kind, rows[i].kind);
+        assert_int_equal(p->conditional, rows[i].conditional);
+        assert_int_equal(p->reply, rows[i].reply);
+        assert_int_equal(p->tracked, p->kind != PLAN_RAW);
+        for (size_t k = 0; k < p->nkeys; k++)
+            assert_true(p->keys[k].marked);
+    }
+    assert_int_equal(make_marked(f, "XREADGROUP GROUP g c STREAMS none:1 none:2 > >", RESP2, all_marked, all_marked)->kind,
+                     PLAN_MARKED_SCRIPT);
+    assert_int_equal(make_marked(f, "XREADGROUP GROUP g c STREAMS none:1 none:2 > >", RESP3, all_marked, all_marked)->kind, PLAN_BLOCK);
+}
+
+static void marks_are_by_policy(void **state)
+{
+    struct fixture *f = *state;
+    const struct plan *p = make_marked(f, "DEL none:1", RESP2, conv_only, conv_only);
+    assert_int_equal(p->kind, PLAN_RAW);
+    assert_false(p->guarded || p->tracked);
+    p = make_marked(f, "DEL none:1 conv:1 raw", RESP2, conv_only, conv_only);
+    assert_int_equal(p->kind, PLAN_MARKED_SCRIPT);
+    assert_true(p->guarded && p->tracked && p->mixed);
+    assert_false(p->keys[0].marked);
+    assert_true(p->keys[1].marked);
+    p = make_marked(f, "DEL conv:1 conv:2", RESP2, conv_only, none_marked);
+    assert_int_equal(p->kind, PLAN_MARKED_SCRIPT); /* its id is kept */
+    assert_true(p->tracked && !p->mixed);
+    assert_false(p->keys[0].marked);
+    p = make_marked(f, "GET conv:1", RESP2, conv_only, conv_only);
+    assert_true(p->guarded && !p->tracked);
+    p = make(f, "DEL conv:1", RESP2, false);
+    assert_int_equal(p->kind, PLAN_RAW);
+    assert_false(p->guarded || p->tracked);
+}
+
 static void undo_names_both_expiries(void **state)
 {
     struct fixture *f = *state;
@@ -467,6 +547,8 @@ int main(void)
         TEST(long_histories_are_trimmed),
         TEST(too_large_is_refused),
         TEST(replies_tell_what_was_written),
+        TEST(marked_writes_are_blocks_or_scripts),
+        TEST(marks_are_by_policy),
         TEST(undo_names_both_expiries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
