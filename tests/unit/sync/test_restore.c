@@ -12,10 +12,10 @@
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define SLICE(text) ((struct slice){text, sizeof(text) - 1})
 #define KEY         SLICE("k")
@@ -206,6 +206,8 @@ struct writer {
     pthread_t thread;
     redisContext *client;
     void (*step)(struct writer *w, int64_t i);
+    bool paced; /* one step for each post */
+    sem_t posts;
     _Atomic bool over;
     int64_t steps;
 };
@@ -214,22 +216,29 @@ static void *write_on(void *arg)
 {
     struct writer *w = arg;
 
-    while (!w->over)
+    for (;;) {
+        if (w->paced)
+            sem_wait(&w->posts);
+        if (w->over)
+            return NULL;
         w->step(w, ++w->steps);
-    return NULL;
+    }
 }
 
 static void writer_start(struct writer *w)
 {
     w->client = sync_redis_connect(&redis);
     assert_non_null(w->client);
+    assert_int_equal(sem_init(&w->posts, 0, 0), 0);
     assert_int_equal(pthread_create(&w->thread, NULL, write_on, w), 0);
 }
 
 static void writer_stop(struct writer *w)
 {
     w->over = true;
+    sem_post(&w->posts);
     pthread_join(w->thread, NULL);
+    sem_destroy(&w->posts);
     assert_int_equal(w->client->err, 0);
     redisFree(w->client);
 }
@@ -307,7 +316,6 @@ static void append(struct writer *w, int64_t i)
     redisAppendCommand(w->client, "HINCRBY cvp:ver k0 1");
     redisAppendCommand(w->client, "EXEC");
     take(w, 4);
-    usleep(500); /* so that now and then nobody writes between a read and the restore behind it */
 }
 
 /* All of the writer's elements, and those that a restore has added, each once and in order. */
@@ -326,8 +334,8 @@ static void check_list(int64_t written, int64_t restored)
     assert_int_equal(next_restored, -restored - 1);
 }
 
-/* The group of 64: k0, which is written all the time, and others, which nobody writes. */
-static void round_of_restores(int64_t number, bool *ret_done)
+/* A group of 64: k0, to which the writer appends meanwhile, and others, which nobody writes. */
+static void round_of_restores(struct writer *w, int round, int64_t number, bool *ret_done)
 {
     struct object texts[GROUP];
     struct value_restore r[GROUP];
@@ -340,6 +348,8 @@ static void round_of_restores(int64_t number, bool *ret_done)
         texts[i] = text_object(keys[i], "v");
     }
     assert_int_equal(value_versions(l, keys, GROUP, versions), ERR_NONE);
+    if (round % 4 == 1)
+        sem_post(&w->posts);
     struct redis_state hot = read_key(keys[0]);
     struct slice next = {element, (size_t)snprintf(element, sizeof element, "%lld", -(long long)number)};
     list_push(list_make(&arena, &hot.object), next, false);
@@ -347,6 +357,8 @@ static void round_of_restores(int64_t number, bool *ret_done)
         r[i] =
             (struct value_restore){.object = &texts[i], .expected = versions[i], .version = versions[i] + 1};
     r[0] = (struct value_restore){.object = &hot.object, .expected = hot.version, .version = hot.version + 1};
+    if (round % 4 == 2)
+        sem_post(&w->posts);
     restore(r, GROUP);
     for (size_t i = 1; i < GROUP; i++)
         assert_true(r[i].done);
@@ -356,13 +368,13 @@ static void round_of_restores(int64_t number, bool *ret_done)
 static void test_no_write_is_lost(void **state)
 {
     enum { ENOUGH = 100, ROUNDS = 20000 };
-    struct writer w = {.step = append};
+    struct writer w = {.step = append, .paced = true};
     int64_t restored = 0, refused = 0;
 
     writer_start(&w);
     for (int i = 0; i < ROUNDS && (restored < ENOUGH || refused < ENOUGH); i++) {
         bool done;
-        round_of_restores(restored + 1, &done);
+        round_of_restores(&w, i, restored + 1, &done);
         restored += done;
         refused += !done;
         arena_reset(&arena);
