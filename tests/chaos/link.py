@@ -42,6 +42,8 @@ class _Wire:
 
 
 class Link:
+    host = "127.0.0.1"
+
     def __init__(self, port, target, seed=0):
         self.port, self.target = port, target
         self.random = random.Random(seed)
@@ -54,7 +56,7 @@ class Link:
 
     async def open(self):
         if self.server is None:
-            self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self.server = await asyncio.start_server(self._serve, self.host, self.port)
         return self
 
     async def close(self):
@@ -62,9 +64,8 @@ class Link:
         await self.heal()
         for wire in list(self.wires):
             wire.reset()
-        for task in list(self.tasks):
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=5)
 
     async def _stop_listening(self):
         if self.server is not None:
@@ -119,22 +120,32 @@ class Link:
         task = asyncio.current_task()
         self.tasks.add(task)
         try:
-            server_reader, server = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
-            reset(writer)  # nobody there: the nearest that a relay comes to "connection refused"
+            wire, server_reader = await self._wired(writer)
+            if wire is not None:
+                pumps = [self._pump(wire, "up", reader, wire.server), self._pump(wire, "down", server_reader, writer)]
+                await asyncio.gather(*pumps)
+                wire.reset()
+                self.wires.discard(wire)
+        finally:
             self.tasks.discard(task)
-            return
+
+    async def _wired(self, writer):
+        """The way on to the store. Where there is none the end is reset, the nearest that a relay comes to a refusal."""
+        try:
+            server_reader, server = await asyncio.open_connection(self.host, self.target)
+        except OSError:
+            reset(writer)
+            return None, None
+        if self.server is None:  # refused meanwhile
+            reset(writer)
+            reset(server)
+            return None, None
         for end in (writer, server):
             end.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire = _Wire(writer, server)
         self.wires.add(wire)
         self.counts["wires"] += 1
-        try:
-            await asyncio.gather(self._pump(wire, "up", reader, server), self._pump(wire, "down", server_reader, writer))
-        finally:
-            self.wires.discard(wire)
-            self.tasks.discard(task)
-            wire.reset()
+        return wire, server_reader
 
     async def _pump(self, wire, direction, reader, writer):
         gate = self.gates[direction]
@@ -143,7 +154,7 @@ class Link:
                 if self.delay[1] > 0:
                     await asyncio.sleep(self.random.uniform(*self.delay))
                 await gate.wait()
-                if self._vanishes(wire, direction):
+                if wire.half or self._vanishes(wire, direction):
                     continue
                 writer.write(data)
                 await writer.drain()

@@ -19,6 +19,7 @@ from .linear import UNDECIDED, explain, unheard
 
 SECOND = 1_000_000_000
 SLACK = SECOND // 2  # of an expiry
+LINGERS = 10 * SECOND  # so long after its begin an operation without an answer may still be executed
 PAUSE_LIMIT = 6 * SECOND  # C12, for one fault of Redis or a proxy
 WRITES = ("append", "delete", "incr", "set", "add", "remove", "acquire", "release", "push", "pop")
 # What a client may be told, by first words; every other error is one.
@@ -146,7 +147,7 @@ def quiet_times(key):
         begin = op.invoked if op is not None else NEVER
         if begin - busy_until > SHORT_TTL * SECOND + SLACK:
             found.append((busy_until, begin))
-        busy_until = max(busy_until, op.returned) if op is not None else NEVER
+        busy_until = max(busy_until, min(op.returned, op.invoked + LINGERS)) if op is not None else NEVER
     return found
 
 
@@ -156,7 +157,8 @@ def c9_expired(key):
     for read in key.lists():
         ended = max((at for at, _ in quiet if read.invoked - at > SHORT_TTL * SECOND + SLACK), default=0)
         for value in ids(read):
-            if value in key.appends and key.appends[value].returned <= ended:
+            op = key.appends.get(value)
+            if op is not None and min(op.returned, op.invoked + LINGERS) <= ended:
                 yield f"{value} had expired, and is there"
 
 

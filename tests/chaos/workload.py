@@ -131,16 +131,19 @@ class Client:
     def w9(self):
         what = self.random.random()
         if what < 0.4:
-            number = self.random.randrange(len(self.keys.of["conv:left"]))
-            pair = [self.keys.of[kind][number] for kind in ("conv:left", "conv:right")]
-            op = self.begin("append", pair, named=True)
-            return op, [("MULTI",), *(("RPUSH", key, op.value) for key in pair), ("EXEC",)]
+            return self.w9_pair()
         if what < 0.6:
             return self.append("conv:gone")
         if what < 0.7:
             key = self.pick("conv:gone")
             return self.begin("delete", key), [("DEL", key)]
         return self.read(self.pick(self.random.choice(["conv:left", "conv:right", "conv:gone"])))
+
+    def w9_pair(self):
+        number = self.random.randrange(len(self.keys.of["conv:left"]))
+        pair = [self.keys.of[kind][number] for kind in ("conv:left", "conv:right")]
+        op = self.begin("append", pair, named=True)
+        return op, [("MULTI",), *(("RPUSH", key, op.value) for key in pair), ("EXEC",)]
 
     def w10(self):
         """What was not answered is sent again, with its own name, when a read has not found it."""
