@@ -98,7 +98,7 @@ static void run_engine(struct applying *a, const struct op_step *step, const str
                      .fetch_ctx = a,
                      .random = draw,
                      .random_ctx = b};
-    struct whole_call w = {.call = &c, .handle = b->handle};
+    struct whole_call w = {.call = &c, .handle = b->handle, .no_tombstones = &b->counts->no_tombstones};
     whole_fn whole = step->fn == NULL ? whole_find(step->cmd) : NULL;
 
     if (step->fn != NULL)

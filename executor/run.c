@@ -91,6 +91,9 @@ static enum err load(struct run *r)
     enum err e = archive_load(r->batch.handle, keys, r->ncells, &r->batch.arena, found);
     for (size_t i = 0; e == ERR_NONE && i < r->ncells; i++)
         cell_decode(&r->cells[i], &found[i], &r->batch.arena);
+    for (size_t i = 0; e == ERR_NONE && i < r->ncells; i++)
+        if (r->cells[i].tombstone)
+            r->batch.counts->no_tombstones = false;
     return e;
 }
 
@@ -114,6 +117,8 @@ static enum err commit(struct run *r)
     for (size_t i = 0; i < r->ncells && e == ERR_NONE; i++) {
         struct cell *cell = &r->cells[i];
         bool remains = cell->object.type != OBJECT_NONE || cell->tombstone;
+        if (cell->object.type == OBJECT_NONE && cell->tombstone)
+            r->batch.counts->no_tombstones = false; /* before it can be counted */
         if (cell->written && (remains || cell->stored != 0))
             e = cell_encode(cell, r->batch.now_us / 1000, &writes[n++]);
     }

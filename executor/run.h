@@ -20,6 +20,7 @@ struct run_counts {
     _Atomic uint32_t come[RUN_COME]; /* how often keys have been written that were not there, by their hash */
     _Atomic int64_t gone[RUN_COME];  /* the highest version of a key that left no document, by its hash */
     _Atomic int64_t newest;          /* the highest version that was made */
+    _Atomic bool no_tombstones;      /* none has been seen since all documents were looked at */
 };
 
 struct run *run_new(struct archive_handle *own_h, struct run_counts *counts);

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAGE 1000
+#define PAGE    1000
+#define COUNTED 100000 /* documents that DBSIZE looks at one by one */
 
 static bool is_live(const struct whole_call *w, const struct archive_entry *e)
 {
@@ -19,12 +20,12 @@ static bool is_live(const struct whole_call *w, const struct archive_entry *e)
 
 struct page {
     struct whole_call *w;
-    struct chain keys;     /* bulks */
-    size_t taken, seen;    /* keys that match, entries at all */
+    struct chain keys;  /* bulks */
+    size_t taken, seen; /* keys that match, entries at all */
     int64_t last_hash;
-    struct slice pattern;  /* p NULL: all */
-    int type;              /* -1: all; 0: none has it */
-    struct slice first;    /* the first one taken */
+    struct slice pattern; /* p NULL: all */
+    int type;             /* -1: all; 0: none has it */
+    struct slice first;   /* the first one taken */
 };
 
 static void take(void *ctx, const struct archive_entry *e)
@@ -139,11 +140,50 @@ static void whole_scan(struct whole_call *w)
 
 /* ---- the others ---- */
 
+struct counting {
+    int64_t keys, tombstones;
+    int64_t last_hash;
+    size_t seen; /* in this page */
+};
+
+static void count_entry(void *ctx, const struct archive_entry *e)
+{
+    struct counting *c = ctx;
+
+    c->seen++;
+    c->last_hash = e->hash;
+    c->tombstones += e->type == OBJECT_NONE;
+    c->keys += e->type != OBJECT_NONE;
+}
+
+/* Those that are no tombstones, one by one. */
+static enum err count_keys(struct whole_call *w, struct counting *c)
+{
+    enum err e = ERR_NONE;
+
+    *c = (struct counting){.last_hash = -1};
+    do {
+        c->seen = 0;
+        e = archive_scan(w->handle, ARCHIVE_ALL, c->last_hash + 1, PAGE, count_entry, c);
+    } while (e == ERR_NONE && c->seen >= PAGE);
+    return e;
+}
+
+/* The archive counts documents. Where some may be tombstones they are looked at, unless they are so many that a few more or less
+ * are no matter. */
 static void whole_dbsize(struct whole_call *w)
 {
     struct archive_stats stats;
+    struct counting c;
 
     w->error = archive_stats(w->handle, &stats);
+    if (w->error == ERR_NONE && !*w->no_tombstones && stats.documents <= COUNTED) {
+        *w->no_tombstones = true; /* first: one that comes meanwhile says so again */
+        w->error = count_keys(w, &c);
+        if (w->error != ERR_NONE || c.tombstones > 0)
+            *w->no_tombstones = false;
+        stats.documents = c.keys;
+    }
     if (w->error == ERR_NONE)
         call_int(w->call, stats.documents);
 }
@@ -212,9 +252,10 @@ static const struct {
     const char *name;
     whole_fn fn;
 } rows[] = {
-    {"scan", whole_scan},       {"keys", whole_keys},         {"dbsize", whole_dbsize}, {"randomkey", whole_randomkey},
-    {"flushdb", whole_flush},   {"flushall", whole_flush},    {"ping", whole_ping},     {"echo", whole_echo},
-    {"time", whole_time},       {"unwatch", whole_unwatch},
+    {"scan", whole_scan},           {"keys", whole_keys},     {"dbsize", whole_dbsize},
+    {"randomkey", whole_randomkey}, {"flushdb", whole_flush}, {"flushall", whole_flush},
+    {"ping", whole_ping},           {"echo", whole_echo},     {"time", whole_time},
+    {"unwatch", whole_unwatch},
 };
 
 whole_fn whole_find(const struct command *cmd)

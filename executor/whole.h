@@ -9,10 +9,13 @@
 #include "engine/call.h"
 #include "router/command.h"
 
+#include <stdatomic.h>
+
 struct whole_call {
     struct call *call;
     struct archive_handle *handle;
-    enum err error; /* the archive's, when it failed: nothing was answered then */
+    _Atomic bool *no_tombstones; /* see run.h */
+    enum err error;              /* the archive's, when it failed: nothing was answered then */
 };
 typedef void (*whole_fn)(struct whole_call *w);
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS 40
+#define WORDS 5000
 
 int world_setup(void **state)
 {
@@ -60,7 +60,7 @@ int world_teardown(void **state)
 
 static size_t build_lines(struct chain *chain, const char *lines)
 {
-    struct slice argv[WORDS];
+    static struct slice argv[WORDS];
     size_t requests = 0;
 
     for (const char *p = lines; *p != '\0'; p += *p == '\n', requests++) {

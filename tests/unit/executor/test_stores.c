@@ -147,12 +147,33 @@ static void test_owed_leaves_marks_and_tombstones(void **state)
     world_ask(w, "KEYS *", "*0\r\n");
     world_ask(w, "SCAN 0", "*2\r\n$1\r\n0\r\n*0\r\n");
     world_ask(w, "RANDOMKEY", "$-1\r\n");
+    world_ask(w, "DBSIZE", ":0\r\n");
     world_expect(w, world_write(w, OP_PLAIN, "me", 3, "RPUSH k a"), ":1\r\n");
     assert_true(world_stored(w, "k").dirty); /* still owed */
     world_expect(w, world_write(w, OP_PLAIN, "me", 4, "DEL k"), ":1\r\n");
     assert_true(world_stored(w, "k").dirty);
     world_expect(w, world_write(w, OP_OWED, "me", 5, "DEL never"), ":0\r\n");
     assert_int_equal(world_stored(w, "never").version, 0);
+}
+
+/* In more pages than one, and again when nothing is left to look for. */
+static void test_dbsize(void **state)
+{
+    struct world *w = *state;
+    char lines[2400 * 24] = "MSET";
+
+    for (int i = 0; i < 2300; i++)
+        sprintf(lines + strlen(lines), " k%d v", i);
+    world_expect(w, world_write(w, OP_OWED, "me", 1, lines), "+OK\r\n");
+    world_ask(w, "DBSIZE", ":2300\r\n");
+    assert_true(w->counts.no_tombstones);
+    world_expect(w, world_write(w, OP_OWED, "me", 2, "DEL k0 k7 k2299"), ":3\r\n");
+    assert_false(w->counts.no_tombstones);
+    world_ask(w, "DBSIZE", ":2297\r\n");
+    world_ask(w, "DBSIZE", ":2297\r\n");
+    world_ask(w, "FLUSHALL", "+OK\r\n");
+    world_ask(w, "DBSIZE", ":0\r\n");
+    assert_true(w->counts.no_tombstones);
 }
 
 /* Made and deleted in one batch: Redis may have had it before. */
@@ -446,6 +467,7 @@ int main(void)
         WORLD_TEST(test_plain_says_nothing),
         WORLD_TEST(test_plain_takes_over_from_redis),
         WORLD_TEST(test_owed_leaves_marks_and_tombstones),
+        WORLD_TEST(test_dbsize),
         WORLD_TEST(test_owed_deletion_within_a_batch),
         WORLD_TEST(test_owed_is_not_emptied),
         WORLD_TEST(test_journal),
