@@ -122,7 +122,7 @@ static bool do_primary(struct session *s, const struct job *job)
     }
     local_see_settings(s);
     l = lines_new();
-    lines_add(l, "policy %s: answered by %s, was %s", change.policy, change.after, change.before);
+    lines_add(l, "policy %s: to be answered by %s, was %s", change.policy, change.after, change.before);
     for (size_t i = 0; i < change.nwarnings; i++)
         lines_add(l, "warning: %s", change.warnings[i]);
     lines_answer(s, l);

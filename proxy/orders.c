@@ -84,12 +84,38 @@ static bool dual_write_of(struct server *s, const char *policy)
     return on;
 }
 
+/* 0: there is none. */
+static uint64_t backfill_waiting(const struct server *s, const char *policy)
+{
+    struct move_report list[ORDERS_MOVES];
+    size_t n = orders_list(s, list, ORDERS_MOVES);
+
+    for (size_t i = 0; i < n; i++)
+        if (list[i].order.kind == MOVE_BACKFILL && list[i].state <= MOVE_RUNNING &&
+            strcmp(list[i].order.policy, policy) == 0)
+            return list[i].id;
+    return 0;
+}
+
+/* One of an earlier time has passed keys that were written without a mark since. */
+static void end_backfill(struct server *s, const char *policy, const char *by)
+{
+    uint64_t id = backfill_waiting(s, policy);
+    char why[100];
+
+    if (id != 0 && !orders_abort(s, id, by, why, sizeof why))
+        log_event(LOG_DEBUG, "move_over", LOG_INT("id", (int64_t)id));
+}
+
+/* Placement sees the setting change, and may have ordered it first. */
 static void order_backfill(struct server *s, const char *by, struct orders_dual_write *ret)
 {
     struct move_order order = {.kind = MOVE_BACKFILL};
 
     snprintf(order.policy, sizeof order.policy, "%s", ret->policy);
     ret->backfill = orders_move(s, &order, by, ret->warning, sizeof ret->warning);
+    if (ret->backfill == 0 && (ret->backfill = backfill_waiting(s, ret->policy)) != 0)
+        ret->warning[0] = '\0';
 }
 
 bool orders_dual_write(struct server *s, const char *policy, bool on, const char *by,
@@ -105,6 +131,8 @@ bool orders_dual_write(struct server *s, const char *policy, bool on, const char
     if (!name_policy(s, policy, ret->policy, sizeof ret->policy, why, why_cap))
         return false;
     ret->was = dual_write_of(s, ret->policy);
+    if (!ret->was && on)
+        end_backfill(s, ret->policy, by);
     snprintf(name, sizeof name, "%s.dual_write", ret->policy);
     pair.name = name;
     if (config_set(server_config(s), &pair, 1, &error) != ERR_NONE)

@@ -8,6 +8,8 @@
 #include "proxy/server.h"
 #include "sync/moves.h"
 
+#define ORDERS_MOVES 32 /* that are kept at most */
+
 /* The moves that are kept; 0 without an archive. */
 size_t orders_list(const struct server *s, struct move_report *ret, size_t cap);
 /* order->policy "": conv, or the only one there is; it is filled in. 0: refused, why says it. by: who orders it, for the log. */

@@ -12,7 +12,7 @@
 #include "proxy/stats.h"
 #include "sync/sync.h"
 
-#define OVERVIEW_MOVES 32
+#define OVERVIEW_MOVES 32 /* ORDERS_MOVES */
 
 struct overview {
     const struct server *server;

@@ -70,21 +70,16 @@ const struct policy_conf *primary_policy(const struct settings *now, const char 
     return NULL;
 }
 
-static const char *acting(const struct server *s, const struct policy_conf *p, bool archive)
-{
-    return archive || depot_acts(server_depot(s), p->index) ? "archive" : "redis";
-}
-
 static void order(struct server *s, const struct policy_conf *p, bool archive, struct primary_change *ret)
 {
     depot_choose(server_depot(s), p->name, archive);
-    ret->after = acting(s, p, archive);
+    ret->after = archive ? "archive" : "redis";
     tell(s, ret, p, archive);
 }
 
 static void begin(const struct server *s, const struct policy_conf *p, struct primary_change *ret)
 {
-    *ret = (struct primary_change){.before = acting(s, p, p->primary != STORE_REDIS)};
+    *ret = (struct primary_change){.before = depot_acts(server_depot(s), p->index) ? "archive" : "redis"};
     snprintf(ret->policy, sizeof ret->policy, "%s", p->name);
 }
 

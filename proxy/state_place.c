@@ -69,6 +69,14 @@ cJSON *state_placement(const struct overview *o)
 
 /* ---- between the stores ---- */
 
+static bool in_catchup(const struct overview *o)
+{
+    for (size_t i = 0; i < o->places.npolicies; i++)
+        if (o->places.policies[i].place == PLACE_CATCHUP)
+            return true;
+    return false;
+}
+
 void state_add_sync(cJSON *doc, const struct overview *o)
 {
     const struct sync_report *s = &o->sync;
@@ -90,10 +98,10 @@ void state_add_sync(cJSON *doc, const struct overview *o)
     number(sync, "quarantined", (double)s->handoff.quarantined);
     number(sync, "waiting", (double)s->waiting);
     number(sync, "heldRequests", (double)STATS_SUM(held));
-    if (s->pass_total >= 0) {
+    if (in_catchup(o)) {
         cJSON *pass = object_in(sync, "catchup");
         number(pass, "done", (double)s->pass_done);
-        number(pass, "total", (double)s->pass_total);
+        number(pass, "total", (double)(s->pass_total >= 0 ? s->pass_total : 0));
     }
     text(sync, "trouble", s->why);
 }

@@ -15,6 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SWITCH_LOOK_S 0.1
+#define SWITCH_LOOKS  600 /* that a switch is watched for at most */
+
 static volatile sig_atomic_t interrupted;
 
 static const char help_text[] =
@@ -29,7 +32,7 @@ static const char help_text[] =
     "  convctl [OPTIONS] primary                   which store answers for each policy\n"
     "  convctl [OPTIONS] primary redis|mongo [--policy NAME] [--yes]\n"
     "                                              lets that store answer from now on (mongo: the archive,\n"
-    "                                              whichever it is)\n"
+    "                                              whichever it is), and waits until it does\n"
     "  convctl [OPTIONS] dual-write on|off [--policy NAME] [--yes]\n"
     "                                              copies of all writes in the other store; on: and of what "
     "is there\n"
@@ -263,6 +266,55 @@ static int confirm(const struct wish *w)
     return ctl_confirm(w->yes, "a switch", question);
 }
 
+/* ---- until the switch is done ---- */
+
+static const cJSON *placed(const cJSON *doc, const char *policy)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(doc, "placement"))
+    {
+        if (strcmp(screen_text(item, "policy"), policy) == 0)
+            return item;
+    }
+    return NULL;
+}
+
+/* Requests wait no more, and the store answers; Redis also while keys are still given back to it. */
+static bool is_there(const cJSON *item, const char *store)
+{
+    return strcmp(screen_text(item, "acting"), store) == 0 &&
+           strcmp(screen_text(item, "phase"), "hold") != 0 &&
+           strcmp(screen_text(item, "place"), "drain") != 0;
+}
+
+/* A line for each place that the policy goes through. EXIT_OK: the store answers. */
+static int wait_until_there(const struct options *o, const char *policy, const char *store)
+{
+    char place[32] = "";
+    int code = EXIT_UNHEALTHY;
+
+    for (int look = 0; look < SWITCH_LOOKS && !interrupted; look++) {
+        struct answer answer;
+        cJSON *doc = ctl_call(o, "GET", "/api/v1/primary", NULL, &answer, &code);
+        if (doc == NULL)
+            return code;
+        const cJSON *item = placed(doc, policy);
+        bool there = item != NULL && is_there(item, store);
+        if (!o->json && strcmp(place, screen_text(item, "place")) != 0)
+            screen_placement_of(stdout, item);
+        snprintf(place, sizeof place, "%s", screen_text(item, "place"));
+        fflush(stdout);
+        cJSON_Delete(doc);
+        answer_done(&answer);
+        if (there)
+            return EXIT_OK;
+        pause_for(SWITCH_LOOK_S);
+    }
+    fprintf(stderr, "convctl: the switch goes on; convctl primary shows how far it is\n");
+    return EXIT_UNHEALTHY;
+}
+
 static int run_primary(struct options *o, int argc, char **argv)
 {
     struct wish w = {.policy = ""};
@@ -283,10 +335,10 @@ static int run_primary(struct options *o, int argc, char **argv)
     code = ctl_change_by(o, "/api/v1/primary", json, screen_switched, &switched);
     if (switched == NULL)
         return code;
-    bool there =
-        strcmp(screen_text(switched, "after"), strcmp(w.store, "redis") == 0 ? "redis" : "archive") == 0;
+    char policy[64];
+    snprintf(policy, sizeof policy, "%s", screen_text(switched, "policy"));
     cJSON_Delete(switched);
-    return there ? EXIT_OK : EXIT_UNHEALTHY;
+    return wait_until_there(o, policy, strcmp(w.store, "redis") == 0 ? "redis" : "archive");
 }
 
 /* ---- fault ---- */

@@ -119,7 +119,7 @@ static void draw(const struct options *o, const cJSON *move, unsigned look)
 {
     bool bar = isatty(STDOUT_FILENO), over = is_over(move);
 
-    if (o->json && (over || look % LINE_LOOKS == 0)) {
+    if (o->json && (over || (look + 1) % LINE_LOOKS == 0)) {
         char *own_text = cJSON_PrintUnformatted(move);
         puts(own_text != NULL ? own_text : "{}");
         free(own_text);
@@ -127,7 +127,7 @@ static void draw(const struct options *o, const cJSON *move, unsigned look)
         fputs("\r\033[K", stdout);
         screen_move(stdout, move, true);
         fputs(over ? "\n" : "", stdout);
-    } else if (!o->json && (over || look % LINE_LOOKS == 0)) {
+    } else if (!o->json && (over || (look + 1) % LINE_LOOKS == 0)) {
         screen_move(stdout, move, false);
         putchar('\n');
     }

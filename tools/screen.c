@@ -283,20 +283,29 @@ void screen_health(FILE *out, const cJSON *health)
     paint_list(out, health, "warnings", "warning");
 }
 
+void screen_placement_of(FILE *out, const cJSON *item)
+{
+    fprintf(out, "%-10s %s   primary %s   answered by %s", "policy", screen_text(item, "policy"),
+            screen_text(item, "primary"), screen_text(item, "acting"));
+    if (paint_find(item, "phase") != NULL)
+        fprintf(out, "   phase %s (%s)", screen_text(item, "phase"), screen_text(item, "place"));
+    putc('\n', out);
+}
+
 void screen_placement(FILE *out, const cJSON *doc)
 {
     const cJSON *item;
 
     cJSON_ArrayForEach(item, paint_find(doc, "placement"))
     {
-        fprintf(out, "%-10s %s   primary %s   answered by %s\n", "policy", screen_text(item, "policy"),
-                screen_text(item, "primary"), screen_text(item, "acting"));
+        screen_placement_of(out, item);
+        paint_list(out, paint_find(item, "guarantee"), "loweredBy", "  lowered");
     }
 }
 
 void screen_switched(FILE *out, const cJSON *doc)
 {
-    fprintf(out, "%-10s %s   answered by %s, was %s\n", "switched", screen_text(doc, "policy"),
+    fprintf(out, "%-10s %s   to be answered by %s, was %s\n", "ordered", screen_text(doc, "policy"),
             screen_text(doc, "after"), screen_text(doc, "before"));
     paint_list(out, doc, "warnings", "warning");
 }

@@ -18,6 +18,8 @@ void screen_watch(FILE *out, const cJSON *state, const cJSON *before, double sec
 void screen_health(FILE *out, const cJSON *health);
 /* /api/v1/primary: what it is, and the answer to a change. */
 void screen_placement(FILE *out, const cJSON *doc);
+/* One policy of it. */
+void screen_placement_of(FILE *out, const cJSON *item);
 void screen_switched(FILE *out, const cJSON *doc);
 /* /api/v1/archive/faults. */
 void screen_faults(FILE *out, const cJSON *doc);

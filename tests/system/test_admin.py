@@ -13,6 +13,8 @@ from harness import eventually, free_port
 
 pytestmark = pytest.mark.managed
 
+PROXY_SETTINGS = {"failover.automatic": "no"}  # so that a Redis that is away is felt
+
 
 @pytest.fixture
 def fresh(fresh_proxy, fresh_redis):
@@ -60,7 +62,8 @@ def test_metrics_count_what_clients_do(fresh):
     assert 0 < after["redis_latency_p50_ms"] <= after["redis_latency_p95_ms"] <= after["redis_latency_p99_ms"]
     assert after['conv_acting_primary{policy="conv",store="redis"}'] == 1
     assert after['conv_acting_primary{policy="conv",store="archive"}'] == 0
-    assert after['conv_dual_write{policy="conv"}'] == 0, "nothing copies yet, whatever the setting says"
+    assert after['conv_dual_write{policy="conv"}'] == 1
+    assert after['conv_phase{phase="redis",policy="conv"}'] == 1
 
 
 def test_metrics_are_finite_and_histograms_grow(proxy):
@@ -158,7 +161,7 @@ def fake_redis():
 @pytest.mark.parametrize("word", ["LOADING", "MISCONF", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH"])
 def test_errors_of_an_unwell_redis_are_not_health(make_proxy, fake_redis, word):
     fake_redis.pong = b"-%s it is not well" % word.encode()
-    proxy = make_proxy(fake_redis.url).start()
+    proxy = make_proxy(fake_redis.url, settings={"archive.url": ""}).start()
     health = eventually(lambda: (h := json.loads(proxy.http("/healthz")[1]))["stores"]["redis"].get("error") and h)
     assert health["reasons"] == [f"redis: {word} it is not well"]
     fake_redis.pong = b"+PONG"
@@ -171,7 +174,7 @@ def test_errors_of_an_unwell_redis_are_not_health(make_proxy, fake_redis, word):
 
 def test_a_redis_that_hangs_up_is_not_stormed(make_proxy, fake_redis):
     fake_redis.pong = None
-    proxy = make_proxy(fake_redis.url).start()
+    proxy = make_proxy(fake_redis.url, settings={"archive.url": ""}).start()
     eventually(lambda: json.loads(proxy.http("/health/memory")[1])["reconnectAttempts"] >= 4)
     began, before = time.monotonic(), fake_redis.connections
     time.sleep(1.5)

@@ -118,21 +118,33 @@ def test_health_of_an_archive_that_is_down(archived):
     eventually(lambda: archived("health").returncode == OK)
 
 
+def acts(ctl, store):
+    """Until the store answers, and no key is on its way any more."""
+    phase = {"redis": "redis", "archive": "archive"}[store]
+    return eventually(lambda: (d := ctl("primary").stdout) and f"answered by {store}   phase {phase} " in d and d)
+
+
 def test_primary(ctl):
-    done = ctl("primary")
-    assert (done.returncode, done.stdout) == (OK, "policy     conv   primary redis   answered by redis\n")
+    client = ctl.proxy.client(decode_responses=True)
+    acts(ctl, "redis")
+    client.rpush("conv:1", "a")
     done = ctl("primary", "mongo", "--yes")
     assert done.returncode == OK, done.stderr
-    before, after, warning = done.stdout.splitlines()
-    assert before.endswith("answered by redis") and after == "switched   conv   answered by archive, was redis"
-    assert warning.startswith("warning    what is in Redis will not be seen until")
-    assert "answered by archive" in ctl("primary").stdout
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("policy     conv   primary redis   answered by redis   phase redis")
+    assert "ordered    conv   to be answered by archive, was redis" in lines
+    assert lines[-1].endswith("answered by archive   phase archive (archive)") and "warning" not in done.stdout
+    assert client.lrange("conv:1", 0, -1) == ["a"]
     done = ctl("--json", "primary", "redis", "--policy=conv", "--yes")
     assert done.returncode == OK and json.loads(done.stdout)["after"] == "redis"
+    assert client.lrange("conv:1", 0, -1) == ["a"]
     done = ctl("primary", "mongo", "--policy", "nope", "--yes")
     assert done.returncode == UNHEALTHY and "no policy 'nope'" in done.stderr
+    assert ctl("settings", "set", "conv.dual_write=no").returncode == OK
     done = ctl("settings", "set", "conv.primary=mongo")
-    assert (done.returncode, done.stdout) == (OK, "conv.primary = mongo\n") and "warning" in done.stderr
+    assert (done.returncode, done.stdout) == (OK, "conv.primary = mongo\n")
+    assert "warning: dual_write is off: what was never copied" in done.stderr
+    acts(ctl, "archive")
 
 
 def test_primary_asks_where_somebody_can_answer(ctl):
