@@ -44,7 +44,11 @@ static void need_world(void)
 
 static enum err hand_in_epoch(const char *key, int64_t epoch, bool versions_count, enum handoff_result *ret)
 {
-    struct handoff h = {.handle = world->handle, .link = world->link, .epoch = epoch, .versions_count = versions_count, .counts = &counts};
+    struct handoff h = {.handle = world->handle,
+                        .link = world->link,
+                        .epoch = epoch,
+                        .versions_count = versions_count,
+                        .counts = &counts};
     struct slice k = two_stores_key(key);
 
     return handoff_keys(&h, &k, 1, ret);
@@ -97,7 +101,9 @@ static void test_redis_empty(void **state)
     need_world();
     int64_t later = clock_wall_us() / 1000 + 100000;
 
-    two_stores_put(world, &(struct two_doc){.key = "k", .elements = "a b", .version = V0, .expire_ms = later, .record.redis = true});
+    two_stores_put(
+        world, &(struct two_doc){
+                   .key = "k", .elements = "a b", .version = V0, .expire_ms = later, .record.redis = true});
     assert_int_equal(hand("k"), HANDOFF_DONE);
     expect_both("k", "a b", EPOCH);
     const redisReply *at = sync_redis_ask(&world->redis, "PEXPIRETIME k");
@@ -227,7 +233,8 @@ static void test_without_versions(void **state)
 
     /* And once more: Redis goes on under the version that it was given. */
     sync_redis_ask(&world->redis, "RPUSH k new");
-    d = (struct two_doc){.key = "k", .elements = "old1 old2 x y z", .version = version_make(EPOCH + 1, 5), .dirty = true};
+    d = (struct two_doc){
+        .key = "k", .elements = "old1 old2 x y z", .version = version_make(EPOCH + 1, 5), .dirty = true};
     d.record.journalled = true;
     d.record.base = two_stores_redis_version(world, "k");
     two_stores_journal(world, &d.record, "k", "z", "arch", 2);
@@ -275,7 +282,9 @@ static void test_expired_in_the_archive(void **state)
     two_stores_put(world, &d);
     assert_int_equal(hand("k"), HANDOFF_DONE);
     expect_gone("k", EPOCH);
-    two_stores_put(world, &(struct two_doc){.key = "e", .elements = "a", .version = V9, .expire_ms = 1000, .record.redis = true});
+    two_stores_put(world,
+                   &(struct two_doc){
+                       .key = "e", .elements = "a", .version = V9, .expire_ms = 1000, .record.redis = true});
     assert_int_equal(hand("e"), HANDOFF_DONE);
     sync_redis_expect(&world->redis, "0", "HEXISTS cvp:ver e");
 }
@@ -283,7 +292,8 @@ static void test_expired_in_the_archive(void **state)
 static void test_epoch_is_over(void **state)
 {
     need_world();
-    two_stores_put(world, &(struct two_doc){.key = "k", .elements = "a", .version = version_make(EPOCH + 1, 3)});
+    two_stores_put(world,
+                   &(struct two_doc){.key = "k", .elements = "a", .version = version_make(EPOCH + 1, 3)});
     assert_int_equal(hand("k"), HANDOFF_AGAIN);
     sync_redis_expect(&world->redis, "0", "EXISTS k");
     assert_int_equal(counts.again, 1);
@@ -296,7 +306,9 @@ static void test_damaged_document(void **state)
     need_world();
     struct slice key = two_stores_key("k");
     bson_t *doc = BCON_NEW("_id", "k", "t", "list", "v", BCON_INT32(3));
-    struct archive_write w = {.entry = {.key = key, .hash = archive_hash(key), .version = V9, .expire_ms = -1, .type = OBJECT_LIST}, .doc = doc};
+    struct archive_write w = {
+        .entry = {.key = key, .hash = archive_hash(key), .version = V9, .expire_ms = -1, .type = OBJECT_LIST},
+        .doc = doc};
 
     assert_int_equal(archive_commit(world->handle, &w, 1), ERR_NONE);
     bson_destroy(doc);
@@ -311,7 +323,11 @@ static void test_too_large_together(void **state)
     need_world();
     static char element[200 * 1024];
     struct two_doc d = {.key = "k", .elements = "x", .version = V9, .dirty = true};
-    struct handoff h = {.handle = world->handle, .link = world->link, .epoch = EPOCH, .versions_count = true, .counts = &counts};
+    struct handoff h = {.handle = world->handle,
+                        .link = world->link,
+                        .epoch = EPOCH,
+                        .versions_count = true,
+                        .counts = &counts};
     struct slice keys[] = {{"k", 1}, {"small", 5}};
     enum handoff_result results[2];
 
@@ -402,10 +418,12 @@ static void test_stopped_without_a_journal(void **state)
 /* The archive goes on with what was half handed over: what the journal had is in the state, and is not replayed again. */
 static void append_in_archive(const char *key, const char *elements, const char *element)
 {
-    struct two_doc d = {.key = key, .elements = elements, .version = version_make(EPOCH + 1, 1), .dirty = true};
+    struct two_doc d = {
+        .key = key, .elements = elements, .version = version_make(EPOCH + 1, 1), .dirty = true};
     struct record r = two_stores_record(world, key);
     char request[80];
-    int n = snprintf(request, sizeof request, "*3\r\n$5\r\nRPUSH\r\n$%zu\r\n%s\r\n$1\r\n%s\r\n", strlen(key), key, element);
+    int n = snprintf(request, sizeof request, "*3\r\n$5\r\nRPUSH\r\n$%zu\r\n%s\r\n$1\r\n%s\r\n", strlen(key),
+                     key, element);
     struct record_write w = {.id = {"arch", 9}, .now_ms = 5, .requests = {request, (size_t)n}};
 
     record_journal(&r, &world->arena, two_stores_version(world, key), &w);
@@ -455,14 +473,19 @@ static void test_written_between_read_and_restore(void **state)
 static enum err steal(struct two_stores *t, int commit, bool after)
 {
     if (commit == 1 && !after)
-        two_stores_put(t, &(struct two_doc){.key = "k2", .elements = "stolen", .version = V9 + 5, .dirty = true});
+        two_stores_put(
+            t, &(struct two_doc){.key = "k2", .elements = "stolen", .version = V9 + 5, .dirty = true});
     return ERR_NONE;
 }
 
 static void test_one_of_a_page_races(void **state)
 {
     need_world();
-    struct handoff h = {.handle = world->handle, .link = world->link, .epoch = EPOCH, .versions_count = true, .counts = &counts};
+    struct handoff h = {.handle = world->handle,
+                        .link = world->link,
+                        .epoch = EPOCH,
+                        .versions_count = true,
+                        .counts = &counts};
     struct slice keys[] = {{"k1", 2}, {"k2", 2}, {"k3", 2}};
     enum handoff_result results[3];
 
@@ -488,7 +511,11 @@ static void test_one_of_a_page_races(void **state)
 static void *hand_all(void *arg)
 {
     static struct handoff_counts mine[2];
-    struct handoff h = {.handle = archive_attach(&world->archive.base), .link = link_new(), .epoch = EPOCH, .versions_count = true, .counts = &mine[0]};
+    struct handoff h = {.handle = archive_attach(&world->archive.base),
+                        .link = link_new(),
+                        .epoch = EPOCH,
+                        .versions_count = true,
+                        .counts = &mine[0]};
     char names[MANY][8];
     struct slice keys[MANY];
     enum handoff_result results[MANY];
@@ -498,7 +525,8 @@ static void *hand_all(void *arg)
         keys[i] = (struct slice){names[i], (size_t)snprintf(names[i], sizeof names[i], "k%zu", i)};
     while (left > 0) {
         size_t n = left < 7 ? left : 7;
-        if (!link_open(h.link, world->redis.settings) || handoff_keys(&h, keys + left - n, n, results) != ERR_NONE)
+        if (!link_open(h.link, world->redis.settings) ||
+            handoff_keys(&h, keys + left - n, n, results) != ERR_NONE)
             return "a store has failed";
         size_t again = 0;
         for (size_t i = 0; i < n; i++)
@@ -546,14 +574,21 @@ static void test_two_at_once(void **state)
 static void test_pace(void **state)
 {
     need_world();
-    struct handoff h = {.handle = world->handle, .link = world->link, .epoch = EPOCH, .versions_count = true, .counts = &counts};
+    struct handoff h = {.handle = world->handle,
+                        .link = world->link,
+                        .epoch = EPOCH,
+                        .versions_count = true,
+                        .counts = &counts};
     static char names[PACE][16];
     static struct slice keys[PACE];
     static enum handoff_result results[PACE];
 
     for (size_t i = 0; i < PACE; i++) {
         keys[i] = (struct slice){names[i], (size_t)snprintf(names[i], sizeof names[i], "conv:%zu", i)};
-        two_stores_put(world, &(struct two_doc){.key = names[i], .elements = "first-message second-message third-message", .version = V0, .record.redis = true});
+        two_stores_put(world, &(struct two_doc){.key = names[i],
+                                                .elements = "first-message second-message third-message",
+                                                .version = V0,
+                                                .record.redis = true});
     }
     int64_t begun = clock_mono_us();
     for (size_t i = 0; i < PACE; i += 256)

@@ -83,8 +83,15 @@ static enum err on_control_set(struct archive_handle *h, const char *name, int64
 }
 
 static const struct archive_ops ops = {
-    .kind = "wrapped", .writers = 1, .attach = on_attach, .detach = on_detach, .load = on_load,
-    .commit = on_commit, .sweep = on_sweep, .control_get = on_control_get, .control_set = on_control_set,
+    .kind = "wrapped",
+    .writers = 1,
+    .attach = on_attach,
+    .detach = on_detach,
+    .load = on_load,
+    .commit = on_commit,
+    .sweep = on_sweep,
+    .control_get = on_control_get,
+    .control_set = on_control_set,
 };
 
 /* ---- the world ---- */
@@ -104,7 +111,8 @@ bool two_stores_open(struct two_stores *t)
         return false;
     assert_non_null(mkdtemp(t->dir));
     snprintf(url, sizeof url, "sqlite:%s/a.db", t->dir);
-    struct archive *a = archive_open(&(struct archive_options){.url = url, .workers = 4, .timeout = 5000}, why, sizeof why);
+    struct archive *a =
+        archive_open(&(struct archive_options){.url = url, .workers = 4, .timeout = 5000}, why, sizeof why);
     assert_non_null(a);
     t->archive = (struct wrapped){{&ops}, a, t};
     t->handle = archive_attach(&t->archive.base);
@@ -168,9 +176,14 @@ void two_stores_put(struct two_stores *t, const struct two_doc *d)
     fill(t, &o, d->elements);
     o.key = two_stores_key(d->key);
     o.expire_ms = d->expire_ms > 0 ? d->expire_ms : -1;
-    struct archive_write w = {.entry = {.key = o.key, .hash = archive_hash(o.key), .version = d->version,
-                                        .expire_ms = o.expire_ms, .type = o.type, .dirty = d->dirty},
-                              .expected = find(t, d->key).version, .doc = &doc};
+    struct archive_write w = {.entry = {.key = o.key,
+                                        .hash = archive_hash(o.key),
+                                        .version = d->version,
+                                        .expire_ms = o.expire_ms,
+                                        .type = o.type,
+                                        .dirty = d->dirty},
+                              .expected = find(t, d->key).version,
+                              .doc = &doc};
     assert_int_equal(document_encode(&o, &doc), ERR_NONE);
     assert_true(fields_append(&w.entry, 1, &doc) && record_encode(&d->record, &doc));
     assert_int_equal(archive_commit(inner_of(t->handle), &w, 1), ERR_NONE);
@@ -235,9 +248,10 @@ void two_stores_journal(struct two_stores *t, struct record *r, const char *key,
                         const char *session, int64_t seq)
 {
     char request[256];
-    int n = snprintf(request, sizeof request, "*3\r\n$5\r\nRPUSH\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", strlen(key), key,
-                     strlen(element), element);
-    struct record_write w = {.id.seq = seq, .now_ms = clock_wall_us() / 1000,
+    int n = snprintf(request, sizeof request, "*3\r\n$5\r\nRPUSH\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n",
+                     strlen(key), key, strlen(element), element);
+    struct record_write w = {.id.seq = seq,
+                             .now_ms = clock_wall_us() / 1000,
                              .requests = arena_copy(&t->arena, (struct slice){request, (size_t)n})};
 
     snprintf(w.id.session, sizeof w.id.session, "%s", session);
