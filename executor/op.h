@@ -24,9 +24,10 @@ enum op_role {
     OP_PLAIN,   /* there is no other store, or nothing is owed to it */
     OP_OWED,    /* what it changes gets a mark */
     OP_JOURNAL, /* and is written into the journal: Redis may hold writes that the archive lacks */
-    OP_COPY, /* repeats what Redis has done: on the exact predecessor of each key, or ERR_RACE and nothing is done. Done before
-                   (the version is there, or a higher one): nothing is done, and that is no error. The reply is not used. Needs no
-                   client: error tells how it went */
+    /* Repeats what Redis has done: on the exact predecessor of each key, or ERR_RACE and nothing is done. Done before (its id is
+     * there, or this version or a higher one of the same epoch): nothing is done, and that is no error. The reply is empty. Needs
+     * no client: error tells how it went. Keys that steps only read need no version. */
+    OP_COPY,
 };
 
 enum op_state {
@@ -57,8 +58,10 @@ struct op_key {
     struct op *op;
     struct key_lane *lane;
     struct op_key *next, **back;
-    bool changed;   /* the op has changed it */
-    bool fresh;     /* OP_COPY: Redis made the version anew: no document, or a dead one, comes before it */
+    bool changed; /* the op has changed it */
+    /* OP_COPY: the key was not in Redis before: no document, or a dead one, comes before it. That its version was made anew does
+     * not say so: it may have been written when none were kept. */
+    bool fresh;
     int64_t copied; /* OP_COPY: the version that Redis gave; the one before it must be there */
     int64_t
         watched; /* the version that it must have; -1: any; below: it must not be there. OP_WATCH: as it is */
@@ -72,12 +75,13 @@ struct op {
     enum resp resp;
     bool writes;  /* some step may write */
     uint8_t role; /* enum op_role */
-    bool
-        second; /* it may have been done before: it looks for its id, and is not done again. The reply is then worked out
-                         where it can be (the length after a push, OK after SET), or is -INDOUBT */
+    /* It may have been done before: it looks for its id, and is not done again. The reply is then worked out where it can be (the
+     * length after a push, OK after SET), or is -INDOUBT. */
+    bool second;
     struct write_id id;
-    int64_t
-        epoch; /* under which it was sent: versions that it makes are of it. A document that is Redis' by a later one: ERR_MOVED */
+    /* Under which it was sent: versions that it makes are of it, or of the key's present one when that is later. A write on a
+     * document that is Redis' by a later one: ERR_MOVED. 0: nobody asks (the first epoch). */
+    int64_t epoch;
     int64_t now_ms;                 /* OP_COPY: Redis' clock when it was sent; 0: the worker's */
     _Atomic bool cancelled;         /* its client is gone: it must not run any more */
     _Atomic bool timed_out;         /* its time to block is over: nil instead of parking */
