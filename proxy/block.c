@@ -127,6 +127,11 @@ const struct write_id *block_id(const struct block *b)
     return &b->id;
 }
 
+bool block_redis_is_there(const struct block *b)
+{
+    return b->upstream != NULL && upstream_state(b->upstream) == UP_READY;
+}
+
 int64_t block_epoch(const struct block *b)
 {
     return b->epoch;

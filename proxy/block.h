@@ -49,6 +49,8 @@ bool block_is_strange(const struct block *b);
 bool block_has_marked(const struct block *b);
 /* Its name among all writes, once it is tracked. */
 const struct write_id *block_id(const struct block *b);
+/* As far as the connection knows that it was sent on. */
+bool block_redis_is_there(const struct block *b);
 /* The one of its loop when it was sent. */
 int64_t block_epoch(const struct block *b);
 /* The distinct keys that get marks. */

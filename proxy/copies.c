@@ -84,10 +84,13 @@ static struct slice first_key(const struct slot *slot)
     return touched_key(block_touched(slot->block), 0);
 }
 
-/* The archive can't have it now: its mark stays, and the copier comes. */
-static bool is_archives_fault(enum err e)
+/* The archive can't have it now, and nobody is to blame who may lose it: its mark stays, and the copier comes. */
+static bool can_wait(enum err e, bool redis_is_there)
 {
     switch (e) {
+    case ERR_REDISDOWN: /* it refuses sync's questions */
+    case ERR_REDISLOST:
+        return redis_is_there;
     case ERR_ARCHIVEDOWN:
     case ERR_ARCHIVELOST:
     case ERR_ARCHIVEBAD:
@@ -102,7 +105,7 @@ static bool is_archives_fault(enum err e)
 /* Redis has the write, and the archive has it, can't have it now, or may lack it while Redis may be lost. */
 static void conclude(struct slot *slot, enum err e)
 {
-    if (e != ERR_NONE && !is_archives_fault(e)) {
+    if (e != ERR_NONE && !can_wait(e, block_redis_is_there(slot->block))) {
         slot_fail(slot, e, "copying it to the archive");
         return;
     }
@@ -244,9 +247,9 @@ void copies_done(struct loop *l, struct slot *slot, struct op *own_op)
 {
     enum err e = own_op->error;
 
-    if (slot == NULL && is_archives_fault(e))
+    if (slot == NULL && can_wait(e, false))
         count_unarchived(l, own_op->keys[0].key);
-    if (slot == NULL || e == ERR_NONE || is_archives_fault(e))
+    if (slot == NULL || e == ERR_NONE || can_wait(e, false))
         op_free(own_op);
     else
         slot->copy = made_again(l, own_op);
