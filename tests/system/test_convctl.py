@@ -43,6 +43,7 @@ def test_status(ctl):
 
 def test_health_and_exit_codes(ctl):
     assert ctl("health").stdout == "ok\n"
+    ctl("settings", "set", "failover.automatic=no")
     ctl.redis.kill()
     done = eventually(lambda: (d := ctl("health")).returncode == UNHEALTHY and d)
     assert done.stdout.startswith("NOT OK\n") and "redis: " in done.stdout
