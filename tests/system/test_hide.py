@@ -115,3 +115,74 @@ def test_what_would_take_managed_keys_away_is_refused(stores):
             client.pipeline(transaction=False).execute_command("MULTI").execute_command(*command).execute()
         client.execute_command("DISCARD")
     assert real.exists("conv:0")
+
+
+# ---- what becomes of the archive ----
+
+
+@pytest.fixture
+def pair(make_proxy, fresh_redis):
+    proxy = make_proxy(fresh_redis.url, settings={"archive.faults": "yes"}).start()
+    eventually(lambda: proxy.get_json("/api/v1/primary")["placement"][0].get("place") == "redis", timeout=15)
+    client = proxy.client(decode_responses=True)
+    yield proxy, client
+    client.close()
+
+
+def differing(proxy):
+    """Keys that the stores do not have alike, by content."""
+    eventually(lambda: proxy.metrics().get("conv_dirty_keys") == 0, timeout=20)
+    number = proxy.post_json("/api/v1/moves", {"kind": "verify", "deep": True})["id"]
+    found = eventually(lambda: (m := next(m for m in proxy.get_json("/api/v1/moves")["moves"] if m["id"] == number))["state"] == "done" and m, timeout=20)
+    return found["found"]
+
+
+def to_archive(proxy):
+    proxy.post_json("/api/v1/primary", {"policy": "conv", "store": "mongo"})
+    eventually(lambda: proxy.get_json("/api/v1/primary")["placement"][0]["place"] == "archive", timeout=15)
+
+
+def epoch(proxy):
+    return proxy.metrics()["conv_epoch"]
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["archive-up", "archive-down"])
+def test_flushed_keys_do_not_come_back_with_the_archive(pair, down):
+    proxy, client = pair
+    before = epoch(proxy)
+    for i in range(50):
+        client.rpush(f"conv:{i}", "a")
+    if down:
+        client.execute_command("CONV", "FAULT", "op=all fail=100% error=down")
+        eventually(lambda: proxy.metrics()["archive_up{kind=\"sqlite\"}"] == 0)
+    assert client.flushall()
+    client.rpush("conv:1", "new")
+    assert client.keys() == ["conv:1"]
+    if down:
+        client.execute_command("CONV", "FAULT", "")
+        eventually(lambda: proxy.metrics()["archive_up{kind=\"sqlite\"}"] == 1)
+    assert differing(proxy) == 0
+    assert epoch(proxy) == before, "Redis stays the one it was"
+    to_archive(proxy)
+    assert client.keys() == ["conv:1"] and client.lrange("conv:1", 0, -1) == ["new"]
+
+
+def test_flush_between_writes(pair):
+    """Copies that are on their way when it comes do not revive what it has deleted."""
+    proxy, client = pair
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    before = epoch(proxy)
+    for _ in range(12):
+        pipe = client.pipeline(transaction=False)
+        for i in range(rng.randrange(5, 120)):
+            pipe.rpush(f"conv:{rng.randrange(40)}", i)
+        pipe.execute_command(*rng.choice([["FLUSHALL"], ["FLUSHDB"], ["FLUSHALL", "ASYNC"]]))
+        for i in range(rng.randrange(10)):
+            pipe.rpush(f"conv:{rng.randrange(40)}", "after")
+        pipe.execute()
+    kept = {key: client.lrange(key, 0, -1) for key in client.keys()}
+    assert differing(proxy) == 0 and epoch(proxy) == before
+    to_archive(proxy)
+    assert {key: client.lrange(key, 0, -1) for key in client.keys()} == kept
