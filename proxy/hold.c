@@ -42,6 +42,7 @@ static void tell_quiet(struct loop *l)
     if (!h->owes_quiet || h->turn_owed || h->out[1 - h->now] > 0)
         return;
     h->owes_quiet = false;
+    archived_flush(l); /* copies of what is over are the executor's before */
     placement_quiet(server_placement(l->server), l->index, h->quiet_for);
 }
 
