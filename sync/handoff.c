@@ -6,7 +6,10 @@
 #include "sync/kept.h"
 #include "sync/merge.h"
 #include "sync/quarantine.h"
+#include "sync/reply.h"
 #include "sync/value.h"
+
+#include <hiredis/hiredis.h>
 
 #define PAGE_KEYS  256
 #define PAGE_BYTES (64u << 20) /* of documents, after which a page is full */
@@ -15,7 +18,8 @@
 /* Where an item of a page stands: what must be done with it next. */
 enum step {
     STEP_OVER,    /* nothing: its result is there */
-    STEP_LOOK,    /* 1: versions are compared */
+    STEP_LOOK,    /* 1: versions are compared, */
+    STEP_READ,    /* and what Redis has is read */
     STEP_DECIDE,  /* 2 */
     STEP_COMMIT,  /* 3 */
     STEP_RESTORE, /* 4 */
@@ -101,7 +105,7 @@ static enum err load(struct page *p, const struct slice *keys, size_t n, enum ha
         size_t piece = most - p->n < PIECE ? most - p->n : PIECE;
         e = kept_load(p->h->handle, keys + p->n, piece, &p->arena, p->now_ms, kept);
         for (size_t i = 0; e == ERR_NONE && i < piece; i++)
-            p->items[p->n + i] = (struct item){STEP_LOOK, .result = &ret[p->n + i], .kept = kept[i]};
+            p->items[p->n + i] = (struct item){.step = STEP_LOOK, .result = &ret[p->n + i], .kept = kept[i]};
         p->n += e == ERR_NONE ? piece : 0;
     }
     return e;
@@ -125,20 +129,59 @@ static enum err look(struct page *p)
         if (k->record.redis && !k->record.journalled && !k->dirty && versions[i] >= k->version)
             end_item(list[i], HANDOFF_DONE);
         else
-            list[i]->step = STEP_DECIDE;
+            list[i]->step = STEP_READ;
+        list[i]->redis.version = versions[i];
     }
+    return e;
+}
+
+/* Whether Redis has any of these keys. */
+static enum err exist(struct page *p, const struct slice *keys, size_t n, int64_t *ret)
+{
+    struct slice *argv = arena_get(&p->arena, (n + 1) * sizeof *argv);
+    enum err e = ERR_NONE;
+
+    argv[0] = (struct slice){"EXISTS", 6};
+    memcpy(argv + 1, keys, n * sizeof *keys);
+    link_put(p->h->link, argv, n + 1);
+    const redisReply *r = link_get(p->h->link);
+    if (r == NULL)
+        e = ERR_REDISLOST;
+    else if (!reply_int(r, ret)) {
+        link_refuse(p->h->link, r);
+        e = ERR_REDISDOWN;
+    }
+    link_done(p->h->link);
+    return e;
+}
+
+/* When Redis has come back empty, one question tells it of all. */
+static enum err pass_absent(struct page *p)
+{
+    size_t n, absent = 0;
+    struct item **list = items_at(p, STEP_READ, &n);
+    int64_t there = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (list[i]->redis.version == 0)
+            list[absent++] = list[i];
+    enum err e = absent > 0 ? exist(p, keys_of(p, list, absent), absent, &there) : ERR_NONE;
+    for (size_t i = 0; e == ERR_NONE && there == 0 && i < absent; i++)
+        list[i]->step = STEP_DECIDE;
     return e;
 }
 
 static enum err read_redis(struct page *p)
 {
     size_t n;
-    struct item **list = items_at(p, STEP_DECIDE, &n);
+    struct item **list = items_at(p, STEP_READ, &n);
     struct redis_state *states = arena_get(&p->arena, (n + 1) * sizeof *states);
     enum err e = n > 0 ? value_read(p->h->link, keys_of(p, list, n), n, &p->arena, states) : ERR_NONE;
 
-    for (size_t i = 0; e == ERR_NONE && i < n; i++)
+    for (size_t i = 0; e == ERR_NONE && i < n; i++) {
         list[i]->redis = states[i];
+        list[i]->step = STEP_DECIDE;
+    }
     return e;
 }
 
@@ -368,6 +411,8 @@ static enum err hand_over(struct page *p)
 {
     enum err e = look(p);
 
+    if (e == ERR_NONE)
+        e = pass_absent(p);
     if (e == ERR_NONE)
         e = read_redis(p);
     if (e == ERR_NONE)
