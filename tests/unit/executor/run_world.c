@@ -43,13 +43,18 @@ void world_detach(struct world *w)
     w->run = NULL;
 }
 
+void world_forget(struct world *w)
+{
+    while (w->nops > 0)
+        op_free(w->ops[--w->nops]);
+}
+
 int world_teardown(void **state)
 {
     struct world *w = *state;
     char command[96];
 
-    for (size_t i = 0; i < w->nops; i++)
-        op_free(w->ops[i]);
+    world_forget(w);
     arena_done(&w->arena);
     world_detach(w);
     archive_close(w->archive);
@@ -119,7 +124,8 @@ void world_add(struct world *w, struct op *op)
 
 void world_run(struct world *w)
 {
-    (void)!run_batch(w->run, &w->batch);
+    if (w->batch.count > 0)
+        (void)!run_batch(w->run, &w->batch);
     while (op_list_pop(&w->batch) != NULL)
         ;
 }

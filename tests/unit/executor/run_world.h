@@ -1,6 +1,6 @@
 /* tests/unit/executor/run_world — ops run on an archive of their own: SQLite in a new folder, inside trace.
  * Owns:    the folder, the archive, a run, the ops that were made.
- * Threads: one.          Used by: test_stores, test_copies, test_executor. */
+ * Threads: one.          Used by: test_stores, test_copies, test_executor, test_journal. */
 #ifndef UNIT_EXECUTOR_RUN_WORLD_H
 #define UNIT_EXECUTOR_RUN_WORLD_H
 
@@ -38,6 +38,8 @@ struct op *world_write(struct world *w, enum op_role role, const char *session, 
                        const char *lines);
 /* A copy of what Redis has done under version `copied`. */
 struct op *world_copy(struct world *w, const char *session, int64_t seq, int64_t copied, const char *lines);
+/* The ops that were made are done with. */
+void world_forget(struct world *w);
 void world_add(struct world *w, struct op *op);
 /* Runs all that was added, in one batch. */
 void world_run(struct world *w);
