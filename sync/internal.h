@@ -20,6 +20,7 @@ struct ask {
     int64_t epoch;
     sync_done done;
     void *ctx;
+    enum err error;
     size_t n;
     struct slice keys[]; /* their bytes follow */
 };
@@ -36,7 +37,6 @@ struct side {
     struct handoff handoff;
     struct handoff_counts handed;
     uint64_t at_work; /* the turn that it works in, 0: none. Under the lock */
-    char why[160];    /* under the lock */
     /* of the turn: */
     enum sync_mode mode;
     int64_t epoch;
@@ -55,6 +55,7 @@ struct sync {
     const struct settings *settings;
     struct ask *asks, **asks_end;
     int64_t waiting;
+    char why[160]; /* the last trouble, of either side */
     _Atomic int64_t pass_done, pass_total;
     struct side urgent, worker;
     struct moves *moves;
@@ -72,8 +73,10 @@ bool side_pause(struct side *t, int64_t ms);
 void side_sleep(struct side *t, int64_t ms);
 /* Connects to Redis unless it is. */
 MUST_USE enum err side_open(struct side *t);
-/* Remembers how it went; the error is passed on. */
-enum err side_tell(struct side *t, enum err e);
+/* Remembers how it went. */
+void side_tell(struct side *t, enum err e);
+/* What a store has said about its error. */
+const char *side_why(const struct side *t, enum err e);
 
 /* Hands keys over, and again when somebody was faster. results[i]: what came of keys[i] in the end. */
 MUST_USE enum err side_handoff(struct side *t, const struct slice *keys, size_t n,

@@ -89,15 +89,20 @@ enum err side_open(struct side *t)
     return link_open(t->link, t->settings) ? ERR_NONE : ERR_REDISDOWN;
 }
 
-enum err side_tell(struct side *t, enum err e)
+const char *side_why(const struct side *t, enum err e)
 {
     bool redis = e == ERR_REDISDOWN || e == ERR_REDISLOST;
-    const char *why = redis ? link_why(t->link) : archive_why(t->handle);
 
-    pthread_mutex_lock(&t->sync->lock);
-    snprintf(t->why, sizeof t->why, "%s", e == ERR_NONE ? "" : why);
-    pthread_mutex_unlock(&t->sync->lock);
-    return e;
+    return redis ? link_why(t->link) : archive_why(t->handle);
+}
+
+void side_tell(struct side *t, enum err e)
+{
+    struct sync *s = t->sync;
+
+    pthread_mutex_lock(&s->lock);
+    snprintf(s->why, sizeof s->why, "%s", e == ERR_NONE ? "" : side_why(t, e));
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- hand-over ---- */
@@ -314,8 +319,7 @@ void sync_report(struct sync *s, struct sync_report *ret)
 {
     memset(ret, 0, sizeof *ret);
     pthread_mutex_lock(&s->lock);
-    const char *why = s->worker.why[0] != '\0' ? s->worker.why : s->urgent.why;
-    snprintf(ret->why, sizeof ret->why, "%s", why);
+    snprintf(ret->why, sizeof ret->why, "%s", s->why);
     ret->waiting = s->waiting;
     pthread_mutex_unlock(&s->lock);
     add_copied(&ret->copier, &s->worker.copied);

@@ -107,13 +107,23 @@ static const struct ask *first_due(const struct sync *s)
     return NULL;
 }
 
-/* The lock is held: it stays where it was, in front. */
-static void put_back(struct sync *s, struct ask *a)
+static void push(struct ask **list, struct ask *a)
 {
-    a->next = s->asks;
-    s->asks = a;
-    if (a->next == NULL)
-        s->asks_end = &a->next;
+    a->next = *list;
+    *list = a;
+}
+
+/* In front of all others, and in their order: the list has the last one first. */
+static void put_back(struct sync *s, struct ask *list)
+{
+    pthread_mutex_lock(&s->lock);
+    for (struct ask *a = list, *next; a != NULL; a = next) {
+        next = a->next;
+        if (s->asks == NULL)
+            s->asks_end = &a->next;
+        push(&s->asks, a);
+    }
+    pthread_mutex_unlock(&s->lock);
 }
 
 static void tell(struct sync *s, struct ask *a, enum err e)
@@ -242,7 +252,8 @@ static void work(struct side *t, bool is_copy, const struct slice *keys, size_t 
         e = side_open(t);
         if (e == ERR_NONE)
             e = is_copy ? copy(t, keys, n, errors) : hand_over(t, keys, n, errors);
-        if (side_tell(t, e) == ERR_NONE || (attempt < ATTEMPTS && !side_pause(t, BACKOFF_MS)))
+        side_tell(t, e);
+        if (e == ERR_NONE || (attempt < ATTEMPTS && !side_pause(t, BACKOFF_MS)))
             return;
     }
     for (size_t i = 0; i < n && e != ERR_NONE && side_goes_on(t); i++)
@@ -264,23 +275,17 @@ static void run(struct side *t, struct ask *asks)
     pthread_mutex_lock(&s->lock);
     side_rest(t);
     pthread_mutex_unlock(&s->lock);
+    for (struct ask *a = asks; a != NULL; a = a->next)
+        a->error = outcome(&b, a);
+    batch_done(&b); /* its keys are the asks' */
     for (struct ask *a = asks, *next; a != NULL; a = next) {
-        enum err e = outcome(&b, a);
         next = a->next;
-        if (e != NOT_DONE) {
-            tell(s, a, e);
-            continue;
-        }
-        a->next = back;
-        back = a;
+        if (a->error == NOT_DONE)
+            push(&back, a);
+        else
+            tell(s, a, a->error);
     }
-    batch_done(&b);
-    pthread_mutex_lock(&s->lock);
-    for (struct ask *a = back, *next; a != NULL; a = next) {
-        next = a->next;
-        put_back(s, a);
-    }
-    pthread_mutex_unlock(&s->lock);
+    put_back(s, back);
 }
 
 /* ---- the thread ---- */

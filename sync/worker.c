@@ -32,28 +32,33 @@ static bool is_due(const struct rounds *r)
     return r->to_do > 0 || clock_mono_us() - r->begun_us >= CYCLE_US;
 }
 
-static enum err carry(struct side *t, struct rounds *r)
+/* One round of the cycle. When it finds fewer marks than it could take, it has had all: what is left was marked meanwhile, and is for
+ * the next cycle. */
+static enum err round_of(struct side *t, struct rounds *r)
 {
+    uint64_t claimed = atomic_load(&t->copied.claimed);
     size_t left = 0;
-    enum err e = ERR_NONE;
-
-    if (!r->recovered)
-        e = copier_recover(&t->copier);
-    r->recovered = e == ERR_NONE;
-    if (e != ERR_NONE || !is_due(r))
-        return e;
     bool begins = r->to_do <= 0;
+
     if (begins)
         r->begun_us = clock_mono_us();
-    e = copier_round(&t->copier, ROUND, &left);
-    if (e != ERR_NONE) {
-        r->recovered = false; /* some may be claimed still */
+    enum err e = copier_round(&t->copier, ROUND, &left);
+    if (e != ERR_NONE)
         return e;
-    }
     r->to_do = begins ? (int64_t)left : r->to_do - ROUND;
-    if (left == 0)
+    if (atomic_load(&t->copied.claimed) - claimed < ROUND || left == 0)
         r->to_do = 0;
     return ERR_NONE;
+}
+
+static enum err carry(struct side *t, struct rounds *r)
+{
+    enum err e = r->recovered ? ERR_NONE : copier_recover(&t->copier);
+
+    if (e == ERR_NONE && is_due(r))
+        e = round_of(t, r);
+    r->recovered = e == ERR_NONE; /* else some may be claimed still */
+    return e;
 }
 
 /* ---- moves ---- */
@@ -140,14 +145,15 @@ static int64_t judge(struct worker *w, enum err e, bool any)
 {
     struct side *t = w->side;
 
-    if (side_tell(t, e) == ERR_NONE) {
+    side_tell(t, e);
+    if (e == ERR_NONE) {
         w->backoff_ms = 0;
         return any ? 0 : IDLE_MS;
     }
     w->backoff_ms = w->backoff_ms == 0 ? BACKOFF_MS : 2 * w->backoff_ms;
     if (w->backoff_ms > BACKOFF_MOST_MS)
         w->backoff_ms = BACKOFF_MOST_MS;
-    moves_hold(t->sync->moves, t->why); /* only this thread writes it */
+    moves_hold(t->sync->moves, side_why(t, e));
     return w->backoff_ms;
 }
 

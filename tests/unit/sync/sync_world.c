@@ -1,6 +1,7 @@
 #include "tests/unit/sync/sync_world.h"
 
 #include "backends/archive/fields.h"
+#include "backends/trace/trace.h"
 #include "config/config.h"
 #include "engine/document.h"
 #include "executor/record.h"
@@ -61,7 +62,7 @@ void world_start(struct world *w)
     load(w);
     struct archive_options options = {
         .url = w->settings->archive_url, .workers = 4, .connect_timeout = 1000, .timeout = 4000};
-    w->archive = archive_open(&options, why, sizeof why);
+    w->archive = trace_wrap(archive_open(&options, why, sizeof why));
     if (w->archive == NULL)
         fail_msg("%s", why);
     w->h = archive_attach(w->archive);
@@ -90,8 +91,17 @@ void world_stop(struct world *w)
     sync_redis_stop(&w->redis);
 }
 
+void world_faults(struct world *w, const char *plan)
+{
+    char why[160];
+
+    if (!trace_set_plan(w->archive, plan, why, sizeof why))
+        fail_msg("%s", why);
+}
+
 void world_clear(struct world *w)
 {
+    world_faults(w, "");
     sync_redis_ask(&w->redis, "FLUSHALL");
     assert_int_equal(archive_clear(w->h), ERR_NONE);
 }
@@ -174,7 +184,7 @@ static void fill_redis(struct world *w, size_t from, size_t n, int64_t version)
         sync_redis_ask(&w->redis, "DEL cvp:ver");
 }
 
-static void fill_archive(struct world *w, size_t from, size_t n, int64_t version)
+static void fill_archive(struct world *w, size_t from, size_t n, int64_t version, bool redis)
 {
     struct world_doc docs[TOGETHER];
     char(*texts)[2][32] = calloc(n, sizeof *texts);
@@ -197,7 +207,7 @@ void world_fill(struct world *w, size_t n, int64_t version, bool redis, bool arc
         if (redis)
             fill_redis(w, i, some, version);
         if (archive)
-            fill_archive(w, i, some, version);
+            fill_archive(w, i, some, version, redis);
     }
 }
 

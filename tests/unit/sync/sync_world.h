@@ -28,6 +28,8 @@ void world_start(struct world *w);
 void world_stop(struct world *w);
 /* Both stores are empty. */
 void world_clear(struct world *w);
+/* A plan of backends/trace/faults.h; "": none. */
+void world_faults(struct world *w, const char *plan);
 /* Changes a setting; w->settings is the new snapshot. */
 void world_set(struct world *w, const char *name, const char *value);
 
@@ -41,7 +43,7 @@ struct world_doc {
 void world_put(struct world *w, const struct world_doc *docs, size_t n);
 /* 0: there is none. */
 int64_t world_version(struct world *w, const char *key);
-/* conv:0 … conv:n-1 in Redis, with versions when version is not 0, and in the archive as copies. */
+/* conv:0 … conv:n-1 in Redis, with versions when version is not 0, and in the archive: as copies, or, if Redis has none, as its own. */
 void world_fill(struct world *w, size_t n, int64_t version, bool redis, bool archive);
 double world_now(void); /* s, for rates */
 
