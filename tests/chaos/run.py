@@ -258,7 +258,7 @@ class Run:
         return rules.PAUSE_LIMIT if quiet and self.plan.ack == "both" else None
 
     def judge(self):
-        self.found += rules.check(self.history, self.cast.blind_until, self.samples, self.limit())
+        self.found += rules.check(self.history, self.cast.blind_until, self.samples, self.limit(), self.plan.any(lambda fault: fault.process))
         self.found += [Violation("RUN", "*", problem) for problem in self.problems]
         (self.folder / "result.txt").write_text("\n".join([*self.plan.lines(), *self.report()]) + "\n")
 
@@ -301,4 +301,6 @@ def check_again(folder):
     events = json.loads((folder / "events.json").read_text())
     samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
     history = History.read(folder / "history.jsonl")
-    return Plan.read(folder / "plan.json"), history, rules.check(history, events["blind"], samples)
+    plan = Plan.read(folder / "plan.json")
+    found = rules.check(history, events["blind"], samples, orphans=plan.any(lambda fault: fault.process))
+    return plan, history, found

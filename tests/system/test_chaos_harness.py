@@ -17,7 +17,7 @@ from harness import RedisServer, RespError, free_port
 from harness.aio import AsyncConn
 from harness.checker import FAIL, INFO, NEVER, OK, History, Op
 
-SEEDS = range(6)
+SEEDS = range(4)
 MS = 1_000_000
 ALL = ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10"]
 KINDS = {"list": ["append", "append", "read"], "trim": ["append", "append", "read"], "ttl": ["append", "read"],
@@ -368,6 +368,21 @@ def test_blind_reads_prove_nothing():
     sim.history.add(Op(1001, 99999, ["conv:list:0"], "read", None, op.returned + 1, op.returned + 2, OK, []))
     assert {v.rule for v in rules.check(sim.history)} >= {"C1"}
     assert not rules.check(sim.history, blind=[(op.returned, op.returned + 3)])
+
+
+def test_what_a_dead_proxy_left_may_come_to_light_late():
+    def read(at, *values):
+        return Op(1001, at, ["conv:list:0"], "read", None, at, at + 1, OK, list(values))
+
+    history = History()
+    for seq, outcome in ((1, OK), (2, INFO), (3, OK)):
+        ended = seq * 10 + 5 if outcome == OK else NEVER
+        history.add(Op(1000 + seq, 1, ["conv:list:0"], "append", f"{1000 + seq}:1", seq * 10, ended, outcome))
+    for op in (read(40, "1001:1", "1003:1"), read(50, "1001:1", "1002:1", "1003:1")):
+        history.add(op)
+    assert {v.rule for v in rules.check(history)} == {"C4"} and not rules.check(history, orphans=True)
+    history.ops[1].outcome, history.ops[1].returned = OK, 25
+    assert {v.rule for v in rules.check(history, orphans=True)} >= {"C4"}
 
 
 def test_an_order_that_only_a_search_finds():
