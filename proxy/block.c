@@ -316,12 +316,13 @@ static void put_script(struct block *b, const struct plan *plan, enum resp resp,
         free(keys);
 }
 
-void block_track_script(struct slot *slot, const struct plan *plan, struct chain *own_commands, struct chain *out)
+void block_track_script(struct slot *slot, const struct plan *plan, enum resp resp, struct chain *own_commands,
+                        struct chain *out)
 {
     name(slot->block, slot->loop);
     copies_keep(slot, chain_flat(own_commands));
     chain_clear(own_commands);
-    put_script(slot->block, plan, slot->session->resp, out);
+    put_script(slot->block, plan, resp, out);
 }
 
 /* ---- the client's own transaction ---- */

@@ -31,7 +31,8 @@ void block_add_all(struct slot *slot, struct slice requests, struct chain *out);
  * the commands and what they leave beside themselves to out. */
 void block_track(struct slot *slot, struct chain *own_commands, struct chain *out);
 /* The same when the plan is PLAN_MARKED_SCRIPT: appends the script instead. */
-void block_track_script(struct slot *slot, const struct plan *plan, struct chain *own_commands, struct chain *out);
+void block_track_script(struct slot *slot, const struct plan *plan, enum resp resp, struct chain *own_commands,
+                        struct chain *out);
 /* Tells the archive's op, made of the bytes that were added, which steps depend on others. */
 void block_mark(const struct block *b, struct op *op);
 /* The slot's transaction failed with e as a whole: each of its writes to managed keys counts as not stored. */

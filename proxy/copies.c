@@ -20,6 +20,12 @@ struct copy_wait {
     enum err result;
 };
 
+/* By its client, or as a part of something. */
+static bool is_awaited(const struct slot *slot)
+{
+    return slot->session != NULL || slot->whole != NULL;
+}
+
 /* ---- kept ---- */
 
 /* The archive has all its commands. */
@@ -37,7 +43,7 @@ void copies_keep(struct slot *slot, struct slice commands)
 
     if (l->executor == NULL || block_is_mixed(slot->block))
         return;
-    struct op *op = op_new(OP_EXEC, slot->session->resp, commands);
+    struct op *op = op_new(OP_EXEC, slot->session != NULL ? slot->session->resp : RESP2, commands);
     if (!can_run(op)) {
         op_free(op);
         return;
@@ -233,7 +239,7 @@ bool copies_take(struct slot *slot)
 
     if (slot->block == NULL || !block_has_marked(slot->block))
         return false;
-    bool waits = slot->session != NULL && block_acks_both(slot->block);
+    bool waits = is_awaited(slot) && block_acks_both(slot->block);
     if (l->executor == NULL || !executor_up(l->executor))
         return without(slot);
     if (waits)
@@ -255,7 +261,7 @@ void copies_done(struct loop *l, struct slot *slot, struct op *own_op)
         slot->copy = made_again(l, own_op);
     if (slot == NULL)
         return;
-    if (e != ERR_RACE || slot->session == NULL)
+    if (e != ERR_RACE || !is_awaited(slot))
         conclude(slot, e == ERR_RACE ? ERR_NONE : e);
     else
         ask_snapshot(slot);

@@ -37,6 +37,15 @@ void managed_put_raw(struct chain *out, const struct job *job)
         chain_put(out, job->raw.p, job->raw.len);
 }
 
+/* A part of a request is in no client's queue. */
+static void queue(struct slot *slot, struct upstream *u, uint32_t replies, bool slow)
+{
+    if (slot->session != NULL)
+        slot_send(slot, u, replies, slow);
+    else
+        upstream_queue(u, &slot->up, replies, slow);
+}
+
 static void send_block(struct slot *slot, struct upstream *u, const struct plan *plan, const struct job *job)
 {
     struct chain *out = upstream_out(u);
@@ -54,11 +63,12 @@ static void send_block(struct slot *slot, struct upstream *u, const struct plan 
         block_add(b, slot->loop, plan, job->raw, out);
     }
     block_close(out);
-    slot_send(slot, u, (uint32_t)block_commands(b) + 2, job->slow);
+    queue(slot, u, (uint32_t)block_commands(b) + 2, job->slow);
 }
 
 /* The steps are not sent: they are what a copy repeats. */
-static void send_script(struct slot *slot, struct upstream *u, const struct plan *plan, const struct job *job)
+static void send_script(struct slot *slot, struct upstream *u, const struct plan *plan, enum resp resp,
+                        const struct job *job)
 {
     struct chain steps;
 
@@ -66,8 +76,8 @@ static void send_script(struct slot *slot, struct upstream *u, const struct plan
     slot->finish = block_finish_script;
     chain_init(&steps, &slot->loop->turn.chunks);
     block_add(slot->block, slot->loop, plan, job->raw, &steps);
-    block_track_script(slot, plan, &steps, upstream_out(u));
-    slot_send(slot, u, 1, job->slow);
+    block_track_script(slot, plan, resp, &steps, upstream_out(u));
+    queue(slot, u, 1, job->slow);
 }
 
 /* One request stands for the client's. Its reply is passed on as it comes, unless it must be told in other words. */
@@ -85,7 +95,7 @@ static void send_single(struct slot *slot, struct upstream *u, const struct plan
         slot->finish = block_finish_single;
         block_add(slot->block, slot->loop, plan, job->raw, out);
     }
-    slot_send(slot, u, 1, job->slow);
+    queue(slot, u, 1, job->slow);
 }
 
 static enum slot_kind kind_of(const struct plan *plan)
@@ -107,18 +117,32 @@ static void count(struct slot *slot, const struct plan *plan, const struct job *
         counter_add(&slot->loop->stats->policies[slot->policy].writes, 1);
 }
 
+static void send_plan(struct slot *slot, struct upstream *u, const struct plan *plan, enum resp resp, const struct job *job)
+{
+    slot->up.guarded = plan->guarded;
+    if (plan->kind == PLAN_BLOCK)
+        send_block(slot, u, plan, job);
+    else if (plan->kind == PLAN_MARKED_SCRIPT)
+        send_script(slot, u, plan, resp, job);
+    else
+        send_single(slot, u, plan, job);
+}
+
 void managed_send(struct session *s, struct upstream *u, const struct job *job)
 {
     const struct plan *plan = &s->loop->plan;
     struct slot *slot = slot_new(s, kind_of(plan), job->cmd, job->argv, job->argc);
 
-    slot->up.guarded = plan->guarded;
     if (plan->policy != NULL)
         count(slot, plan, job);
-    if (plan->kind == PLAN_BLOCK)
-        send_block(slot, u, plan, job);
-    else if (plan->kind == PLAN_MARKED_SCRIPT)
-        send_script(slot, u, plan, job);
-    else
-        send_single(slot, u, plan, job);
+    send_plan(slot, u, plan, s->resp, job);
+}
+
+void managed_send_part(struct slot *part, struct upstream *u, enum resp resp, const struct job *job)
+{
+    const struct plan *plan = &part->loop->plan;
+
+    if (kind_of(plan) == SLOT_BLOCK)
+        part->kind = SLOT_BLOCK;
+    send_plan(part, u, plan, resp, job);
 }

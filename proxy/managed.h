@@ -23,6 +23,8 @@ const struct plan *managed_plan_redis(struct session *s, const struct job *job, 
 void managed_count_json(struct loop *l, const struct plan *plan);
 /* Sends job as l->plan (just made) says, on u. */
 void managed_send(struct session *s, struct upstream *u, const struct job *job);
+/* The same for a part of a request (slot_new_part), whose job was built and so counts as inline. */
+void managed_send_part(struct slot *part, struct upstream *u, enum resp resp, const struct job *job);
 /* Appends the request's bytes: as they came, or built anew for inline commands. */
 void managed_put_raw(struct chain *out, const struct job *job);
 

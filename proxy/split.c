@@ -225,10 +225,25 @@ static void count(const struct split *sp, struct slot *part, const struct job *j
     counter_add(&l->stats->policies[part->policy].writes, part->managed_write);
 }
 
+/* Redis' keys may be managed, too: by policies for which it acts. */
+static void ask_redis_managed(struct split *sp, struct session *s, const struct job *job)
+{
+    struct slice *argv = must(malloc(job->argc * sizeof *argv));
+    struct job part = {.cmd = job->cmd, .argv = argv, .argc = 1, .inline_ = true, .slow = job->slow};
+
+    argv[0] = job->argv[0];
+    for (size_t i = 0; i < sp->nkeys; i++)
+        if (sp->stores[i] == SPLIT_REDIS)
+            argv[part.argc++] = job->argv[1 + i];
+    managed_plan_redis(s, &part, false);
+    managed_send_part(slot_new_part(s->loop, sp, SPLIT_REDIS), sp->upstream, sp->resp, &part);
+    free(argv);
+}
+
 bool split_command(struct session *s, const struct job *job)
 {
     struct split *sp = NULL;
-    struct chain parts[SPLIT_STORES];
+    struct chain part;
 
     if (has_internal_key(s, job))
         return true;
@@ -240,12 +255,10 @@ bool split_command(struct session *s, const struct job *job)
     sp->stores = must(malloc(sp->nkeys));
     for (size_t i = 0; i < sp->nkeys; i++)
         sp->stores[i] = keyspace_is_archive(s->loop, job->argv[1 + i]) ? SPLIT_ARCHIVE : SPLIT_REDIS;
-    for (int i = 0; i < SPLIT_STORES; i++) {
-        chain_init(&parts[i], &s->loop->turn.chunks);
-        build_part(sp, job, (enum split_store)i, &parts[i]);
-    }
-    split_ask_redis(sp, &parts[SPLIT_REDIS], 1, job->slow);
-    count(sp, split_ask_archive(sp, OP_ONE, chain_flat(&parts[SPLIT_ARCHIVE])), job);
-    chain_clear(&parts[SPLIT_ARCHIVE]);
+    ask_redis_managed(sp, s, job);
+    chain_init(&part, &s->loop->turn.chunks);
+    build_part(sp, job, SPLIT_ARCHIVE, &part);
+    count(sp, split_ask_archive(sp, OP_ONE, chain_flat(&part)), job);
+    chain_clear(&part);
     return true;
 }

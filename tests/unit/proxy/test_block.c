@@ -348,15 +348,13 @@ static void assert_script(const char *reply, const char *client, bool marked)
 
 static void test_script(void **state)
 {
-    struct session session = {.resp = RESP2};
     struct chain out;
 
-    w.slot.session = &session;
     w.loop.acting.epoch = 256;
     add_marked("SPOP conv:1\r\n", false, true);
     assert_int_equal(w.loop.plan.kind, PLAN_MARKED_SCRIPT);
     chain_init(&out, &w.loop.turn.chunks);
-    block_track_script(&w.slot, &w.loop.plan, &w.sent, &out);
+    block_track_script(&w.slot, &w.loop.plan, RESP2, &w.sent, &out);
     w.sent = out;
     char text[512];
     snprintf(text, sizeof text,
