@@ -8,7 +8,7 @@
 #include "router/keys.h"
 #include "router/marks.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A database of few keys is seen whole by the SCAN; in a larger one so many draws never meet the proxy's own keys only. */
@@ -195,9 +195,12 @@ static bool do_randomkey(struct session *s, const struct job *job, bool *ret_tak
 
 /* ---- DBSIZE ---- */
 
-void hide_put_count(struct chain *out)
+void hide_put_count(struct chain *out, const struct loop *l)
 {
-    build_command(out, "EXISTS", MARKS_EPOCH, MARKS_VERSION, MARKS_SESSION, MARKS_DIRTY, NULL);
+    char busy[sizeof MARKS_BUSY + sizeof l->acting.proxy];
+
+    snprintf(busy, sizeof busy, MARKS_BUSY "%s", l->acting.proxy);
+    build_command(out, "EXISTS", MARKS_EPOCH, MARKS_VERSION, MARKS_SESSION, MARKS_DIRTY, busy, NULL);
 }
 
 static void finish_dbsize(struct slot *slot)
@@ -219,7 +222,7 @@ static bool do_dbsize(struct session *s, const struct job *job, bool *ret_taken)
 
     chain_init(&requests, &s->loop->turn.chunks);
     build_command(&requests, "DBSIZE", NULL);
-    hide_put_count(&requests);
+    hide_put_count(&requests, s->loop);
     *ret_taken = ask(s, job, &requests, 2, finish_dbsize);
     return true;
 }

@@ -13,17 +13,15 @@
 
 #include "proxy/managed.h"
 
-/* Keys of the proxy's own that DBSIZE may have to leave out: those that always have the same name. */
-#define HIDE_COUNTED 4
-
 bool hide_is_internal(struct slice key);
 /* acting.guarded: a command that must not reach Redis as it came was taken, and *ret_taken is what dispatch returns. */
 bool hide_takes(struct session *s, const struct job *job, bool *ret_taken);
 /* The same inside MULTI: an error line; NULL: it may be queued. */
 const char *hide_refusal_in_multi(const struct session *s, const struct job *job);
 
-/* Appends a question of how many of the HIDE_COUNTED keys there are; the reply is an integer. */
-void hide_put_count(struct chain *out);
+/* Appends a question of how many own keys there are; the reply is an integer. What another proxy is copying at this very moment
+ * (its cvp:busy set) is not known here, and counted as a client's. */
+void hide_put_count(struct chain *out, const struct loop *l);
 /* Appends what FLUSHDB or FLUSHALL, well-formed, becomes. */
 void hide_put_flush(struct chain *out, const struct job *job);
 /* Why neither can be now: an error line; NULL: they can. */

@@ -244,7 +244,7 @@ static bool do_randomkey(struct session *s, const struct job *job)
 
 /* n requests for Redis, which put appends; the archive gets the client's. */
 static bool ask_both(struct session *s, const struct job *job, uint32_t n,
-                     void (*put)(struct chain *out, const struct job *job),
+                     void (*put)(struct chain *out, const struct loop *l, const struct job *job),
                      void (*finish)(struct split *sp, struct chain *out))
 {
     struct split *sp = NULL;
@@ -258,22 +258,27 @@ static bool ask_both(struct session *s, const struct job *job, uint32_t n,
     managed_put_raw(&request, job);
     split_ask_archive(sp, OP_ONE, chain_flat(&request));
     chain_clear(&request);
-    put(&request, job);
+    put(&request, s->loop, job);
     split_ask_redis(sp, &request, n, job->slow);
     return true;
+}
+
+static void put_raw(struct chain *out, const struct loop *l, const struct job *job)
+{
+    managed_put_raw(out, job);
 }
 
 static bool do_keys(struct session *s, const struct job *job)
 {
     if (names_only_archives(s->loop, job->argv[1]))
         return archived_command(s, job);
-    return ask_both(s, job, 1, managed_put_raw, finish_keys);
+    return ask_both(s, job, 1, put_raw, finish_keys);
 }
 
-static void put_dbsize(struct chain *out, const struct job *job)
+static void put_dbsize(struct chain *out, const struct loop *l, const struct job *job)
 {
     managed_put_raw(out, job);
-    hide_put_count(out);
+    hide_put_count(out, l);
 }
 
 static bool do_dbsize(struct session *s, const struct job *job)
@@ -281,9 +286,17 @@ static bool do_dbsize(struct session *s, const struct job *job)
     return ask_both(s, job, 2, put_dbsize, finish_dbsize);
 }
 
+static void put_flush(struct chain *out, const struct loop *l, const struct job *job)
+{
+    if (l->acting.guarded)
+        hide_put_flush(out, job);
+    else
+        managed_put_raw(out, job);
+}
+
 bool keyspace_flush(struct session *s, const struct job *job)
 {
-    return ask_both(s, job, 1, s->loop->acting.guarded ? hide_put_flush : managed_put_raw, finish_ok);
+    return ask_both(s, job, 1, put_flush, finish_ok);
 }
 
 /* Redis would word the error, but the other store must not be emptied then. */

@@ -15,10 +15,15 @@ OWN = {
 }
 
 
+def settled(proxy):
+    """Until Redis acts, and no key is on its way."""
+    eventually(lambda: proxy.get_json("/api/v1/primary")["placement"][0].get("place") == "redis", timeout=15)
+
+
 @pytest.fixture
 def stores(fresh_proxy, fresh_redis):
     """(client of the proxy, client of Redis): Redis acts, and holds the proxy's keys."""
-    eventually(lambda: fresh_proxy.metrics()["redis_up"] == 1)
+    settled(fresh_proxy)
     real, client = fresh_redis.client(decode_responses=True), fresh_proxy.client(decode_responses=True)
     client.rpush("conv:0", "x")
     for name, make in OWN.items():
@@ -123,7 +128,7 @@ def test_what_would_take_managed_keys_away_is_refused(stores):
 @pytest.fixture
 def pair(make_proxy, fresh_redis):
     proxy = make_proxy(fresh_redis.url, settings={"archive.faults": "yes"}).start()
-    eventually(lambda: proxy.get_json("/api/v1/primary")["placement"][0].get("place") == "redis", timeout=15)
+    settled(proxy)
     client = proxy.client(decode_responses=True)
     yield proxy, client
     client.close()
