@@ -1,5 +1,6 @@
 #include "proxy/errands.h"
 
+#include "base/clock.h"
 #include "router/marks.h"
 
 #include <hiredis/hiredis.h>
@@ -7,9 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum kind { READ, SAVE, ROUND };
+
 struct archive_errand {
     uv_work_t work;
-    bool busy, save;
+    bool busy;
+    enum kind kind;
+    char self[LEDGER_ID];
+    struct round round;
     char control[32];
     enum err error;
     bson_t *doc;
@@ -22,6 +28,8 @@ struct redis_errand {
     uv_work_t work;
     bool busy;
     int64_t epoch, fence;
+    char proxies[LEDGER_MEMBERS + 1][LEDGER_ID]; /* of errands */
+    size_t nproxies;
     const struct settings *settings;
     struct look look;
 };
@@ -39,7 +47,8 @@ struct errands {
     struct archive_handle *handle;
     struct link *link;
     struct sync *sync;
-    char proxy[16];
+    char proxies[LEDGER_MEMBERS + 1][LEDGER_ID]; /* the own first */
+    size_t nproxies;
     bool stopping;
     struct archive_errand archive;
     struct redis_errand redis;
@@ -48,15 +57,71 @@ struct errands {
 
 /* ---- the archive ---- */
 
+static void word_name(const char *id, char *buf, size_t cap)
+{
+    snprintf(buf, cap, "member:%s", id);
+}
+
+/* Only this process writes it; a version that is not the expected one comes from a reply that was lost. */
+static enum err write_word(struct errands *e, struct archive_errand *a)
+{
+    struct archive_found found;
+    char name[32];
+
+    word_name(a->self, name, sizeof name);
+    enum err error = archive_control_set(e->handle, name, a->version, a->version + 1, a->doc);
+    if (error == ERR_RACE) {
+        error = archive_control_get(e->handle, name, &a->arena, &found);
+        a->version = found.version;
+        if (error == ERR_NONE)
+            error = archive_control_set(e->handle, name, a->version, a->version + 1, a->doc);
+    }
+    a->round.version = a->version + 1;
+    return error;
+}
+
+static enum err go_round(struct errands *e, struct archive_errand *a)
+{
+    struct round *r = &a->round;
+    char name[32];
+
+    enum err error = write_word(e, a);
+    r->asked_us = clock_boot_us();
+    if (error == ERR_NONE)
+        error = archive_control_get(e->handle, a->control, &a->arena, &r->ledger);
+    for (size_t i = 0; error == ERR_NONE && i < r->n; i++) {
+        word_name(r->ids[i], name, sizeof name);
+        error = archive_control_get(e->handle, name, &a->arena, &r->words[i]);
+    }
+    return error;
+}
+
 static void on_archive(uv_work_t *work)
 {
     struct errands *e = work->data;
     struct archive_errand *a = &e->archive;
 
-    if (a->save)
+    switch (a->kind) {
+    case SAVE:
         a->error = archive_control_set(e->handle, a->control, a->version, a->version + 1, a->doc);
-    else
+        break;
+    case READ:
         a->error = archive_control_get(e->handle, a->control, &a->arena, &a->found);
+        break;
+    case ROUND:
+        a->error = go_round(e, a);
+        break;
+    }
+}
+
+static void tell_archive(struct errands *e, struct archive_errand *a)
+{
+    if (a->kind == SAVE)
+        e->ops.saved(e->ops.ctx, a->error);
+    else if (a->kind == READ)
+        e->ops.read(e->ops.ctx, a->error, &a->found);
+    else
+        e->ops.rounded(e->ops.ctx, a->error, &a->round);
 }
 
 static void after_archive(uv_work_t *work, int status)
@@ -68,19 +133,16 @@ static void after_archive(uv_work_t *work, int status)
     if (a->doc != NULL)
         bson_destroy(a->doc);
     a->doc = NULL;
-    if (status == 0 && !e->stopping && a->save)
-        e->ops.saved(e->ops.ctx, a->error);
-    else if (status == 0 && !e->stopping)
-        e->ops.read(e->ops.ctx, a->error, &a->found);
-    if (!a->busy)
-        arena_reset(&a->arena);
+    if (status == 0 && !e->stopping)
+        tell_archive(e, a);
 }
 
-static void visit(struct errands *e, const char *control, bson_t *doc, int64_t version)
+static void visit(struct errands *e, enum kind kind, const char *control, bson_t *doc, int64_t version)
 {
     struct archive_errand *a = &e->archive;
 
-    a->save = doc != NULL;
+    arena_reset(&a->arena); /* what the errand before has brought was taken */
+    a->kind = kind;
     a->doc = doc;
     a->version = version;
     snprintf(a->control, sizeof a->control, "%s", control);
@@ -90,7 +152,24 @@ static void visit(struct errands *e, const char *control, bson_t *doc, int64_t v
 void errands_read(struct errands *e, const char *control)
 {
     if (!e->archive.busy)
-        visit(e, control, NULL, 0);
+        visit(e, READ, control, NULL, 0);
+}
+
+void errands_round(struct errands *e, const char *control, const struct members *members, int64_t version,
+                   bson_t *own_word)
+{
+    struct archive_errand *a = &e->archive;
+
+    if (a->busy) {
+        bson_destroy(own_word);
+        return;
+    }
+    snprintf(a->self, sizeof a->self, "%s", members->self);
+    a->round.n = 0;
+    for (size_t i = 0; i < members->n; i++)
+        if (strcmp(members->list[i].id, members->self) != 0)
+            snprintf(a->round.ids[a->round.n++], LEDGER_ID, "%s", members->list[i].id);
+    visit(e, ROUND, control, own_word, version);
 }
 
 void errands_save(struct errands *e, const char *control, int64_t version, bson_t *own_doc)
@@ -98,20 +177,22 @@ void errands_save(struct errands *e, const char *control, int64_t version, bson_
     if (e->archive.busy)
         bson_destroy(own_doc);
     else
-        visit(e, control, own_doc, version);
+        visit(e, SAVE, control, own_doc, version);
 }
 
 /* ---- Redis ---- */
 
-static int64_t count_marks(struct errands *e)
+static int64_t count_marks(struct errands *e, const struct redis_errand *r)
 {
     char busy[64];
     int64_t sum = 0;
 
-    snprintf(busy, sizeof busy, MARKS_BUSY "%s", e->proxy);
     link_say(e->link, "SCARD", MARKS_DIRTY, NULL);
-    link_say(e->link, "SCARD", busy, NULL);
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < r->nproxies; i++) {
+        snprintf(busy, sizeof busy, MARKS_BUSY "%s", r->proxies[i]);
+        link_say(e->link, "SCARD", busy, NULL);
+    }
+    for (size_t i = 0; i <= r->nproxies; i++) {
         struct redisReply *r = link_get(e->link);
         sum = r == NULL || r->type != REDIS_REPLY_INTEGER || sum < 0 ? -1 : sum + r->integer;
     }
@@ -132,7 +213,7 @@ static void on_redis(uv_work_t *work)
     if (error == ERR_NONE && look->claimed)
         error = claim_look(e->link, &look->who);
     if (error == ERR_NONE)
-        look->marks = count_marks(e);
+        look->marks = count_marks(e, r);
     look->well = error == ERR_NONE && look->who.writable;
     snprintf(look->why, sizeof look->why, "%s",
              error != ERR_NONE ? link_why(e->link)
@@ -160,8 +241,18 @@ void errands_look(struct errands *e, const struct settings *settings, bool claim
     r->look = (struct look){.claimed = claim, .after_quiet = after_quiet};
     r->epoch = epoch;
     r->fence = fence;
+    memcpy(r->proxies, e->proxies, sizeof r->proxies);
+    r->nproxies = e->nproxies;
     r->settings = settings_ref(settings);
     r->busy = uv_queue_work(e->loop, &r->work, on_redis, after_redis) == 0;
+}
+
+void errands_members(struct errands *e, const struct ledger *ledger)
+{
+    e->nproxies = 1;
+    for (size_t i = 0; i < ledger->nmembers; i++)
+        if (strcmp(ledger->members[i], e->proxies[0]) != 0)
+            snprintf(e->proxies[e->nproxies++], LEDGER_ID, "%s", ledger->members[i]);
 }
 
 /* ---- sync ---- */
@@ -204,7 +295,8 @@ struct errands *errands_new(uv_loop_t *main_loop, struct archive *a, struct sync
     e->handle = archive_attach(a);
     e->link = link_new();
     e->sync = sync;
-    snprintf(e->proxy, sizeof e->proxy, "%s", proxy);
+    snprintf(e->proxies[0], LEDGER_ID, "%s", proxy);
+    e->nproxies = 1;
     e->archive.work.data = e->redis.work.data = e->mode.work.data = e;
     arena_init(&e->archive.arena);
     return e;

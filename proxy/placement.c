@@ -2,52 +2,20 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "proxy/errands.h"
-#include "proxy/ledger.h"
 #include "proxy/loop.h"
+#include "proxy/placement_state.h"
 #include "proxy/server.h"
-#include "proxy/spot.h"
+#include "sync/sync.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTROL        "placement"
-#define TICK_MS        100
-#define BUSY_TICK_MS   5   /* while requests wait */
-#define NEARLY_CLEAN   500 /* marks that are carried in an instant */
-
-struct placement {
-    pthread_mutex_t
-        lock; /* over spots, ledger, settings and known for those who ask from other threads; only [main] changes them */
-    struct server *server;
-    struct executor *executor;
-    struct sync *sync;
-    struct errands *errands;
-    uv_timer_t timer;
-    uv_async_t wake;
-    int closing; /* handles that are not closed yet */
-    char proxy[16];
-    enum sync_mode mode; /* sync's, once errands_sync_busy is over */
-    int64_t mode_epoch;
-    struct ledger ledger;
-    struct spot spots[STATS_POLICIES];
-    size_t nspots;
-    const struct settings *settings;
-    bool known, saving;
-    bool told_up; /* whether the archive was up when the loops were told last */
-    bool nudge;   /* loops hold requests because a connection failed: they are told again after the look */
-    bool asked, well, there; /* Redis: a look has ended; the last one went well; something is there */
-    struct redis_identity who;
-    int64_t marks, well_since_us, looked_us;
-    bool clean;      /* no marks, as of a look that began when all was quiet */
-    int64_t claimed; /* epoch for which Redis was claimed last */
-    uint64_t serial;
-    _Atomic uint64_t quiet[256]; /* by loop: the serial */
-    _Atomic bool doubt, suspect;
-    _Atomic int64_t caught_up;
-};
+#define CONTROL       "placement"
+#define TICK_MS       100
+#define BUSY_TICK_MS  5      /* while requests wait */
+#define ROUND_US      300000 /* between two rounds among proxies */
+#define BUSY_ROUND_US 20000
 
 /* ---- what loops are told ---- */
 
@@ -69,16 +37,20 @@ static void tell_alone(const struct policy_conf *conf, struct acting *a)
 
 void placement_copy(struct placement *p, const struct settings *settings, struct acting *ret)
 {
-    bool all = true, safe = p != NULL && settings->failover_automatic && executor_up(p->executor);
+    struct spot_view view = {0};
+    bool all = true;
 
     memset(ret, 0, sizeof *ret);
-    if (p != NULL)
+    if (p != NULL) {
         pthread_mutex_lock(&p->lock);
+        view = (struct spot_view){p->known, facts_leased(p),
+                                  settings->failover_automatic && executor_up(p->executor)};
+    }
     for (size_t k = 0; k < settings->policy_count && k < STATS_POLICIES; k++) {
         const struct policy_conf *conf = &settings->policies[k];
         const struct spot *spot = p != NULL ? spot_of(p, conf->name) : NULL;
         if (spot != NULL)
-            spot_tell(spot, conf, ledger_acted(&p->ledger, conf->name), p->known, safe, ret);
+            spot_tell(spot, conf, ledger_acted(&p->ledger, conf->name), view, ret);
         else
             tell_alone(conf, ret);
         all &= ret->archive[k];
@@ -98,6 +70,7 @@ static void publish(struct placement *p)
     struct loop *l;
 
     p->told_up = executor_up(p->executor);
+    p->told_leased = facts_leased(p);
     pthread_mutex_lock(&p->lock);
     p->serial++;
     pthread_mutex_unlock(&p->lock);
@@ -109,71 +82,6 @@ static void publish(struct placement *p)
         if (!loop_try_post(l, acting_apply, a))
             free(a);
     }
-}
-
-/* ---- facts ---- */
-
-static bool is_quiet(const struct placement *p)
-{
-    for (unsigned i = 0; server_loop(p->server, i) != NULL && i < 256; i++)
-        if (atomic_load(&p->quiet[i]) < p->serial)
-            return false;
-    return true;
-}
-
-static bool is_ours(const struct placement *p)
-{
-    return p->well && !atomic_load(&p->doubt) && p->who.epoch == p->ledger.epoch &&
-           strcmp(p->who.run_id, p->ledger.run_id) == 0;
-}
-
-static uint32_t acted_fact(enum acted acted)
-{
-    static const uint32_t facts[] = {[ACTED_NONE] = FACT_NEW,
-                                     [ACTED_REDIS] = FACT_LAST_REDIS,
-                                     [ACTED_ARCHIVE] = FACT_LAST_ARCHIVE,
-                                     [ACTED_JOURNAL] = FACT_LAST_ARCHIVE};
-    return facts[acted];
-}
-
-static uint32_t redis_facts(const struct placement *p, const struct spot *spot, int64_t now_us)
-{
-    int64_t patience =
-        spot_patience_us(spot, ledger_acted(&p->ledger, spot->name), p->settings->failover_return_after, now_us);
-    uint32_t f = 0;
-
-    f |= p->asked ? FACT_ASKED : 0;
-    f |= p->there ? FACT_THERE : 0;
-    f |= p->well ? FACT_REDIS : 0;
-    f |= is_ours(p) ? FACT_OURS : 0;
-    f |= p->well && now_us - p->well_since_us >= patience ? FACT_WELL : 0;
-    f |= p->marks >= 0 && p->marks < NEARLY_CLEAN ? FACT_NEARLY_CLEAN : 0;
-    f |= p->clean ? FACT_CLEAN : 0;
-    f |= p->claimed == p->ledger.epoch ? FACT_CLAIMED : 0;
-    return f;
-}
-
-static bool is_copied(const struct placement *p, const struct spot *spot)
-{
-    bool rests = spot->place != PLACE_LOSE || (p->mode == SYNC_IDLE && !errands_sync_busy(p->errands));
-    return rests && executor_copies(p->executor) == 0;
-}
-
-static uint32_t facts_of(const struct placement *p, const struct spot *spot, const struct policy_conf *conf,
-                         int64_t now_us)
-{
-    uint32_t f = redis_facts(p, spot, now_us);
-    int64_t limit = place_limit_ms(spot->place);
-
-    f |= p->known ? FACT_KNOWN | acted_fact(ledger_acted(&p->ledger, spot->name)) : 0;
-    f |= executor_up(p->executor) ? FACT_ARCHIVE : 0;
-    f |= conf->primary != STORE_REDIS ? FACT_WANT_ARCHIVE : 0;
-    f |= p->settings->failover_automatic ? FACT_AUTOMATIC : 0;
-    f |= is_quiet(p) ? FACT_QUIET : 0;
-    f |= is_copied(p, spot) ? FACT_COPIED : 0;
-    f |= atomic_load(&p->caught_up) == p->ledger.epoch ? FACT_CAUGHT_UP : 0;
-    f |= limit > 0 && now_us - spot->since_us > limit * 1000 ? FACT_LATE : 0;
-    return f;
 }
 
 /* ---- changes of place ---- */
@@ -191,14 +99,6 @@ static void enter(struct placement *p, struct spot *spot, enum place to)
               LOG_INT("epoch", p->ledger.epoch), LOG_INT("held_ms", spot->held_us / 1000));
 }
 
-static const struct policy_conf *conf_of(const struct settings *s, const char *name)
-{
-    for (size_t i = 0; i < s->policy_count; i++)
-        if (strcmp(s->policies[i].name, name) == 0)
-            return &s->policies[i];
-    return NULL;
-}
-
 /* What this Redis held before anybody kept marks has to be carried to the archive, too. */
 static void backfill(struct placement *p, const char *policy)
 {
@@ -210,28 +110,82 @@ static void backfill(struct placement *p, const char *policy)
         log_event(LOG_WARN, "backfill_refused", LOG_STR("policy", policy), LOG_STR("reason", why));
 }
 
+/* What is to be saved is made of what is; true once for all changes that go together. */
+static void begin_saving(struct placement *p)
+{
+    if (p->saving)
+        return;
+    ledger_copy(&p->next, &p->ledger);
+    p->saving = true;
+}
+
+/* Shared, all proxies go there when the ledger says so; alone, what need not outlive the process happens at once. */
+static bool go(struct placement *p, struct spot *spot, enum place to, bool *raised)
+{
+    struct ledger scratch = {0};
+
+    ledger_copy(&scratch, p->saving ? &p->next : &p->ledger);
+    bool save = spot_record(spot, to, &scratch, raised) || p->shared;
+    if (save) {
+        begin_saving(p);
+        p->next.epoch = scratch.epoch;
+        p->next.lost_epoch = scratch.lost_epoch;
+        struct ledger_policy *row = ledger_policy(&p->next, spot->name);
+        row->acted = ledger_acted(&scratch, spot->name);
+        row->place = to;
+        row->placed = true;
+        p->next.serial = p->ledger.serial + 1;
+        spot->staged = to;
+    }
+    ledger_done(&scratch);
+    if (!save)
+        enter(p, spot, to);
+    return !save;
+}
+
+/* Shared, one proxy decides: the first that is heard. The others see the ledger change. */
+static bool decides(const struct placement *p, int64_t now_us)
+{
+    return !p->shared || (p->known && facts_leased(p) && members_leads(&p->members, now_us));
+}
+
 /* Goes where nothing has to be saved first, and stages the rest. True: something has changed. */
 static bool evaluate(struct placement *p)
 {
     int64_t now_us = clock_mono_us();
     bool changed = false, raised = false;
 
+    if (!decides(p, now_us))
+        return false;
     for (size_t i = 0; i < p->nspots; i++) {
         struct spot *spot = &p->spots[i];
-        const struct policy_conf *conf = conf_of(p->settings, spot->name);
+        const struct policy_conf *conf = facts_conf(p->settings, spot->name);
         enum place to = conf != NULL ? place_next(spot->place, facts_of(p, spot, conf, now_us)) : spot->place;
-        if (to == spot->place)
-            continue;
-        pthread_mutex_lock(&p->lock);
-        bool save = spot_record(spot, to, &p->ledger, &raised);
-        pthread_mutex_unlock(&p->lock);
-        spot->staged = to;
-        p->saving |= save;
-        if (!save)
-            enter(p, spot, to);
-        changed |= !save;
+        if (to != spot->place)
+            changed |= go(p, spot, to, &raised);
     }
     return changed;
+}
+
+/* Membership, and the operator's word, which all proxies are to hear. */
+static void amend_ledger(struct placement *p)
+{
+    const char *gone = decides(p, clock_mono_us()) ? members_gone(&p->members, clock_mono_us()) : NULL;
+
+    if (!p->shared || p->ledger.version < 0)
+        return;
+    if (gone != NULL) {
+        begin_saving(p);
+        ledger_remove_member(&p->next, gone);
+        log_event(LOG_WARN, "proxy_gone", LOG_STR("proxy", gone));
+    }
+    for (size_t i = 0; i < p->nspots; i++) {
+        struct spot *spot = &p->spots[i];
+        if (spot->order == WANTED_NOTHING || spot->order == ledger_wanted(&p->ledger, spot->name))
+            continue;
+        begin_saving(p);
+        ledger_policy(&p->next, spot->name)->wanted = spot->order;
+    }
 }
 
 static bool is_busy(const struct placement *p)
@@ -247,7 +201,7 @@ static bool wants_claim(const struct placement *p)
     for (size_t i = 0; i < p->nspots; i++)
         if ((p->spots[i].place == PLACE_CLAIM || p->spots[i].place == PLACE_FIRST) &&
             p->claimed != p->ledger.epoch)
-            return !p->saving;
+            return !p->saving && decides(p, clock_mono_us());
     return false;
 }
 
@@ -255,7 +209,7 @@ static bool is_leaving(const struct placement *p)
 {
     for (size_t i = 0; i < p->nspots; i++)
         if (p->spots[i].place == PLACE_LEAVE)
-            return is_quiet(p) && executor_copies(p->executor) == 0;
+            return facts_quiet(p, clock_mono_us()) && executor_copies(p->executor) == 0;
     return false;
 }
 
@@ -273,14 +227,28 @@ static void look(struct placement *p)
     errands_look(p->errands, p->settings, claim, p->ledger.epoch, p->ledger.lost_epoch, leaving);
 }
 
+static void begin_round(struct placement *p)
+{
+    p->rounded_us = clock_mono_us();
+    p->word.beat++;
+    p->word.quiet = facts_quiet_here(p) ? p->ledger.serial : p->word.quiet;
+    p->word.copied = facts_copied_here(p);
+    p->word.lost = facts_lost_here(p, p->rounded_us);
+    errands_round(p->errands, CONTROL, &p->members, p->word_version, members_write(&p->word));
+}
+
 static void keep_ledger(struct placement *p)
 {
+    int64_t pause = is_busy(p) || !p->known ? BUSY_ROUND_US : ROUND_US;
+
     if (errands_archive_busy(p->errands) || !executor_up(p->executor))
         return;
-    if (!p->known)
+    if (p->saving)
+        errands_save(p->errands, CONTROL, p->ledger.version, ledger_write(&p->next));
+    else if (p->shared && clock_mono_us() - p->rounded_us >= pause)
+        begin_round(p);
+    else if (!p->shared && !p->known)
         errands_read(p->errands, CONTROL);
-    else if (p->saving)
-        errands_save(p->errands, CONTROL, p->ledger.version, ledger_write(&p->ledger));
 }
 
 static enum sync_mode wanted_mode(const struct placement *p)
@@ -310,14 +278,17 @@ static void keep_mode(struct placement *p)
 
 static void step(struct placement *p)
 {
-    bool changed = p->serial == 0 || p->told_up != executor_up(p->executor);
+    bool changed =
+        p->serial == 0 || p->told_up != executor_up(p->executor) || p->told_leased != facts_leased(p);
 
+    if (atomic_exchange(&p->doubt, false))
+        p->doubt_us = clock_mono_us();
     while (!p->saving && evaluate(p))
         changed = true;
+    if (!p->saving)
+        amend_ledger(p);
     if (changed)
         publish(p);
-    if (!p->saving)
-        atomic_store(&p->doubt, false); /* it has made Redis lost, or nothing can be done about it */
     keep_ledger(p);
     look(p);
     keep_mode(p);
@@ -325,56 +296,136 @@ static void step(struct placement *p)
     uv_timer_again(&p->timer);
 }
 
-/* ---- what errands bring ---- */
+/* ---- what errands bring: the ledger ---- */
+
+static void take_ledger(struct placement *p, const struct archive_found *found)
+{
+    struct ledger fresh;
+
+    ledger_init(&fresh);
+    fresh.version = found->version;
+    if (found->version != 0)
+        ledger_read(&fresh, found->doc);
+    if (fresh.epoch < p->ledger.epoch)
+        fresh.epoch = p->ledger.epoch;
+    if (fresh.serial != p->ledger.serial)
+        p->serial_since_us = clock_mono_us();
+    pthread_mutex_lock(&p->lock);
+    ledger_done(&p->ledger);
+    p->ledger = fresh;
+    pthread_mutex_unlock(&p->lock);
+    members_follow(&p->members, &p->ledger, clock_mono_us());
+    errands_members(p->errands, &p->ledger);
+}
+
+/* What no other proxy has changed. */
+static void go_where(struct placement *p, struct spot *spot, enum place to)
+{
+    bool first = spot->first && to == PLACE_REDIS;
+
+    if (spot->place == PLACE_LOSE && to == PLACE_ARCHIVE)
+        p->doubt_us = 0;
+    enter(p, spot, to);
+    spot->first &= !first;
+    if (first && facts_conf(p->settings, spot->name)->dual_write)
+        backfill(p, spot->name);
+}
+
+/* Where the ledger says that all proxies are. True: somewhere else than before. */
+static bool follow_ledger(struct placement *p)
+{
+    bool moved = false;
+
+    for (size_t i = 0; i < p->nspots; i++) {
+        struct spot *spot = &p->spots[i];
+        const struct ledger_policy *row = ledger_policy(&p->ledger, spot->name);
+        spot->staged = spot->place;
+        if (row->wanted == spot->order)
+            spot->order = WANTED_NOTHING;
+        if (!p->shared || !row->placed || row->place == spot->place)
+            continue;
+        go_where(p, spot, row->place);
+        moved = true;
+    }
+    return moved;
+}
 
 static void on_read(void *ctx, enum err e, const struct archive_found *found)
 {
     struct placement *p = ctx;
 
     if (e == ERR_NONE) {
-        pthread_mutex_lock(&p->lock);
-        p->ledger.version = found->version;
-        if (found->version != 0)
-            ledger_read(&p->ledger, found->doc);
+        take_ledger(p, found);
         p->known = true;
         for (size_t i = 0; i < p->nspots; i++)
             if (p->spots[i].place == PLACE_REDIS) /* it acted because nobody could be asked */
                 p->spots[i].place = p->spots[i].staged = PLACE_START;
-        pthread_mutex_unlock(&p->lock);
     }
     step(p);
-}
-
-/* What was staged happens. */
-static void go_staged(struct placement *p)
-{
-    p->saving = false;
-    for (size_t i = 0; i < p->nspots; i++) {
-        struct spot *spot = &p->spots[i];
-        bool first = spot->first && spot->staged == PLACE_REDIS;
-        if (spot->staged == spot->place)
-            continue;
-        enter(p, spot, spot->staged);
-        spot->first &= !first;
-        if (first && conf_of(p->settings, spot->name)->dual_write)
-            backfill(p, spot->name);
-    }
-    publish(p);
 }
 
 static void on_saved(void *ctx, enum err e)
 {
     struct placement *p = ctx;
 
+    p->saving = false;
     if (e == ERR_NONE) {
+        if (p->next.serial != p->ledger.serial)
+            p->serial_since_us = clock_mono_us();
+        pthread_mutex_lock(&p->lock);
+        ledger_copy(&p->ledger, &p->next);
         p->ledger.version++;
-        go_staged(p);
-    } else if (e != ERR_ARCHIVEDOWN) {
-        p->known = p->saving =
-            false; /* another was faster, or it may have been done: read it, then decide anew */
+        pthread_mutex_unlock(&p->lock);
+        members_follow(&p->members, &p->ledger, clock_mono_us());
+        errands_members(p->errands, &p->ledger);
+        for (size_t i = 0; i < p->nspots; i++)
+            if (p->spots[i].staged != p->spots[i].place)
+                go_where(p, &p->spots[i], p->spots[i].staged);
+        publish(p);
+    } else {
+        for (size_t i = 0; i < p->nspots; i++)
+            p->spots[i].staged = p->spots[i].place;
+        p->known &=
+            p->shared || e == ERR_ARCHIVEDOWN; /* else it may have been done: read it, then decide anew */
     }
     step(p);
 }
+
+static void join(struct placement *p)
+{
+    begin_saving(p);
+    if (ledger_add_member(&p->next, p->proxy))
+        return;
+    p->saving = false;
+    log_event(LOG_ERROR, "too_many_proxies", LOG_INT("most", LEDGER_MEMBERS));
+}
+
+static void on_rounded(void *ctx, enum err e, const struct round *r)
+{
+    struct placement *p = ctx;
+    int64_t now_us = clock_mono_us();
+    bool was_known = p->known;
+
+    if (e != ERR_NONE) {
+        step(p);
+        return;
+    }
+    p->word_version = r->version;
+    if (r->ledger.version != p->ledger.version || !p->known)
+        take_ledger(p, &r->ledger);
+    for (size_t i = 0; i < r->n; i++)
+        members_hear(&p->members, r->ids[i], r->words[i].version, r->words[i].doc, now_us);
+    p->known = ledger_has_member(&p->ledger, p->proxy);
+    if (p->known)
+        atomic_store(&p->lease_us, r->asked_us + MEMBERS_LEASE_US);
+    else if (!p->saving)
+        join(p);
+    if (p->known && (follow_ledger(p) || !was_known))
+        publish(p);
+    step(p);
+}
+
+/* ---- what errands bring: Redis, sync ---- */
 
 static void on_looked(void *ctx, const struct look *look)
 {
@@ -385,6 +436,7 @@ static void on_looked(void *ctx, const struct look *look)
     if (look->well != p->well || !p->asked)
         log_event(LOG_DEBUG, "redis_look", LOG_INT("well", look->well), LOG_STR("why", look->why));
     p->asked = true;
+    p->look_began_us = p->looked_us;
     p->well = look->well;
     p->who = look->who;
     p->marks = look->marks;
@@ -395,7 +447,7 @@ static void on_looked(void *ctx, const struct look *look)
         pthread_mutex_unlock(&p->lock);
         p->claimed = look->who.epoch;
     }
-    if (p->nudge && is_ours(p))
+    if (p->nudge && facts_is_ours(p))
         publish(p);
     p->nudge = false;
     step(p);
@@ -429,6 +481,7 @@ static void take_spots(struct placement *p, const struct settings *now)
     for (size_t i = 0; i < now->policy_count && i < STATS_POLICIES; i++) {
         struct spot *spot = &p->spots[p->nspots++];
         spot_init(spot, now->policies[i].name);
+        spot->order = now->policies[i].primary == STORE_REDIS ? WANTED_REDIS : WANTED_ARCHIVE;
         for (size_t k = 0; k < nold; k++)
             if (strcmp(old[k].name, spot->name) == 0)
                 *spot = old[k];
@@ -439,7 +492,7 @@ struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct
                                   struct sync *sync, const char *proxy)
 {
     struct placement *p = calloc(1, sizeof *p);
-    struct errands_ops ops = {on_read, on_saved, on_looked, on_entered, p};
+    struct errands_ops ops = {on_read, on_saved, on_rounded, on_looked, on_entered, p};
 
     if (p == NULL)
         abort();
@@ -449,6 +502,8 @@ struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct
     p->errands = errands_new(main_loop, executor_archive(e), sync, proxy, &ops);
     p->timer.data = p->wake.data = p;
     snprintf(p->proxy, sizeof p->proxy, "%s", proxy);
+    snprintf(p->members.self, sizeof p->members.self, "%s", proxy);
+    p->shared = strcmp(archive_kind(executor_archive(e)), "sqlite") != 0;
     ledger_init(&p->ledger);
     p->marks = -1;
     pthread_mutex_init(&p->lock, NULL);
@@ -467,6 +522,7 @@ static void on_closed(uv_handle_t *handle)
     if (--p->closing > 0)
         return;
     ledger_done(&p->ledger);
+    ledger_done(&p->next);
     settings_unref(p->settings);
     pthread_mutex_destroy(&p->lock);
     free(p);
@@ -493,9 +549,11 @@ void placement_settings(struct placement *p, const struct settings *now)
     take_spots(p, now);
     pthread_mutex_unlock(&p->lock);
     for (size_t i = 0; i < now->policy_count; i++) {
-        const struct policy_conf *was = conf_of(old, now->policies[i].name);
+        const struct policy_conf *was = facts_conf(old, now->policies[i].name);
         if (was != NULL && now->policies[i].dual_write && !was->dual_write)
             backfill(p, was->name);
+        if (was != NULL && now->policies[i].primary != was->primary)
+            placement_choose(p, was->name, now->policies[i].primary != STORE_REDIS);
     }
     settings_unref(old);
     publish(p);
@@ -507,7 +565,7 @@ void placement_choose(struct placement *p, const char *policy, bool archive)
     pthread_mutex_lock(&p->lock);
     for (size_t i = 0; i < p->nspots; i++)
         if (strcmp(p->spots[i].name, policy) == 0)
-            p->spots[i].hurry = !archive;
+            p->spots[i].hurry = !archive, p->spots[i].order = archive ? WANTED_ARCHIVE : WANTED_REDIS;
     pthread_mutex_unlock(&p->lock);
     uv_async_send(&p->wake);
 }
@@ -549,12 +607,17 @@ bool placement_is_archive(const struct placement *p, size_t policy)
     return p != NULL && policy < p->nspots && place_phase(p->spots[policy].place) == PHASE_ARCHIVE;
 }
 
+bool placement_is_leased(const struct placement *p)
+{
+    return p == NULL || facts_leased(p);
+}
+
 void placement_report(struct placement *p, struct placement_report *ret)
 {
     *ret = (struct placement_report){0};
     pthread_mutex_lock(&p->lock);
     ret->epoch = p->ledger.epoch;
-    ret->redis_ours = is_ours(p);
+    ret->redis_ours = facts_is_ours(p);
     snprintf(ret->proxy, sizeof ret->proxy, "%s", p->proxy);
     ret->npolicies = p->nspots;
     for (size_t i = 0; i < p->nspots; i++) {

@@ -39,14 +39,14 @@ bool spot_record(const struct spot *s, enum place to, struct ledger *ledger, boo
     if (to == PLACE_ARCHIVE && s->place == PLACE_LOSE) {
         raise_epoch(ledger, raised);
         ledger->lost_epoch = ledger->epoch;
-        ledger_set(ledger, s->name, ACTED_JOURNAL);
+        ledger_policy(ledger, s->name)->acted = ACTED_JOURNAL;
     } else if (to == PLACE_ARCHIVE && s->place == PLACE_LEAVE) {
-        ledger_set(ledger, s->name, ACTED_ARCHIVE);
+        ledger_policy(ledger, s->name)->acted = ACTED_ARCHIVE;
     } else if (to == PLACE_CLAIM || to == PLACE_FIRST) {
         raise_epoch(ledger, raised);
-        ledger_set(ledger, s->name, acted == ACTED_NONE ? ACTED_NONE : ACTED_JOURNAL);
+        ledger_policy(ledger, s->name)->acted = acted == ACTED_NONE ? ACTED_NONE : ACTED_JOURNAL;
     } else if (to == PLACE_REDIS && s->place == PLACE_CATCHUP) {
-        ledger_set(ledger, s->name, ACTED_REDIS);
+        ledger_policy(ledger, s->name)->acted = ACTED_REDIS;
     } else {
         return false;
     }
@@ -87,21 +87,21 @@ void spot_enter(struct spot *s, enum place to, enum acted acted)
     note_hold(s);
 }
 
-void spot_tell(const struct spot *s, const struct policy_conf *conf, enum acted acted, bool known, bool safe,
+void spot_tell(const struct spot *s, const struct policy_conf *conf, enum acted acted, struct spot_view v,
                struct acting *a)
 {
     static const uint8_t roles[] = {[ACTED_NONE] = OP_PLAIN,
                                     [ACTED_REDIS] = OP_JOURNAL,
                                     [ACTED_ARCHIVE] = OP_OWED,
                                     [ACTED_JOURNAL] = OP_JOURNAL};
-    enum phase phase = place_phase(s->place);
-    bool guarded = known && s->place != PLACE_START;
+    enum phase phase = v.leased ? place_phase(s->place) : PHASE_HOLD;
+    bool guarded = v.known && s->place != PLACE_START;
     size_t k = conf->index;
 
     a->phase[k] = (uint8_t)phase;
     a->archive[k] = phase == PHASE_ARCHIVE;
     a->lost[k] = s->place == PLACE_LOSE;
-    a->escapes[k] = phase != PHASE_REDIS || (guarded && safe);
+    a->escapes[k] = phase != PHASE_REDIS || (guarded && v.safe);
     a->keeps_id[k] = guarded;
     a->marked[k] = guarded && conf->dual_write;
     a->op_role[k] = roles[acted];

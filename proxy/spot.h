@@ -16,6 +16,7 @@ struct spot {
     enum place place, staged;        /* staged: where it goes when the ledger is saved */
     int64_t since_us, held_since_us; /* mono; held_since 0: it is not on hold */
     bool hurry;                      /* the operator has asked for Redis */
+    enum wanted order;               /* the operator's word to this process, until the ledger has it */
     bool first;                      /* Redis has never acted: what it holds has no marks */
     uint64_t failovers;
     int64_t flaps_us[SPOT_FLAPS]; /* mono: the last failovers */
@@ -25,10 +26,17 @@ struct spot {
 void spot_init(struct spot *s, const char *name);
 /* How long Redis must have been well before it acts for this policy again. */
 int64_t spot_patience_us(const struct spot *s, enum acted acted, int64_t return_after_ms, int64_t now_us);
-/* What is written down before the policy goes there; raised: the epoch has been, for another policy. False: nothing has to be. */
+/* What is written down before the policy goes there; raised: the epoch has been, for another policy. False: nothing that must
+ * outlive the proxies. */
 bool spot_record(const struct spot *s, enum place to, struct ledger *ledger, bool *raised);
 void spot_enter(struct spot *s, enum place to, enum acted acted);
-/* Its row of acting. known: the ledger was read. safe: another store takes over when Redis is lost. */
-void spot_tell(const struct spot *s, const struct policy_conf *conf, enum acted acted, bool known, bool safe, struct acting *a);
+struct spot_view {
+    bool known;  /* the ledger was read */
+    bool leased; /* and may still be relied upon */
+    bool safe;   /* another store takes over when Redis is lost */
+};
+/* Its row of acting. */
+void spot_tell(const struct spot *s, const struct policy_conf *conf, enum acted acted, struct spot_view v,
+               struct acting *a);
 
 #endif
