@@ -6,6 +6,7 @@
 #include "executor/op.h"
 #include "proxy/copies.h"
 #include "proxy/dispatch.h"
+#include "proxy/hide.h"
 #include "proxy/outcome.h"
 #include "resp/frame.h"
 #include "router/marking.h"
@@ -428,7 +429,7 @@ static void tell_client(struct slot *slot, const struct entry *e, struct slice r
 {
     switch ((enum plan_reply)e->reply) {
     case REPLY_AS_IS:
-        chain_put(out, reply.p, reply.len);
+        hide_tell(e->command, slot->session != NULL ? slot->session->resp : RESP2, reply, out);
         return;
     case REPLY_PUSH:
         tell_push(slot, e, reply, out);

@@ -89,36 +89,44 @@ static size_t put_visible(struct reader *r, struct chain *out)
     return told;
 }
 
-static void finish_keys(struct slot *slot)
+static void put_list(struct reader *r, struct chain *out)
 {
-    struct reader r = {chain_flat(&slot->reply)};
-    struct chain keys, out;
+    struct chain keys;
 
-    if (is_error(slot))
-        return;
-    chain_init(&keys, slot->reply.pool);
-    chain_init(&out, slot->reply.pool);
-    build_array(&out, put_visible(&r, &keys));
-    chain_move(&out, &keys);
-    replace(slot, &out);
+    chain_init(&keys, out->pool);
+    build_array(out, put_visible(r, &keys));
+    chain_move(out, &keys);
 }
 
 /* The cursor stays Redis's. */
-static void finish_page(struct slot *slot)
+static void put_page(struct reader *r, struct chain *out)
+{
+    build_array(out, (size_t)reader_enter(r));
+    struct slice cursor = reader_next(r);
+    chain_put(out, cursor.p, cursor.len);
+    put_list(r, out);
+}
+
+static void finish_by(struct slot *slot, void (*put)(struct reader *r, struct chain *out))
 {
     struct reader r = {chain_flat(&slot->reply)};
-    struct chain keys, out;
+    struct chain out;
 
     if (is_error(slot))
         return;
-    chain_init(&keys, slot->reply.pool);
     chain_init(&out, slot->reply.pool);
-    build_array(&out, (size_t)reader_enter(&r));
-    struct slice cursor = reader_next(&r);
-    chain_put(&out, cursor.p, cursor.len);
-    build_array(&out, put_visible(&r, &keys));
-    chain_move(&out, &keys);
+    put(&r, &out);
     replace(slot, &out);
+}
+
+static void finish_keys(struct slot *slot)
+{
+    finish_by(slot, put_list);
+}
+
+static void finish_page(struct slot *slot)
+{
+    finish_by(slot, put_page);
 }
 
 static bool do_keys(struct session *s, const struct job *job, bool *ret_taken)
@@ -401,4 +409,19 @@ const char *hide_refusal_in_multi(const struct session *s, const struct job *job
 {
     size_t i = find(s, job->cmd);
     return i < ROWS && rows[i].refuse_in_multi != NULL ? rows[i].refuse_in_multi(s, job) : NULL;
+}
+
+void hide_tell(uint16_t command, enum resp resp, struct slice reply, struct chain *out)
+{
+    const char *name = command < command_count() ? command_at(command)->name : "";
+    struct reader r = {reply};
+
+    if (reply.p[0] == '*' && strcmp(name, "keys") == 0)
+        put_list(&r, out);
+    else if (reply.p[0] == '*' && strcmp(name, "scan") == 0)
+        put_page(&r, out);
+    else if (reply.p[0] == '$' && strcmp(name, "randomkey") == 0 && hide_is_internal(reader_bulk(reply)))
+        build_null(out, resp);
+    else
+        chain_put(out, reply.p, reply.len);
 }

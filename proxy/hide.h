@@ -19,6 +19,8 @@ bool hide_takes(struct session *s, const struct job *job, bool *ret_taken);
 /* The same inside MULTI: an error line; NULL: it may be queued. */
 const char *hide_refusal_in_multi(const struct session *s, const struct job *job);
 
+/* Appends the reply that a client's MULTI gets of this command: lists of keys without own ones. DBSIZE stays as it is. */
+void hide_tell(uint16_t command, enum resp resp, struct slice reply, struct chain *out);
 /* Appends a question of how many own keys there are; the reply is an integer. What another proxy is copying at this very moment
  * (its cvp:busy set) is not known here, and counted as a client's. */
 void hide_put_count(struct chain *out, const struct loop *l);

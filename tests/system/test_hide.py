@@ -76,6 +76,23 @@ def test_they_are_left_out_in_a_pipeline_in_order(stores):
         assert (ok, size, keys, value) == (True, i + 2, ["conv:0"], str(i)) and not drawn.startswith("cvp:")
 
 
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_they_are_left_out_in_multi(stores, protocol):
+    own, real = stores
+    where = own.connection_pool.connection_kwargs
+    client = redis.Redis(where["host"], where["port"], protocol=protocol, decode_responses=True)
+    own.set("plain", 1)
+    pipe = client.pipeline(transaction=True)
+    pipe.keys("*").execute_command("SCAN", "0", "COUNT", "100").get("plain").lrange("conv:0", 0, -1)
+    for _ in range(100):
+        pipe.randomkey()
+    keys, (cursor, page), value, messages, *drawn = pipe.execute()
+    assert set(keys) == set(page) == {"plain", "conv:0"} and int(cursor) == 0
+    assert (value, messages) == ("1", ["x"])
+    assert set(drawn) <= {"plain", "conv:0", None}
+    client.close()
+
+
 def test_errors_of_redis_are_passed_on(stores):
     client, _ = stores
     for command in (["SCAN", "x"], ["SCAN", "0", "COUNT", "0"], ["SCAN", "0", "MATCH"], ["FLUSHDB", "NOW"]):
