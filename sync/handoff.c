@@ -244,6 +244,15 @@ static void prepare(struct page *p, struct item *item)
     item->step = STEP_COMMIT;
 }
 
+/* The document's state and version are what shall be. */
+static void take_as_it_is(struct item *item, enum step next)
+{
+    item->state = item->kept.object;
+    item->version = item->kept.version;
+    item->record = item->kept.record;
+    item->step = next;
+}
+
 static void decide(struct page *p, struct item *item)
 {
     struct merge_case c = case_of(p, item);
@@ -261,10 +270,10 @@ static void decide(struct page *p, struct item *item)
         end_again(p, item);
         return;
     case MERGE_CONFIRM:
-        item->state = item->kept.object;
-        item->version = item->kept.version;
-        item->record = item->kept.record;
-        item->step = STEP_CONFIRM;
+        take_as_it_is(item, STEP_CONFIRM);
+        return;
+    case MERGE_RESTORE: /* no new version: another mover may be about to restore this one */
+        take_as_it_is(item, STEP_RESTORE);
         return;
     case MERGE_ARCHIVE:
     case MERGE_REPLAY:
@@ -395,11 +404,9 @@ static void close_journals(struct page *p)
 static void count(struct page *p)
 {
     struct handoff_counts *c = p->h->counts;
-    _Atomic uint64_t *const by_action[] = {[MERGE_NOTHING] = &c->equal,
-                                           [MERGE_STALE] = &c->equal,
-                                           [MERGE_CONFIRM] = &c->kept,
-                                           [MERGE_ARCHIVE] = &c->restored,
-                                           [MERGE_REPLAY] = &c->merged};
+    _Atomic uint64_t *const by_action[] = {
+        [MERGE_NOTHING] = &c->equal,    [MERGE_STALE] = &c->equal,      [MERGE_CONFIRM] = &c->kept,
+        [MERGE_RESTORE] = &c->restored, [MERGE_ARCHIVE] = &c->restored, [MERGE_REPLAY] = &c->merged};
 
     c->looked += p->n;
     for (size_t i = 0; i < p->n; i++)

@@ -9,23 +9,23 @@
 
 enum fact {
     F_DOCUMENT = 1 << 0, /* the archive has one */
-    F_LATER = 1 << 1,    /* of a later epoch than the hand-over's */
-    F_PAST =
-        1 << 2, /* of an earlier one, so that a key that Redis makes anew gets a higher version by itself */
-    F_COPY = 1 << 3, /* it is a copy of a state of Redis, or was committed to become Redis' */
-    F_DEAD = 1 << 4, /* it says that the key is gone */
-    F_JOURNAL = 1 << 5,
-    F_HOLES = 1 << 6,   /* the journal is not whole */
-    F_EMPTY = 1 << 7,   /* Redis knows nothing of the key, not even that it was deleted */
-    F_REACHED = 1 << 8, /* Redis' version is the document's or a higher one */
-    F_EQUAL = 1 << 9,
-    F_TAIL = 1 << 10,    /* Redis has more than the state that the journal began with */
-    F_IN_BOTH = 1 << 11, /* and all of that is in the journal, too */
-    F_UNKNOWN = 1 << 12, /* Redis has a value whose version does not tell what it is */
-    F_BARE = 1 << 13,    /* for it has none */
-    F_COUNTED = 1 << 14, /* versions count */
-    F_OPEN = 1 << 15,    /* the document is dirty, or has a journal */
-    F_BASE = 1 << 16,    /* Redis has exactly the state that the journal began with */
+    F_PAST = 1 << 1,     /* of an epoch before the hand-over's, which keys made anew in Redis are above */
+    F_NOW = 1 << 2,      /* of the hand-over's own */
+    F_LATER = 1 << 3,    /* of a later one */
+    F_COPY = 1 << 4,     /* it is a copy of a state of Redis, or was committed to become Redis' */
+    F_DEAD = 1 << 5,     /* it says that the key is gone */
+    F_OPEN = 1 << 6,     /* it is dirty, or has a journal */
+    F_JOURNAL = 1 << 7,
+    F_HOLES = 1 << 8,    /* the journal is not whole */
+    F_COUNTED = 1 << 9,  /* versions count */
+    F_EMPTY = 1 << 10,   /* Redis knows nothing of the key, not even that it was deleted */
+    F_UNKNOWN = 1 << 11, /* Redis has a value whose version does not tell what it is */
+    F_BARE = 1 << 12,    /* for it has none */
+    F_REACHED = 1 << 13, /* Redis' version is the document's or a higher one */
+    F_EQUAL = 1 << 14,
+    F_BASE = 1 << 15,    /* Redis has exactly the state that the journal began with */
+    F_TAIL = 1 << 16,    /* Redis has more than that */
+    F_IN_BOTH = 1 << 17, /* and all of it is in the journal, too */
 };
 
 static bool has_tail(const struct merge_case *c)
@@ -63,6 +63,7 @@ static unsigned facts_of(const struct merge_case *c)
 
     f |= c->document != 0 ? F_DOCUMENT : 0;
     f |= epoch > c->epoch ? F_LATER : 0;
+    f |= epoch == c->epoch ? F_NOW : 0;
     f |= epoch < c->epoch ? F_PAST : 0;
     f |= r->redis ? F_COPY : 0;
     f |= c->dead ? F_DEAD : 0;
@@ -95,13 +96,14 @@ static const struct rule {
     {F_COPY | F_REACHED | F_OPEN, 0, MERGE_CONFIRM, MERGE_LOSES_NONE, "restored, not confirmed"},
     {F_COPY | F_REACHED, 0, MERGE_NOTHING, MERGE_LOSES_NONE, "Redis has it"},
     {F_DEAD | F_EMPTY | F_PAST, F_OPEN, MERGE_NOTHING, MERGE_LOSES_NONE, "gone in both"},
+    {F_NOW | F_COPY | F_JOURNAL | F_BASE, 0, MERGE_RESTORE, MERGE_LOSES_NONE, "merged, not restored"},
     {F_EMPTY, 0, MERGE_ARCHIVE, MERGE_LOSES_NONE, "Redis has nothing"},
 
     {F_JOURNAL | F_TAIL | F_HOLES, 0, MERGE_ARCHIVE, MERGE_LOSES_REDIS,
      "writes of Redis that the archive lacks, and a journal that is not whole"},
     {F_JOURNAL | F_TAIL | F_IN_BOTH, 0, MERGE_ARCHIVE, MERGE_LOSES_NONE, "Redis' tail is in the journal"},
     {F_JOURNAL | F_TAIL, 0, MERGE_REPLAY, MERGE_LOSES_NONE, "Redis has a tail of its own"},
-    {F_JOURNAL | F_COPY | F_BASE, 0, MERGE_ARCHIVE, MERGE_LOSES_NONE, "merged, not restored"},
+    {F_JOURNAL | F_COPY | F_BASE, 0, MERGE_ARCHIVE, MERGE_LOSES_NONE, "merged in another epoch"},
     {F_JOURNAL | F_BARE, 0, MERGE_ARCHIVE, MERGE_LOSES_REDIS, "a value in Redis without a version"},
     {F_JOURNAL | F_COPY, 0, MERGE_ARCHIVE, MERGE_LOSES_NONE, "merged, and Redis has lost of it"},
     {F_JOURNAL | F_UNKNOWN, 0, MERGE_ARCHIVE, MERGE_LOSES_REDIS, "a value in Redis older than the archive's"},

@@ -1,5 +1,5 @@
 /* sync/merge — what becomes of a key of which both stores may have something: step 2 of the hand-over (docs/protocol.md).
- * Invariants: a pure function over a table of rules. Whatever Redis and the archive hold, it says one of five things, and what would be
+ * Invariants: a pure function over a table of rules. Whatever Redis and the archive hold, it says one of six things, and what would be
  *             lost by it is said to be kept in quarantine.
  * Threads:    any.          Used by: sync/handoff. */
 #ifndef SYNC_MERGE_H
@@ -35,6 +35,7 @@ enum merge_action {
     MERGE_NOTHING, /* Redis has it, or nobody has */
     MERGE_STALE,   /* the document is of a later epoch: this hand-over is over */
     MERGE_CONFIRM, /* Redis has it; the document does not say so yet */
+    MERGE_RESTORE, /* the document says what it shall have in this epoch; Redis has it not yet */
     MERGE_ARCHIVE, /* the document's state */
     MERGE_REPLAY,  /* Redis' state, and the journal's writes that Redis has not executed after it */
 };

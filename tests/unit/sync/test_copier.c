@@ -210,8 +210,10 @@ static void test_races(void **state)
 static enum err take_over(struct two_stores *t, int commit, bool after)
 {
     if (commit == 1 && !after)
-        two_stores_put(
-            t, &(struct two_doc){.key = "k", .elements = "theirs", .version = version_make(EPOCH + 1, 0)});
+        two_stores_put(t, &(struct two_doc){.key = "k",
+                                            .elements = "theirs",
+                                            .version = version_make(EPOCH + 1, 0),
+                                            .record.redis = true});
     return ERR_NONE;
 }
 
@@ -223,7 +225,7 @@ static void test_of_an_epoch_that_is_over(void **state)
     two_stores_set_hook(world, take_over);
     assert_int_equal(run_round(), 1);
     two_stores_set_hook(world, NULL);
-    assert_string_equal(two_stores_line(world, "k"), "[theirs] archive clean");
+    assert_string_equal(two_stores_line(world, "k"), "[theirs] redis clean");
     sync_redis_expect(&world->redis, "1", "SISMEMBER cvp:dirty k");
     sync_redis_expect(&world->redis, "[a]", "LRANGE k 0 -1");
 }

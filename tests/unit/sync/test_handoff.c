@@ -163,7 +163,6 @@ static void test_tail_of_its_own(void **state)
     assert_int_equal(hand("k"), HANDOFF_DONE);
     expect_both("k", "a b x y", EPOCH);
     assert_int_equal(counts.merged, 1);
-    assert_true(record_has(&(struct record){0}, &(struct write_id){"s1", 3}) == false);
     struct record r = two_stores_record(world, "k");
     assert_true(record_has(&r, &(struct write_id){"s1", 3}));
     assert_true(record_has(&r, &(struct write_id){"arch", 1}));
@@ -393,6 +392,8 @@ static void test_stopped_after_each_step(void **state)
         snprintf(key, sizeof key, "k%zu", i);
         make_fork(key);
         fail_once(key, i);
+        if (i == 1 || i == 2 || i == 3) /* so that a pass over what is dirty finds it */
+            assert_non_null(strstr(two_stores_line(world, key), "[a b x y] redis dirty base"));
         assert_int_equal(hand(key), HANDOFF_DONE);
         expect_both(key, "a b x y", EPOCH);
         assert_int_equal(hand(key), HANDOFF_DONE);
@@ -468,6 +469,62 @@ static void test_written_between_read_and_restore(void **state)
     two_stores_set_hook(world, NULL);
     assert_int_equal(hand("k"), HANDOFF_DONE);
     expect_both("k", "a b x late y", EPOCH);
+}
+
+/* Without a journal nobody knows how the two go together: the archive's state stays, Redis' is kept aside. */
+static void test_written_in_between_without_a_journal(void **state)
+{
+    need_world();
+    int64_t n;
+
+    two_stores_append(world, "k", "a", "s1", 1);
+    two_stores_put(world, &(struct two_doc){.key = "k", .elements = "a b", .version = V9, .dirty = true});
+    two_stores_set_hook(world, write_in_between);
+    assert_int_equal(hand("k"), HANDOFF_AGAIN);
+    two_stores_set_hook(world, NULL);
+    assert_int_equal(hand("k"), HANDOFF_DONE);
+    expect_both("k", "a b", EPOCH);
+    assert_int_equal(quarantine_count(world->handle, &n), ERR_NONE);
+    assert_int_equal(n, 1);
+}
+
+/* Another mover does all of it while this one stands between two steps. */
+static enum handoff_result second;
+static struct trouble second_at;
+
+static enum err second_mover(struct two_stores *t, int commit, bool after)
+{
+    if (commit != second_at.commit || after != second_at.after)
+        return ERR_NONE;
+    t->hook = NULL;
+    struct handoff h = {.handle = archive_attach(&t->archive.base),
+                        .link = link_new(),
+                        .epoch = EPOCH,
+                        .versions_count = true,
+                        .counts = &counts};
+    struct slice key = {"k", 1};
+    enum err e = link_open(h.link, t->redis.settings) ? handoff_keys(&h, &key, 1, &second) : ERR_REDISDOWN;
+    link_free(h.link);
+    archive_detach(h.handle);
+    return e;
+}
+
+static void test_another_mover_in_between(void **state)
+{
+    need_world();
+    for (int i = 0; i < 4; i++) {
+        sync_redis_ask(&world->redis, "DEL k cvp:ver cvp:dirty cvp:sess");
+        make_fork("k");
+        second_at = (struct trouble){.commit = 1 + i / 2, .after = i % 2};
+        second = HANDOFF_BAD;
+        two_stores_set_hook(world, second_mover);
+        enum handoff_result first = hand("k");
+        assert_null(world->hook);
+        assert_int_equal(second, HANDOFF_DONE);
+        assert_true(first == HANDOFF_DONE || first == HANDOFF_AGAIN);
+        assert_int_equal(hand("k"), HANDOFF_DONE);
+        expect_both("k", "a b x y", EPOCH);
+    }
 }
 
 static enum err steal(struct two_stores *t, int commit, bool after)
@@ -625,6 +682,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stopped_without_a_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_redis_lost_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_written_between_read_and_restore, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_written_in_between_without_a_journal, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_mover_in_between, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_of_a_page_races, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pace, setup, teardown),
