@@ -69,6 +69,10 @@ void side_rest(struct side *t);
 bool side_goes_on(const struct side *t);
 /* Rests, up to ms or until it is called; false: the turn is over, and it does not work any more. */
 bool side_pause(struct side *t, int64_t ms);
+/* The same turn, with the newest settings; false: it is over. */
+bool side_renew(struct side *t);
+/* Whether Redis is to have the keys of this policy. */
+bool side_is_redis(const struct side *t, const struct policy_conf *policy);
 /* The lock is held, the side rests: sleeps until it is called; ms: at most, -1: for ever. */
 void side_sleep(struct side *t, int64_t ms);
 /* Connects to Redis unless it is. */

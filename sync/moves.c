@@ -245,7 +245,7 @@ void moves_hold(struct moves *m, const char *why)
 
 /* ---- work ---- */
 
-/* The setting may have gone or changed since the last slice. */
+/* The policy may have gone or changed since the last slice. Where the archive acts Redis' state must not be carried. */
 static bool prepare(struct move_at *at, const struct moves_stores *stores, const struct move_order *order)
 {
     const struct settings *s = stores->settings;
@@ -259,6 +259,10 @@ static bool prepare(struct move_at *at, const struct moves_stores *stores, const
     }
     if (at->policy == NULL) {
         snprintf(at->tally.why, sizeof at->tally.why, "there is no policy '%s'", order->policy);
+        return false;
+    }
+    if (stores->is_redis != NULL && !stores->is_redis(stores->ctx, at->policy)) {
+        snprintf(at->tally.why, sizeof at->tally.why, "the archive acts for '%s'", order->policy);
         return false;
     }
     at->policies = policy_set_new(s);

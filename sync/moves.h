@@ -62,6 +62,7 @@ struct moves_stores {
     struct copier *copier;
     const struct settings *settings;
     int64_t epoch;
+    bool (*is_redis)(void *ctx, const struct policy_conf *policy); /* the others have no moves; NULL: there are none */
     bool (*go_on)(void *ctx); /* false: the phase is over, or the process ends: come back soon */
     void *ctx;
 };

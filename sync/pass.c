@@ -12,15 +12,12 @@ void pass_begin(struct side *t, struct pass *pass)
 }
 
 /* A page_want. */
-static bool is_redis(void *side, struct slice key)
+static bool wants(void *side, struct slice key)
 {
     const struct side *t = side;
-    const struct sync_ops *ops = &t->sync->ops;
     const struct policy_conf *policy = policy_find(t->policies, key);
 
-    if (policy == NULL)
-        return false;
-    return ops->is_redis != NULL ? ops->is_redis(ops->ctx, policy) : policy->primary == STORE_REDIS;
+    return policy != NULL && side_is_redis(t, policy);
 }
 
 static struct slice *names_of(struct page *p)
@@ -91,7 +88,7 @@ enum err pass_step(struct side *t, struct pass *pass, struct page *page)
 {
     int64_t hash = pass->hash;
     size_t n = 0;
-    enum err e = page_of_archive(page, t->handle, pass->filter, &hash, SYNC_BATCH, is_redis, t);
+    enum err e = page_of_archive(page, t->handle, pass->filter, &hash, SYNC_BATCH, wants, t);
 
     if (e != ERR_NONE)
         return e;

@@ -47,6 +47,23 @@ bool side_goes_on(const struct side *t)
     return atomic_load(&t->sync->turn) == t->at_work;
 }
 
+bool side_renew(struct side *t)
+{
+    pthread_mutex_lock(&t->sync->lock);
+    bool same = side_goes_on(t);
+    if (same)
+        renew(t);
+    pthread_mutex_unlock(&t->sync->lock);
+    return same;
+}
+
+bool side_is_redis(const struct side *t, const struct policy_conf *policy)
+{
+    const struct sync_ops *ops = &t->sync->ops;
+
+    return ops->is_redis != NULL ? ops->is_redis(ops->ctx, policy) : policy->primary == STORE_REDIS;
+}
+
 static struct timespec after(int64_t ms)
 {
     struct timespec until;

@@ -28,7 +28,7 @@ enum sync_mode {
 struct sync_ops {
     /* The pass of CATCHUP under this epoch has found nothing left twice: all keys are Redis'. */
     void (*caught_up)(void *ctx, int64_t epoch);
-    /* Whether Redis is to have the keys of this policy; the pass leaves all others alone. NULL: when its primary is redis. Must not
+    /* Whether Redis is to have the keys of this policy; pass and moves leave all others alone. NULL: when its primary is redis. Must not
      * wait for somebody who is in sync_enter. */
     bool (*is_redis)(void *ctx, const struct policy_conf *policy);
     void *ctx;

@@ -68,6 +68,11 @@ static bool go_on(void *side)
     return side_goes_on(side);
 }
 
+static bool is_redis(void *side, const struct policy_conf *policy)
+{
+    return side_is_redis(side, policy);
+}
+
 static enum err run_moves(struct side *t)
 {
     struct moves_stores stores = {.handle = t->handle,
@@ -75,6 +80,7 @@ static enum err run_moves(struct side *t)
                                   .copier = &t->copier,
                                   .settings = t->settings,
                                   .epoch = t->epoch,
+                                  .is_redis = is_redis,
                                   .go_on = go_on,
                                   .ctx = t};
 
@@ -168,7 +174,7 @@ static void take_turn(struct worker *w)
             continue;
         return;
     }
-    while (side_goes_on(t)) {
+    while (side_renew(t)) {
         bool any = false;
         enum err e = work(w, &any);
         if (!side_goes_on(t))
