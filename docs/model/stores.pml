@@ -382,7 +382,7 @@ end:
 
 #define SES       ses[S(c, gen[c])]
 #define SERVES    (view[c].st == ACT_R || view[c].st == CATCH && handed == view[c].ep)
-#define KNOWS(x)  (HAS(d.list, x) && (view[c].st == ACT_M || !d.archive))
+#define KNOWS(x)  (HAS(d.list, x) && (view[c].st == ACT_M || !d.archive && !d.dirty))
 
 proctype Connection(byte c) {
   byte x, seen, ep, tried; bool usable;
