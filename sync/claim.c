@@ -135,8 +135,9 @@ static enum err close_all(struct link *l, int64_t fence)
     return e;
 }
 
-/* Only upwards: who was paused for long must not take Redis back to an epoch that is over. */
-static enum err set_epoch(struct link *l, int64_t epoch, bool *ret_raced)
+/* Only upwards: who was paused for long must not take Redis back to an epoch that is over. A Redis that has lost its epoch was emptied:
+ * versions that it has are of writes that found it so and were never acknowledged, though they look newer than all there was. */
+static enum err set_epoch(struct link *l, int64_t epoch, bool *ret_raced, bool *ret_emptied)
 {
     char text[DECIMAL_MAX + 1];
     enum err e;
@@ -151,31 +152,52 @@ static enum err set_epoch(struct link *l, int64_t epoch, bool *ret_raced)
         link_say(l, "UNWATCH", NULL);
         return get(l, false, &e) != NULL ? ERR_MOVED : e;
     }
+    *ret_emptied = before->type == REDIS_REPLY_NIL;
     link_say(l, "MULTI", NULL);
     link_say(l, "SET", MARKS_EPOCH, text, NULL);
+    if (*ret_emptied)
+        link_say(l, "DEL", MARKS_VERSION, NULL);
     link_say(l, "EXEC", NULL);
-    if (get(l, false, &e) == NULL || get(l, false, &e) == NULL)
-        return e;
+    while (link_owed(l) > 1)
+        if (get(l, false, &e) == NULL)
+            return e;
     const redisReply *exec = link_get(l);
     if (exec == NULL)
         return ERR_REDISLOST;
     *ret_raced = exec->type == REDIS_REPLY_NIL;
-    if (*ret_raced || (reply_is_array(exec) && exec->elements == 1 && reply_is_text(exec->element[0])))
+    if (*ret_raced || (reply_is_array(exec) && exec->elements == 1u + *ret_emptied && reply_is_text(exec->element[0])))
         return ERR_NONE;
     link_refuse(l, exec);
     return ERR_REDISDOWN;
 }
 
+/* Once more: until they were closed, old connections may have written. Not when somebody has claimed it again meanwhile. */
+static enum err forget_versions(struct link *l, int64_t epoch)
+{
+    static const char script[] = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[2]) end return 'OK'";
+    char text[DECIMAL_MAX + 1];
+    enum err e;
+
+    text[decimal_print(text, epoch)] = '\0';
+    link_say(l, "EVAL", script, "2", MARKS_EPOCH, MARKS_VERSION, text, NULL);
+    get(l, false, &e);
+    link_done(l);
+    return e;
+}
+
 enum err claim_redis(struct link *l, int64_t epoch, int64_t fence)
 {
     enum err e = ERR_NONE;
+    bool emptied = false;
 
     if (!link_is_open(l))
         return ERR_REDISDOWN;
     for (bool raced = true; e == ERR_NONE && raced;) {
         raced = false;
-        e = set_epoch(l, epoch, &raced);
+        e = set_epoch(l, epoch, &raced, &emptied);
         link_done(l);
     }
-    return e == ERR_NONE ? close_all(l, fence) : e;
+    if (e == ERR_NONE)
+        e = close_all(l, fence);
+    return e == ERR_NONE && emptied ? forget_versions(l, epoch) : e;
 }

@@ -101,6 +101,19 @@ static void test_epochs_only_grow(void **state)
     sync_redis_expect(&redis, "301", "GET cvp:ep");
 }
 
+/* What found it without an epoch was never acknowledged: its versions, which look new, must not win against older ones. */
+static void test_emptied_redis_has_no_versions(void **state)
+{
+    claim(300, 300);
+    sync_redis_ask(&redis, "HSET cvp:ver k 7");
+    claim(301, 301);
+    sync_redis_expect(&redis, "7", "HGET cvp:ver k");
+    sync_redis_ask(&redis, "DEL cvp:ep");
+    claim(302, 302);
+    sync_redis_expect(&redis, "0", "EXISTS cvp:ver");
+    sync_redis_expect(&redis, "302", "GET cvp:ep");
+}
+
 struct claimer {
     pthread_t thread;
     struct link *link;
@@ -323,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_epochs_only_grow, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_emptied_redis_has_no_versions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_two_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_closed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_queued_block_is_gone, set_up, tear_down),
