@@ -23,6 +23,7 @@ struct move_place {
     int64_t hash;    /* archive_scan */
     int64_t owed;    /* marks that there were when a drain began */
     int64_t before;  /* keys done when this stage began */
+    size_t pace;     /* keys of a page whose values are loaded */
     uint64_t ranges[MOVE_RANGES / 64]; /* bits: something was found there */
     struct suspects *suspects;         /* NULL: none yet */
 };

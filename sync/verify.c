@@ -10,14 +10,28 @@
 
 #include <stdio.h>
 
-#define SUSPECTS 4096 /* at a time: the stores may be as different as can be */
-#define DEEP     64   /* keys whose values are in memory at a time */
+#define SUSPECTS   4096        /* at a time: the stores may be as different as can be */
+#define AGAIN      64          /* of them that are looked at together */
+#define PACE       16          /* keys of the first page whose values are loaded */
+#define PAGE_BYTES (16u << 20) /* of values; pages that have more get smaller */
 
 enum stage { OF_ARCHIVE, OF_REDIS, REST };
 
-static size_t page_size(const struct move_at *at)
+/* Where whole values are loaded: as many keys as have fitted well so far. */
+/* Where whole values are loaded: as many keys as have fitted well so far. */
+static size_t page_size(const struct move_at *at, bool values)
 {
-    return at->order->deep && at->limit > DEEP ? DEEP : at->limit;
+    return values && at->limit > at->place.pace ? at->place.pace : at->limit;
+}
+
+static void set_pace(struct move_at *at)
+{
+    size_t *pace = &at->place.pace, used = at->page.arena.used;
+
+    if (used > PAGE_BYTES && *pace > 1)
+        *pace /= 2;
+    else if (used < PAGE_BYTES / 4 && *pace < MOVE_PAGE)
+        *pace *= 2;
 }
 
 /* ---- suspects ---- */
@@ -41,11 +55,11 @@ static enum err repair(struct move_at *at, const struct compared *keys, size_t n
 /* Another look at suspects; *ret_any: there was one to look at. */
 static enum err look_again(struct move_at *at, bool *ret_any)
 {
-    struct compared found[DEEP];
+    struct compared found[AGAIN];
     size_t n, looked;
 
     arena_reset(&at->page.arena);
-    enum err e = suspects_look(at->place.suspects, at->stores, &at->page.arena, at->order->deep, DEEP, found,
+    enum err e = suspects_look(at->place.suspects, at->stores, &at->page.arena, at->order->deep, AGAIN, found,
                                &n, &looked);
     if (e != ERR_NONE)
         return e;
@@ -128,7 +142,7 @@ static enum err check_versions(struct move_at *at)
 static enum err of_archive(struct move_at *at)
 {
     int64_t hash = at->place.hash;
-    size_t limit = page_size(at);
+    size_t limit = page_size(at, at->order->deep);
     enum err e = page_of_archive(&at->page, at->stores->handle, ARCHIVE_ALL, &hash, limit, move_wants, at);
 
     at->looked = at->page.looked;
@@ -136,6 +150,8 @@ static enum err of_archive(struct move_at *at)
         e = at->order->deep ? check_values(at) : check_versions(at);
     if (e != ERR_NONE)
         return e;
+    if (at->order->deep)
+        set_pace(at);
     at->place.hash = hash;
     double part = hash < 0 ? 1 : (double)hash / (double)(1ll << ARCHIVE_HASH_BITS);
     move_done(at, at->page.n, part);
@@ -167,12 +183,14 @@ static enum err check_presence(struct move_at *at)
 static enum err of_redis(struct move_at *at)
 {
     uint64_t next;
-    enum err e = move_page(at, &next);
 
+    at->limit = page_size(at, true);
+    enum err e = move_page(at, &next);
     if (e == ERR_NONE && at->page.n > 0)
         e = check_presence(at);
     if (e != ERR_NONE)
         return e;
+    set_pace(at);
     at->place.cursor = next;
     move_done(at, at->page.n, next == 0 ? 1 : page_progress(next));
     if (next == 0)
@@ -184,8 +202,10 @@ enum err verify_step(struct move_at *at, enum move_step *ret)
 {
     bool any = false;
 
-    if (at->place.suspects == NULL)
+    if (at->place.suspects == NULL) {
         at->place.suspects = suspects_new();
+        at->place.pace = PACE;
+    }
     enum err e = look_again(at, &any);
     if (e != ERR_NONE || any)
         return e;

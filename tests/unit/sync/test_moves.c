@@ -382,6 +382,23 @@ static void test_drain(void **state)
     assert_int_equal(world_version(&w, "conv:7"), VERSION + 1);
 }
 
+/* All others are carried; and it does not go on for ever with the one that can't be. */
+static void test_what_cannot_be_carried(void **state)
+{
+    static const enum move_kind kinds[] = {MOVE_BACKFILL, MOVE_DRAIN};
+
+    world_fill(&w, 100, 0, true, false);
+    sync_redis_ask(&w.redis, "SETRANGE conv:huge 16000000 x");
+    for (size_t i = 0; i < 2; i++) {
+        struct move_report r = do_move((struct move_order){.kind = kinds[i]});
+        assert_int_equal(r.state, MOVE_FAILED);
+        assert_string_equal(r.why, "1 of the marks left can't be carried; the log says why");
+        assert_int_equal(marks(), 1);
+    }
+    assert_int_not_equal(world_version(&w, "conv:99"), 0);
+    assert_int_equal(world_version(&w, "conv:huge"), 0);
+}
+
 static void test_abort(void **state)
 {
     world_fill(&w, 5000, 0, true, false);
@@ -633,6 +650,7 @@ int main(void)
         TEST(test_backfill_goes_on_after_a_lost_connection),
         TEST(test_backfill_goes_on_after_a_restart),
         TEST(test_drain),
+        TEST(test_what_cannot_be_carried),
         TEST(test_abort),
         TEST(test_interrupted),
         TEST(test_rate),
