@@ -182,5 +182,9 @@ class ProxyActor:
         """The archive's plan of faults; "" ends it."""
         return self.server.http("/api/v1/archive/faults", {"plan": plan}, "PUT")
 
-    def placement(self):
-        return self.server.get_json("/api/v1/primary")
+    def phases(self):
+        """policy -> phase, in its own words."""
+        return {policy["policy"]: policy["phase"] for policy in self.server.get_json("/api/v1/primary")["placement"]}
+
+    def epoch(self):
+        return self.server.get_json("/api/v1/state")["sync"]["epoch"]

@@ -355,14 +355,15 @@ def person(client):
 
 
 def pauses(history):
-    """person -> the longest time between two answers that were not refusals, in ns."""
+    """person -> the longest time between two answers that were not refusals, in ns; the last one ends with the load."""
     last, longest = {}, defaultdict(int)
-    for op in sorted((o for o in history.ops if o.outcome == OK and o.client > 0), key=lambda o: o.returned):
+    asked = [op for op in history.ops if op.client > 0]
+    for op in sorted((op for op in asked if op.outcome == OK), key=lambda op: op.returned):
         who = person(op.client)
-        if who in last:
-            longest[who] = max(longest[who], op.returned - last[who])
+        longest[who] = max(longest[who], op.returned - last.get(who, op.returned))
         last[who] = op.returned
-    return dict(longest)
+    over = max((op.invoked for op in asked), default=0)
+    return {who: max(pause, over - last[who]) for who, pause in longest.items()}
 
 
 def c12_available(history, limit):

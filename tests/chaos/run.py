@@ -137,22 +137,20 @@ class Run:
     def sample_once(self):
         for proxy in self.cast.proxies:
             with contextlib.suppress(OSError, AssertionError, json.JSONDecodeError):
-                for policy in proxy.placement()["placement"]:
-                    self.samples.append({"at": time.monotonic_ns(), "proxy": proxy.number, "policy": policy["policy"],
-                                         "phase": policy.get("phase", policy["acting"]), "epoch": policy.get("epoch")})
+                sample = {"at": time.monotonic_ns(), "proxy": proxy.number, "epoch": proxy.epoch(), **proxy.phases()}
+                self.samples.append(sample)
 
     def redis_acts(self):
         """Whether every proxy says so of all policies."""
+        self.why = "a proxy does not say that Redis acts"
         try:
-            return all(policy.get("phase", policy["acting"]) == "redis" for proxy in self.cast.proxies
-                       for policy in proxy.placement()["placement"])
+            return all(phase == "redis" for proxy in self.cast.proxies for phase in proxy.phases().values())
         except (OSError, AssertionError) as problem:
             self.why = str(problem)
             return False
 
     def drained(self):
         """Redis acts, and nothing is owed to either store. self.why: what is missing."""
-        self.why = "the archive acts, or a proxy is silent"
         if not self.redis_acts():
             return False
         try:
@@ -230,7 +228,12 @@ class Run:
             self.found.append(Violation("C10", "*", f"not drained within {DRAINED:.0f} s: {self.why}"))
         for number, proxy in enumerate(self.cast.proxies):
             reader = Client(-1 - number, proxy.server, self.history, self.keys, self.plan, self.over)
-            await reader.read_all_as(-1 - number, self.keys.all())
+            try:
+                await reader.read_all_as(-1 - number, self.keys.all())
+            except OSError as problem:
+                self.problems.append(f"proxy {number} in the end: {problem!r}")
+            finally:
+                reader.hang_up()
             self.problems += reader.problems
         await asyncio.to_thread(self.read_stores)
 

@@ -207,8 +207,11 @@ class Client:
             except OSError:
                 await asyncio.sleep(0.02)
             finally:
-                if self.conn is not None:
-                    self.conn.abort()
+                self.hang_up()
+
+    def hang_up(self):
+        if self.conn is not None:
+            self.conn.abort()
 
     async def _connect(self):
         self.conn = None
@@ -248,14 +251,13 @@ class Client:
         """Each key once, until it is answered, under a number of its own."""
         await self._connect()
         self.number = number
+        deadline = time.monotonic() + PATIENCE
         for name in names:
-            deadline = time.monotonic() + PATIENCE
             while (op := await self._read_now(name)).outcome != OK:
                 if time.monotonic() > deadline:
                     self.problems.append(f"{name} can't be read in the end: {op.reply}")
-                    break
+                    return
                 await asyncio.sleep(0.05)
-        self.conn.abort()
 
     async def _read_now(self, name):
         op, commands = self.read(name)
