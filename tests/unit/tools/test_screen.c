@@ -63,7 +63,48 @@ static void test_any_document_is_shown(void **state)
         free(status);
         free(shown(screen_health, odd[i]));
         free(shown(screen_settings, odd[i]));
+        free(shown(screen_placement, odd[i]));
+        free(shown(screen_moves, odd[i]));
+        free(shown(screen_move_end, odd[i]));
+        free(shown(screen_dual_write, odd[i]));
     }
+}
+
+static char *drawn(const char *json, bool bar)
+{
+    cJSON *doc = cJSON_Parse(json);
+    char *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    screen_move(out, doc, bar);
+    fclose(out);
+    cJSON_Delete(doc);
+    return text;
+}
+
+static void test_a_move_in_a_line(void **state)
+{
+    static const char running[] = "{\"id\":3,\"kind\":\"verify\",\"policy\":\"conv\",\"state\":\"running\","
+                                  "\"done\":2500,\"total\":10000,"
+                                  "\"found\":3,\"repaired\":1,\"keysPerSecond\":1250,\"etaSeconds\":66}";
+    static const char waiting[] = "{\"id\":4,\"kind\":\"drain\",\"policy\":\"conv\",\"state\":\"waiting\","
+                                  "\"done\":0,\"why\":\"Redis is down\"}";
+    char *line = drawn(running, true);
+
+    assert_non_null(
+        strstr(line, "[########----------------------]  25%  2,500 of 10,000 keys   1,250/s   1min 6s left"));
+    assert_non_null(strstr(line, "3 differ, 1 repaired"));
+    assert_null(strchr(line, '\n'));
+    free(line);
+    line = drawn(waiting, false);
+    assert_null(strchr(line, '['));
+    assert_null(strstr(line, " of "));
+    assert_non_null(strstr(line, "(Redis is down)"));
+    free(line);
+    line = drawn("{\"state\":\"done\",\"done\":0,\"total\":0}", true);
+    assert_non_null(strstr(line, "100%"));
+    free(line);
 }
 
 static char *watched(const char *now, const char *before)
@@ -139,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_looking_into_documents),
         cmocka_unit_test(test_no_control_bytes),
+        cmocka_unit_test(test_a_move_in_a_line),
         cmocka_unit_test(test_any_document_is_shown),
         cmocka_unit_test(test_rates),
         cmocka_unit_test(test_no_rates_without_a_before_or_after_a_restart),
