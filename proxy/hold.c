@@ -88,7 +88,7 @@ static enum gate wait(struct session *s)
 struct gating {
     struct session *session;
     const struct slice *argv;
-    bool waits, bad;
+    bool leased, waits, bad;
     unsigned home;
     const struct policy_conf *policy; /* of the first managed key */
     struct slice asked[ASK_MAX];
@@ -129,7 +129,7 @@ static bool see_key(void *ctx, struct key_ref ref)
     if (policy == NULL || policy->index >= STATS_POLICIES)
         return true;
     g->policy = g->policy != NULL ? g->policy : policy;
-    if (l->acting.phase[policy->index] == PHASE_HOLD)
+    if (l->acting.phase[policy->index] == PHASE_HOLD || !g->leased)
         g->waits = true;
     else if (l->acting.phase[policy->index] == PHASE_CATCHUP)
         see_catchup(g, g->argv[ref.arg]);
@@ -208,11 +208,16 @@ static enum gate judge(struct gating *g)
     return GATE_GO;
 }
 
+static bool is_leased(const struct loop *l)
+{
+    return placement_is_leased(server_placement(l->server));
+}
+
 enum gate hold_gate(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc)
 {
-    struct gating g = {.session = s, .argv = argv};
+    struct gating g = {.session = s, .argv = argv, .leased = is_leased(s->loop)};
 
-    if (!s->loop->acting.any || cmd == NULL || s->db != 0)
+    if ((!s->loop->acting.any && g.leased) || cmd == NULL || s->db != 0)
         return GATE_GO;
     keys_each(cmd, argv, argc, see_key, &g);
     return judge(&g);
@@ -221,7 +226,7 @@ enum gate hold_gate(struct session *s, const struct command *cmd, const struct s
 enum gate hold_gate_all(struct session *s, struct slice requests, unsigned *ret_home,
                         const struct policy_conf **ret_policy)
 {
-    struct gating g = {.session = s};
+    struct gating g = {.session = s, .leased = is_leased(s->loop)};
     struct request r;
 
     request_init(&r);

@@ -155,7 +155,7 @@ static bool evaluate(struct placement *p)
     int64_t now_us = clock_mono_us();
     bool changed = false, raised = false;
 
-    if (!decides(p, now_us))
+    if (p->stale || !decides(p, now_us))
         return false;
     for (size_t i = 0; i < p->nspots; i++) {
         struct spot *spot = &p->spots[i];
@@ -172,7 +172,7 @@ static void amend_ledger(struct placement *p)
 {
     const char *gone = decides(p, clock_mono_us()) ? members_gone(&p->members, clock_mono_us()) : NULL;
 
-    if (!p->shared || p->ledger.version < 0)
+    if (!p->shared || !p->known || p->stale)
         return;
     if (gone != NULL) {
         begin_saving(p);
@@ -245,9 +245,9 @@ static void keep_ledger(struct placement *p)
         return;
     if (p->saving)
         errands_save(p->errands, CONTROL, p->ledger.version, ledger_write(&p->next));
-    else if (p->shared && clock_mono_us() - p->rounded_us >= pause)
+    else if (p->shared && (p->stale || clock_mono_us() - p->rounded_us >= pause))
         begin_round(p);
-    else if (!p->shared && !p->known)
+    else if (!p->shared && (p->stale || !p->known))
         errands_read(p->errands, CONTROL);
 }
 
@@ -325,6 +325,8 @@ static void go_where(struct placement *p, struct spot *spot, enum place to)
 
     if (spot->place == PLACE_LOSE && to == PLACE_ARCHIVE)
         p->doubt_us = 0;
+    if (to == PLACE_LOSE || to == PLACE_ARCHIVE)
+        p->well_since_us = clock_mono_us(); /* its good time begins anew */
     enter(p, spot, to);
     spot->first &= !first;
     if (first && facts_conf(p->settings, spot->name)->dual_write)
@@ -357,6 +359,7 @@ static void on_read(void *ctx, enum err e, const struct archive_found *found)
     if (e == ERR_NONE) {
         take_ledger(p, found);
         p->known = true;
+        p->stale = false;
         for (size_t i = 0; i < p->nspots; i++)
             if (p->spots[i].place == PLACE_REDIS) /* it acted because nobody could be asked */
                 p->spots[i].place = p->spots[i].staged = PLACE_START;
@@ -385,8 +388,7 @@ static void on_saved(void *ctx, enum err e)
     } else {
         for (size_t i = 0; i < p->nspots; i++)
             p->spots[i].staged = p->spots[i].place;
-        p->known &=
-            p->shared || e == ERR_ARCHIVEDOWN; /* else it may have been done: read it, then decide anew */
+        p->stale = e != ERR_ARCHIVEDOWN; /* another was faster, or it may have been done: read it first */
     }
     step(p);
 }
@@ -411,6 +413,7 @@ static void on_rounded(void *ctx, enum err e, const struct round *r)
         return;
     }
     p->word_version = r->version;
+    p->stale = false;
     if (r->ledger.version != p->ledger.version || !p->known)
         take_ledger(p, &r->ledger);
     for (size_t i = 0; i < r->n; i++)

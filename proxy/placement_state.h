@@ -32,6 +32,7 @@ struct placement {
     bool shared; /* other proxies may use the archive: leases, votes */
     bool known;  /* it was read, and when shared this proxy is a member */
     bool saving; /* next is to become the ledger */
+    bool stale;  /* it must be read again before it is changed */
     struct ledger ledger, next;
     int64_t serial_since_us; /* mono: since when ledger.serial is what it is */
     struct members members;

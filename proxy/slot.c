@@ -7,6 +7,8 @@
 #include "proxy/copies.h"
 #include "proxy/hold.h"
 #include "proxy/outcome.h"
+#include "proxy/placement.h"
+#include "proxy/server.h"
 #include "proxy/split.h"
 
 #include <stdlib.h>
@@ -332,6 +334,8 @@ static void settle(struct slot *slot)
         slot->finish(slot);
     if (slot->block != NULL && block_is_strange(slot->block))
         slot_fail(slot, ERR_STRANGER, "it was emptied");
+    else if (slot->managed_write && !placement_is_leased(server_placement(slot->loop->server)))
+        slot_fail(slot, slot->archived ? ERR_ARCHIVELOST : ERR_REDISLOST, "this proxy was out of touch");
     else if (!copies_take(slot))
         over(slot);
 }
