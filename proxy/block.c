@@ -498,6 +498,17 @@ static void be_strange(struct block *b)
     upstream_emptied(b->upstream);
 }
 
+/* The block has seen that touched key i was not there: then nothing that Redis held before is missing in a delta. */
+static bool was_absent(const struct block *b, size_t i, const struct slice *elements)
+{
+    struct slice key = touched_key(&b->touched, i);
+
+    for (size_t k = 0; k < b->n; k++)
+        if (b->entries[k].role == STEP_OLD_EXPIRY && slice_equal(entry_key(b, &b->entries[k]), key))
+            return slice_is(elements[k], ":-2\r\n");
+    return false;
+}
+
 /* Key i got this version. Without one, slot->copy is no delta. */
 static void keep_version(struct slot *slot, size_t i, bool fresh, struct slice digits)
 {
@@ -526,8 +537,9 @@ static void take_marks(struct slot *slot, const struct slice *marks)
     b->has_marked = b->touched.count > 0;
     for (size_t i = 0; i < b->touched.count; i++) {
         struct slice version = marks[2 * i + 1];
-        if (version.p[0] == ':')
-            keep_version(slot, i, slice_is(marks[2 * i], ":1\r\n"), (struct slice){version.p + 1, version.len - 3});
+        bool fresh = slice_is(marks[2 * i], ":1\r\n");
+        if (version.p[0] == ':' && (!fresh || was_absent(b, i, marks - b->n)))
+            keep_version(slot, i, fresh, (struct slice){version.p + 1, version.len - 3});
     }
 }
 
@@ -612,13 +624,13 @@ void block_finish_all(struct slot *slot)
     finish(slot, true);
 }
 
-/* fresh: "1" or "0"; version: a bulk, as text. */
+/* fresh: "1" or "0"; version: a bulk, as text. A key without a version before may have held anything. */
 static void keep_script_version(struct slot *slot, size_t i, struct slice fresh, struct slice version)
 {
     const char *line = memchr(version.p, '\n', version.len);
 
-    if (version.p[0] == '$' && line != NULL && version.p + version.len - line > 3)
-        keep_version(slot, i, slice_is(fresh, ":1\r\n"), (struct slice){line + 1, (size_t)(version.p + version.len - line) - 3});
+    if (version.p[0] == '$' && line != NULL && version.p + version.len - line > 3 && slice_is(fresh, ":0\r\n"))
+        keep_version(slot, i, false, (struct slice){line + 1, (size_t)(version.p + version.len - line) - 3});
 }
 
 /* Versions of all keys, when something was written; *ret_reply is the command's. False: it is not what was asked for. */
