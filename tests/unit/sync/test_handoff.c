@@ -492,11 +492,8 @@ static void test_written_in_between_without_a_journal(void **state)
 static enum handoff_result second;
 static struct trouble second_at;
 
-static enum err second_mover(struct two_stores *t, int commit, bool after)
+static enum err second_mover_run(struct two_stores *t)
 {
-    if (commit != second_at.commit || after != second_at.after)
-        return ERR_NONE;
-    t->hook = NULL;
     struct handoff h = {.handle = archive_attach(&t->archive.base),
                         .link = link_new(),
                         .epoch = EPOCH,
@@ -504,9 +501,18 @@ static enum err second_mover(struct two_stores *t, int commit, bool after)
                         .counts = &counts};
     struct slice key = {"k", 1};
     enum err e = link_open(h.link, t->redis.settings) ? handoff_keys(&h, &key, 1, &second) : ERR_REDISDOWN;
+
     link_free(h.link);
     archive_detach(h.handle);
     return e;
+}
+
+static enum err second_mover(struct two_stores *t, int commit, bool after)
+{
+    if (commit != second_at.commit || after != second_at.after)
+        return ERR_NONE;
+    t->hook = NULL;
+    return second_mover_run(t);
 }
 
 static void test_another_mover_in_between(void **state)
@@ -525,6 +531,34 @@ static void test_another_mover_in_between(void **state)
         assert_int_equal(hand("k"), HANDOFF_DONE);
         expect_both("k", "a b x y", EPOCH);
     }
+}
+
+static enum err die(struct two_stores *t, int commit, bool after)
+{
+    return after ? ERR_ARCHIVELOST : ERR_NONE;
+}
+
+static enum err dying_mover(struct two_stores *t, int commit, bool after)
+{
+    if (commit != 1 || !after)
+        return ERR_NONE;
+    two_stores_set_hook(t, die);
+    enum err e = second_mover_run(t);
+    two_stores_set_hook(t, NULL);
+    return e == ERR_ARCHIVELOST ? ERR_NONE : e;
+}
+
+/* The other one goes no further than its first commit. Were that a step 3 of its own, this one's restore would look like a tail. */
+static void test_another_mover_dies_in_between(void **state)
+{
+    need_world();
+    make_fork("k");
+    two_stores_set_hook(world, dying_mover);
+    enum handoff_result first = hand("k");
+    assert_null(world->hook);
+    assert_true(first == HANDOFF_DONE || first == HANDOFF_AGAIN);
+    assert_int_equal(hand("k"), HANDOFF_DONE);
+    expect_both("k", "a b x y", EPOCH);
 }
 
 static enum err steal(struct two_stores *t, int commit, bool after)
@@ -684,6 +718,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_written_between_read_and_restore, setup, teardown),
         cmocka_unit_test_setup_teardown(test_written_in_between_without_a_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_mover_in_between, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_mover_dies_in_between, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_of_a_page_races, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pace, setup, teardown),
