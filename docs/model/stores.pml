@@ -68,7 +68,10 @@
 #define NO_TORN 0            /* I11: a copy whose predecessor is missing is left to a snapshot that nobody can take */
 #endif
 #ifndef NO_RESOLVE
-#define NO_RESOLVE 0         /* I7: a second attempt does not look for the first */
+#define NO_RESOLVE 0         /* I7: a second attempt in the archive does not look for the first */
+#endif
+#ifndef NO_LOOKUP
+#define NO_LOOKUP 0          /* I7: nor does one in Redis, in cvp:sess and the document */
 #endif
 #ifndef NO_RESOLVED_FIRST
 #define NO_RESOLVED_FIRST 0  /* I7: CATCHUP begins while writes of living proxies are unresolved */
@@ -97,14 +100,20 @@
 #ifndef NO_CONDITION
 #define NO_CONDITION 0       /* I10: a restore overwrites whatever is there */
 #endif
+#ifndef NO_COPY_EPOCH
+#define NO_COPY_EPOCH 0      /* I14: nor does the copier */
+#endif
 #ifndef NO_EP_WATCH
-#define NO_EP_WATCH 0        /* I3: or looks at the key's version alone, not at cvp:ep: a late one may come after the next take-over */
+#define NO_EP_WATCH 0        /* I3: a restore looks at the key's version alone, not at cvp:ep: a late one may come after the next take-over */
 #endif
 #ifndef NO_CLAIM
 #define NO_CLAIM 0           /* I9: read, copy, take the mark away; instead of claiming it first */
 #endif
 #ifndef NO_RAISE
 #define NO_RAISE 0           /* I4: keys that a changed Redis still has keep their versions */
+#endif
+#ifndef NO_REMEMBER
+#define NO_REMEMBER 0        /* that Redis has changed is forgotten when CATCHUP is broken off */
 #endif
 #ifndef NO_OWN
 #define NO_OWN 0             /* I9: a mark goes, and a copy counts as done, when the archive is newer, whoever wrote there */
@@ -257,7 +266,7 @@ end:
 #if N > 2
   :: d_step { COPIES(3) && got[3] && FITS(3) -> copy(3) }
 #endif
-  :: d_step { r.dirty && r.ver && (ctl.st == ACT_R || ctl.st == CATCH && handed == ctl.ep) && !STRANGER ->
+  :: d_step { r.dirty && r.ver && (ctl.st == ACT_R || ctl.st == CATCH && handed == ctl.ep) && (!STRANGER || NO_COPY_EPOCH && r.id == ctl.id) ->
        r.dirty = NO_CLAIM; list = r.list; ver = r.ver; id = r.id; carrying = true };
      if
      :: d_step { true -> r.dirty = true }                      /* given back, or its proxy died */
@@ -404,7 +413,7 @@ end:
   :: atomic { usable && next[c] && next[c] <= LAST(c) ->
        x = next[c];
        if
-       :: !NO_RESOLVE && (id_of[x] && id_of[x] != S(c, gen[c]) + 1 || (tried >> x) & 1) && (COVERED(x, r.sess) || HAS(d.list, x)) && SES.sent == 0 ->
+       :: !NO_LOOKUP && (id_of[x] && id_of[x] != S(c, gen[c]) + 1 || (tried >> x) & 1) && (COVERED(x, r.sess) || HAS(d.list, x)) && SES.sent == 0 ->
           if
           :: view[c].valid && view[c].ep == ctl.ep && (!BOTH && COVERED(x, r.sess) || KNOWS(x)) && !STRANGER -> acknowledge(c, x); next[c]++
           :: else
@@ -424,7 +433,7 @@ end:
        fi;
        x = 0 }
   :: atomic { usable && head[c] <= LAST(c) && got[head[c]] && id_of[head[c]] == S(c, gen[c]) + 1 &&
-              (NO_ACKCHECK || view[c].valid) && (!BOTH || HAS(d.list, head[c]) && !d.archive) ->
+              (NO_ACKCHECK || view[c].valid) && (!BOTH || HAS(d.list, head[c]) && !d.archive || NO_OWN && d.ver >= got[head[c]]) ->
        acknowledge(c, head[c]) }
   /* the archive acts: one after the other, unresolved ones first, which look for themselves */
   :: atomic { view[c].valid && view[c].st == ACT_M && head[c] <= LAST(c) ->
@@ -508,7 +517,7 @@ end:
        if :: NO_FLUSH :: else -> flush() fi;
        ctl.st = ACT_M }
   :: d_step { ctl.st == ACT_M && (NO_RESOLVED_FIRST || RESOLVED(0) && RESOLVED(1)) ->
-       ctl.ep++; ctl.st = CLAIM; ctl.changed = (STRANGER); ctl.id = r.id };
+       ctl.ep++; ctl.st = CLAIM; ctl.changed = (STRANGER || ctl.changed && !NO_REMEMBER); ctl.id = r.id };
      /* the fence */
      if
      :: d_step { r.ep == 0 && !NO_KILL_FIRST -> if :: NO_KILL :: else -> kill() fi };
@@ -517,7 +526,7 @@ end:
         d_step { if :: NO_KILL :: else -> kill() fi }
      fi;
      d_step { away = 2; ctl.st = CATCH }
-  :: d_step { ctl.st == CATCH && !STRANGER && handed == ctl.ep && QUIET(0) && QUIET(1) && !d.archive && !d.dirty -> ctl.st = ACT_R }
+  :: d_step { ctl.st == CATCH && !STRANGER && handed == ctl.ep && QUIET(0) && QUIET(1) && !d.archive && !d.dirty -> ctl.st = ACT_R; ctl.changed = false }
   od
 }
 
