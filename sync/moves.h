@@ -25,20 +25,21 @@ enum move_state { MOVE_WAITING, MOVE_RUNNING, MOVE_DONE, MOVE_ABORTED, MOVE_FAIL
 struct move_order {
     enum move_kind kind;
     char policy[64]; /* its name */
-    bool repair;  /* verify, ttl-audit */
-    bool deep;    /* verify: compare contents, not only versions */
-    int64_t rate; /* keys a second at most; 0: the setting sync.rate */
+    bool repair;     /* verify, ttl-audit */
+    bool deep;       /* verify: compare contents, not only versions */
+    int64_t rate;    /* keys a second at most; 0: the setting sync.rate */
 };
 
 struct move_report {
     uint64_t id;
     struct move_order order;
     enum move_state state;
-    int64_t done, total;          /* keys; total -1: not known yet */
-    int64_t found, repaired;      /* mismatches, keys without TTL */
-    int ranges;                   /* of MOVE_RANGES: those with something found; few of many found: it was one event */
-    double rate;                  /* keys a second, lately */
-    int64_t eta_s;                /* -1: not known */
+    int64_t done,
+        total; /* keys looked at, by verify in either store; total: an estimate until the end, -1: none yet */
+    int64_t found, repaired; /* mismatches, keys without TTL */
+    int ranges;    /* of MOVE_RANGES: those with something found; few of many found: it was one event */
+    double rate;   /* keys a second, lately */
+    int64_t eta_s; /* -1: not known */
     int64_t started_us, ended_us; /* wall; 0: not yet */
     char why[160];                /* of MOVE_FAILED, or what it waits for */
     char examples[256];           /* some keys found, separated by spaces */
@@ -62,7 +63,8 @@ struct moves_stores {
     struct copier *copier;
     const struct settings *settings;
     int64_t epoch;
-    bool (*is_redis)(void *ctx, const struct policy_conf *policy); /* the others have no moves; NULL: there are none */
+    bool (*is_redis)(void *ctx,
+                     const struct policy_conf *policy); /* the others have no moves; NULL: there are none */
     bool (*go_on)(void *ctx); /* false: the phase is over, or the process ends: come back soon */
     void *ctx;
 };
