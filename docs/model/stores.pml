@@ -88,8 +88,8 @@
 #ifndef NO_BASE
 #define NO_BASE 0            /* I12: a commit does not note the version of the Redis that it has merged */
 #endif
-#ifndef NO_TO
-#define NO_TO 0              /* I12: nor the version that it gives: Redis with that version counts as having a tail */
+#ifndef NO_NEW_JOURNAL
+#define NO_NEW_JOURNAL 0     /* I12: the archive's first write after a commit goes on with the journal before it */
 #endif
 #ifndef NO_READ_EPOCH
 #define NO_READ_EPOCH 0      /* I14: the hand-over reads a state without looking whose Redis it is */
@@ -154,8 +154,8 @@ typedef Control { mtype st = ACT_R; byte ep = 1; bit id; bool changed };
 typedef View { bool valid; mtype st; byte ep; bit id };
 typedef Redis { short list; byte ver, ep; bit id; bool dirty; byte sess[2 * G] };
 /* archive: it wrote last. dirty: a hand-over was committed and is not confirmed. base: the version of the Redis that the
- * document contains; to: the version that the last hand-over gave; before[x]: the version before x of the journal. */
-typedef Document { short list; byte ver; bool archive, dirty; byte base, to; short j; byte before[8] };
+ * document contains. j: what the archive has done since. */
+typedef Document { short list; byte ver; bool archive, dirty; byte base; short j };
 typedef Session { bool open, named, unknown; byte ep, sent, ran, bad };  /* sent, ran: the last that was sent, executed */
 
 Control ctl;
@@ -234,18 +234,16 @@ end:
 
 /* ---- the archive ---- */
 
-/* A write under the archive's authority. */
+/* A write under the archive's authority. Its first one begins a journal, also on a document that a hand-over has committed: Redis
+ * has either got that state, or nothing that the document has not. */
 inline journal(x, epoch) {
-  if :: !d.archive && !d.dirty -> d.base = d.ver :: else fi;
-  d.list = WITH(d.list, x); d.j = WITH(d.j, x); d.before[x] = d.ver; d.ver = NEXT(d.ver, epoch); d.archive = true;
+  if :: !d.archive && !(d.dirty && NO_NEW_JOURNAL) -> d.base = d.ver; d.j = 0 :: else fi;
+  d.list = WITH(d.list, x); d.j = WITH(d.j, x); d.dirty = true; d.ver = NEXT(d.ver, epoch); d.archive = true;
   assert(GOOD(d.list))
 }
 
 /* The document is what Redis had at its version, no more and no less. */
-inline exact() {
-  d.archive = false; d.dirty = false; d.base = 0; d.to = 0; d.j = 0;
-  d.before[1] = 0; d.before[2] = 0; d.before[3] = 0; d.before[4] = 0; d.before[DEAD] = 0
-}
+inline exact() { d.archive = false; d.dirty = false; d.base = 0; d.j = 0 }
 
 #define ADMITS(epoch)   (d.archive || EP(d.ver) <= (epoch))
 #define FITS(x)         (!d.archive && !HAS(d.list, x) && (NO_PREDECESSOR -> d.ver < got[x] : d.ver + 1 == got[x]))
@@ -300,14 +298,13 @@ inline replay(j) {
      x = AT(j, n);
      if
      :: x == 0
-     :: x && to && rver >= to && d.before[x] < to                  /* restored with it */
-     :: x && !(to && rver >= to && d.before[x] < to) && x != DEAD && !NO_COVER && COVERED(x % (N + 1), rsess) -> covered++
+     :: x && x != DEAD && !NO_COVER && COVERED(x % (N + 1), rsess) -> covered++
      :: else -> rest = WITH(rest, x)
      fi
   :: else -> break
   od;
   if
-  :: !NO_COUNT && covered == COUNT(rver) - COUNT((to && rver >= to -> to : base)) -> s = list
+  :: !NO_COUNT && covered == COUNT(rver) - COUNT(base) -> s = list
   :: else ->
      s = rlist; n = 5;
      do
@@ -334,7 +331,7 @@ proctype Mover() {
 end:
   do
   :: d_step { TO_DO -> epoch = ctl.ep; ver = d.ver; list = d.list; j = d.j; archive = d.archive; dirty = d.dirty;
-       base = (dirty || archive -> d.base : d.ver); to = d.to };
+       base = (dirty -> d.base : d.ver) };
      d_step { ok = (NO_READ_EPOCH || r.ep == epoch && r.id == ctl.id); rlist = r.list; rver = r.ver; rid = r.id;
        n = 0;
        do :: n < 2 * G -> rsess[n] = r.sess[n]; n++ :: else -> break od;
@@ -361,7 +358,7 @@ end:
              :: d.ver == ver ->
                 to = NEXT(MAX(ver, rver), epoch);
                 d.list = s; d.ver = to; d.archive = false; d.dirty = true;
-                d.base = (NO_BASE -> base : rver); d.to = (NO_TO -> 0 : to);
+                d.base = (NO_BASE -> base : rver);
                 ok = true;
                 assert(GOOD(d.list))
              :: else
