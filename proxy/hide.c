@@ -5,6 +5,7 @@
 #include "proxy/internal.h"
 #include "proxy/keyspace.h"
 #include "proxy/reader.h"
+#include "resp/frame.h"
 #include "router/keys.h"
 #include "router/marks.h"
 
@@ -137,8 +138,32 @@ static bool do_keys(struct session *s, const struct job *job, bool *ret_taken)
     return true;
 }
 
+/* A cursor of the archive's, from before Redis acted: Redis is looked at from the beginning, so that nothing is missed. */
+static bool is_archives(struct slice cursor)
+{
+    int64_t n;
+    return frame_number(cursor.p, cursor.len, &n) && n >= KEYSPACE_ARCHIVE && n < 2 * KEYSPACE_ARCHIVE;
+}
+
+static bool scan_anew(struct session *s, const struct job *job)
+{
+    struct chain request;
+
+    chain_init(&request, &s->loop->turn.chunks);
+    build_array(&request, job->argc);
+    build_text(&request, "SCAN");
+    build_text(&request, "0");
+    for (size_t i = 2; i < job->argc; i++)
+        build_bulk(&request, job->argv[i].p, job->argv[i].len);
+    return ask(s, job, &request, 1, finish_page);
+}
+
 static bool do_scan(struct session *s, const struct job *job, bool *ret_taken)
 {
+    if (is_archives(job->argv[1])) {
+        *ret_taken = scan_anew(s, job);
+        return true;
+    }
     for (size_t i = 2; i + 1 < job->argc; i += 2)
         if (slice_is(job->argv[i], "match") && is_harmless(job->argv[i + 1]))
             return false;

@@ -39,11 +39,22 @@ static bool names_only_archives(const struct loop *l, struct slice pattern)
 
 /* ---- replies ---- */
 
+/* Keys on their way back are in either store, or in both. */
 static bool may_tell(const struct loop *l, enum split_store store, struct slice key)
 {
     if (key.p == NULL || hide_is_internal(key))
         return false;
-    return keyspace_is_archive(l, key) == (store == SPLIT_ARCHIVE);
+    const struct policy_conf *policy = policy_find(l->policies, key);
+    bool returns = policy != NULL && policy->index < STATS_POLICIES && l->acting.phase[policy->index] == PHASE_CATCHUP;
+    return returns || acting_is_archive(&l->acting, policy) == (store == SPLIT_ARCHIVE);
+}
+
+static bool some_return(const struct loop *l)
+{
+    for (size_t i = 0; i < l->settings->policy_count && i < STATS_POLICIES; i++)
+        if (l->acting.phase[i] == PHASE_CATCHUP)
+            return true;
+    return false;
 }
 
 /* Copies those bulks of an array that this store may tell; how many. */
@@ -157,6 +168,35 @@ static bool do_scan(struct session *s, const struct job *job)
 
 /* ---- in both stores at once ---- */
 
+static int by_bytes(const void *a, const void *b)
+{
+    const struct slice *x = a, *y = b;
+    int order = memcmp(x->p, y->p, x->len < y->len ? x->len : y->len);
+    return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+/* told values, of which those that are there twice are told once; own_keys is given back. */
+static void put_once(struct chain *own_keys, size_t told, struct chain *out)
+{
+    struct slice *values = calloc(told + 1, sizeof *values);
+    struct reader r = {chain_flat(own_keys)};
+    size_t n = 0;
+
+    if (values == NULL)
+        abort();
+    for (size_t i = 0; i < told; i++)
+        values[i] = reader_next(&r);
+    qsort(values, told, sizeof *values, by_bytes);
+    for (size_t i = 0; i < told; i++)
+        if (i == 0 || by_bytes(&values[i], &values[n - 1]) != 0)
+            values[n++] = values[i];
+    build_array(out, n);
+    for (size_t i = 0; i < n; i++)
+        chain_put(out, values[i].p, values[i].len);
+    free(values);
+    chain_clear(own_keys);
+}
+
 static void finish_keys(struct split *sp, struct chain *out)
 {
     struct chain keys;
@@ -166,6 +206,10 @@ static void finish_keys(struct split *sp, struct chain *out)
     for (int i = 0; i < SPLIT_STORES; i++) {
         struct reader r = {split_reply(sp, (enum split_store)i)};
         told += tell_keys(sp->slot->loop, (enum split_store)i, &r, &keys);
+    }
+    if (some_return(sp->slot->loop)) {
+        put_once(&keys, told, out);
+        return;
     }
     build_array(out, told);
     chain_move(out, &keys);

@@ -208,3 +208,46 @@ def test_flush_between_writes(pair):
     assert differing(proxy) == 0 and epoch(proxy) == before
     to_archive(proxy)
     assert {key: client.lrange(key, 0, -1) for key in client.keys()} == kept
+
+
+def test_all_keys_are_seen_while_they_are_given_back(pair):
+    """In CATCHUP a key is in either store, or in both."""
+    proxy, client = pair
+    to_archive(proxy)
+    pipe = client.pipeline(transaction=False)
+    for i in range(2000):
+        pipe.rpush(f"conv:{i}", "a")
+    for i in range(50):
+        pipe.set(f"plain:{i}", i)
+    pipe.execute()
+    keys = {f"conv:{i}" for i in range(2000)}
+    plain = {f"plain:{i}" for i in range(50)}
+    client.execute_command("CONV", "FAULT", "op=commit delay=100ms")
+    proxy.post_json("/api/v1/primary", {"policy": "conv", "store": "redis"})
+    eventually(lambda: proxy.get_json("/api/v1/primary")["placement"][0]["phase"] == "catchup")
+    looks = 0
+    while proxy.get_json("/api/v1/primary")["placement"][0]["phase"] == "catchup":
+        listed = client.keys()
+        assert len(listed) == len(set(listed)) and set(listed) == keys | plain
+        assert set(client.scan_iter(count=500)) == keys | plain
+        assert set(client.keys("conv:*")) == keys and set(client.scan_iter("conv:*", count=500)) == keys
+        assert client.randomkey() in keys | plain
+        looks += 1
+    assert looks > 0, "nothing was looked at"
+    client.execute_command("CONV", "FAULT", "")
+    assert set(client.keys()) == keys | plain and client.dbsize() == 2050
+
+
+def test_a_scan_that_began_on_the_archive_misses_nothing(pair):
+    proxy, client = pair
+    to_archive(proxy)
+    for i in range(300):
+        client.rpush(f"conv:{i}", "a")
+    cursor, seen = client.scan(0, match="conv:*", count=20)
+    assert cursor >= 1 << 52 and len(seen) < 300
+    proxy.post_json("/api/v1/primary", {"policy": "conv", "store": "redis"})
+    settled(proxy)
+    while cursor:
+        cursor, page = client.scan(cursor, match="conv:*", count=50)
+        seen += page
+    assert set(seen) == {f"conv:{i}" for i in range(300)}
