@@ -104,7 +104,7 @@
 #define NO_COPY_EPOCH 0      /* I14: nor does the copier */
 #endif
 #ifndef NO_EP_WATCH
-#define NO_EP_WATCH 0        /* I3: a restore looks at the key's version alone, not at cvp:ep: a late one may come after the next take-over */
+#define NO_EP_WATCH 0        /* I3: a restore looks at the key's version alone, not at cvp:ep: it may be very late */
 #endif
 #ifndef NO_CLAIM
 #define NO_CLAIM 0           /* I9: read, copy, take the mark away; instead of claiming it first */
@@ -264,7 +264,11 @@ end:
 #if N > 2
   :: d_step { COPIES(3) && got[3] && FITS(3) -> copy(3) }
 #endif
-  :: d_step { r.dirty && r.ver && (ctl.st == ACT_R || ctl.st == CATCH && handed == ctl.ep) && (!STRANGER || NO_COPY_EPOCH && r.id == ctl.id) ->
+#if N > 3
+  :: d_step { COPIES(4) && got[4] && FITS(4) -> copy(4) }
+#endif
+  :: d_step { r.dirty && r.ver && (ctl.st == ACT_R || ctl.st == CATCH && handed == ctl.ep) &&
+              (!STRANGER || NO_COPY_EPOCH && r.id == ctl.id) ->
        r.dirty = NO_CLAIM; list = r.list; ver = r.ver; id = r.id; carrying = true };
      if
      :: d_step { true -> r.dirty = true }                      /* given back, or its proxy died */
@@ -380,7 +384,8 @@ end:
         :: else
         fi
      fi;
-     d_step { if :: ok && ctl.ep == epoch && handed < epoch -> handed = epoch :: else fi; epoch = 0; archive = false; dirty = false; forget() }
+     d_step { if :: ok && ctl.ep == epoch && handed < epoch -> handed = epoch :: else fi;
+              epoch = 0; archive = false; dirty = false; forget() }
   od
 }
 
@@ -395,7 +400,7 @@ proctype Connection(byte c) {
 end:
   do
   /* a new view; every older session is given up, and what was not answered on it is unresolved */
-  :: d_step { !view[c].valid && head[c] <= LAST(c) && (ctl.st == ACT_R || ctl.st == ACT_M || ctl.st == CATCH) && view[c].ep != ctl.ep ->
+  :: d_step { !view[c].valid && head[c] <= LAST(c) && ctl.st != HOLD && ctl.st != CLAIM && view[c].ep != ctl.ep ->
        view[c].valid = true; view[c].st = ctl.st; view[c].ep = ctl.ep; view[c].id = ctl.id; usable = false; next[c] = 0 }
   :: d_step { view[c].valid && view[c].ep != ctl.ep && away != c && ctl.st != CLAIM ->
        view[c].valid = false; usable = false; next[c] = 0 }
@@ -410,9 +415,11 @@ end:
   :: atomic { usable && next[c] && next[c] <= LAST(c) ->
        x = next[c];
        if
-       :: !NO_LOOKUP && (id_of[x] && id_of[x] != S(c, gen[c]) + 1 || (tried >> x) & 1) && (COVERED(x, r.sess) || HAS(d.list, x)) && SES.sent == 0 ->
+       :: !NO_LOOKUP && SES.sent == 0 && (id_of[x] && id_of[x] != S(c, gen[c]) + 1 || (tried >> x) & 1) &&
+          (COVERED(x, r.sess) || HAS(d.list, x)) ->
           if
-          :: view[c].valid && view[c].ep == ctl.ep && (!BOTH && COVERED(x, r.sess) || KNOWS(x)) && !STRANGER -> acknowledge(c, x); next[c]++
+          :: view[c].valid && view[c].ep == ctl.ep && !STRANGER && (!BOTH && COVERED(x, r.sess) || KNOWS(x)) ->
+             acknowledge(c, x); next[c]++
           :: else
           fi
        :: else ->
@@ -430,7 +437,8 @@ end:
        fi;
        x = 0 }
   :: atomic { usable && head[c] <= LAST(c) && got[head[c]] && id_of[head[c]] == S(c, gen[c]) + 1 &&
-              (NO_ACKCHECK || view[c].valid) && (!BOTH || HAS(d.list, head[c]) && !d.archive || NO_OWN && d.ver >= got[head[c]]) ->
+              (NO_ACKCHECK || view[c].valid) &&
+              (!BOTH || HAS(d.list, head[c]) && !d.archive || NO_OWN && d.ver >= got[head[c]]) ->
        acknowledge(c, head[c]) }
   /* the archive acts: one after the other, unresolved ones first, which look for themselves */
   :: atomic { view[c].valid && view[c].st == ACT_M && head[c] <= LAST(c) ->
@@ -454,6 +462,7 @@ end:
 /* ---- who acts ---- */
 
 #define RESOLVED(c)     ((c) >= CONNECTIONS || away == (c) || head[c] > LAST(c) || id_of[head[c]] == 0)
+#define BUSY            (head[0] <= LAST(0) || CONNECTIONS > 1 && head[1] <= LAST(1))
 #define UNFLUSHED(x)    (x <= N && got[x] && !HAS(d.list, x) && away != OF(x))
 
 /* What waits in the executor, by version; over a missing predecessor it opens a journal. */
@@ -506,7 +515,7 @@ proctype Controller() {
   bit before;
 end:
   do
-  :: d_step { (ctl.st == ACT_R || ctl.st == CATCH) && (failovers < FAILOVERS && (head[0] <= LAST(0) || CONNECTIONS > 1 && head[1] <= LAST(1)) || STRANGER && !NO_IDENTITY) ->
+  :: d_step { (ctl.st == ACT_R || ctl.st == CATCH) && (failovers < FAILOVERS && BUSY || STRANGER && !NO_IDENTITY) ->
        if :: !STRANGER -> failovers++ :: else fi;
        ctl.ep++; ctl.st = HOLD; if :: AWAY -> away = 0 :: AWAY && CONNECTIONS > 1 -> away = 1 :: true -> away = 2 fi }
   :: d_step { ctl.st == HOLD && (NO_WAIT || (QUIET(0) || away == 0) && (QUIET(1) || away == 1)) && (LATE || !carrying) ->
@@ -523,7 +532,8 @@ end:
         d_step { if :: NO_KILL :: else -> kill() fi }
      fi;
      d_step { away = 2; ctl.st = CATCH }
-  :: d_step { ctl.st == CATCH && !STRANGER && handed == ctl.ep && QUIET(0) && QUIET(1) && !d.archive && !d.dirty -> ctl.st = ACT_R; ctl.changed = false }
+  :: d_step { ctl.st == CATCH && !STRANGER && handed == ctl.ep && QUIET(0) && QUIET(1) && !d.archive && !d.dirty ->
+       ctl.st = ACT_R; ctl.changed = false }
   od
 }
 
