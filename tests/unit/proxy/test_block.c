@@ -259,6 +259,11 @@ static void track(void)
     w.sent = out;
 }
 
+static void finish_text(const char *reply, void (*finish)(struct slot *slot))
+{
+    finish_with(reply, strlen(reply), finish);
+}
+
 static void assert_sent_ends(const char *text)
 {
     struct slice all = chain_flat(&w.sent);
@@ -300,7 +305,7 @@ static void test_emptied_redis(void **state)
 {
     add_marked("INCR conv:1\r\n", false, true);
     track();
-    finish_with("*7\r\n:-2\r\n:1\r\n:1\r\n:1\r\n:99\r\n:1\r\n:1\r\n", 37, block_finish_one);
+    finish_text("*7\r\n:-2\r\n:1\r\n:1\r\n:1\r\n:99\r\n:1\r\n:1\r\n", block_finish_one);
     assert_true(block_is_strange(w.slot.block));
     assert_false(block_has_marked(w.slot.block));
     assert_false(upstream_answers_count(w.u));
@@ -309,7 +314,7 @@ static void test_emptied_redis(void **state)
     chain_clear(&w.sent);
     add_marked("INCR conv:1\r\n", false, true);
     track();
-    finish_with("*7\r\n:-2\r\n:1\r\n:1\r\n:1\r\n:99\r\n:1\r\n:0\r\n", 37, block_finish_one);
+    finish_text("*7\r\n:-2\r\n:1\r\n:1\r\n:1\r\n:99\r\n:1\r\n:0\r\n", block_finish_one);
     assert_true(block_is_strange(w.slot.block));
 }
 
@@ -369,9 +374,9 @@ static void test_script(void **state)
     assert_script("*0\r\n", "_\r\n", false);
     assert_script("-WRONGTYPE x\r\n", "-WRONGTYPE x\r\n", false);
     assert_false(block_is_strange(w.slot.block));
-    finish_with("*5\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n", 24, block_finish_script);
+    finish_text("*5\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n", block_finish_script);
     assert_int_equal(chain_flat(&w.slot.reply).p[0], '-');
-    finish_with("-CVPSTRANGER it was emptied\r\n", 29, block_finish_script);
+    finish_text("-CVPSTRANGER it was emptied\r\n", block_finish_script);
     assert_true(block_is_strange(w.slot.block));
 }
 
