@@ -63,3 +63,12 @@ def test_trail_command():
     done = subprocess.run([SCRIPT, "trail", "pin", "NO_WAIT"], capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stderr
     assert "assertion violated" in done.stdout and "st = ACT_M" in done.stdout
+
+
+def test_the_table_keeps_what_was_not_run_again():
+    first, second = RUNS[:2]
+    before = model.markdown([model.Result(first, "fail", 7, 0.1), model.Result(second, first.expected, 8, 0.1)], "")
+    rows = model.markdown([model.Result(first, first.expected, 9, 0.1)], before).splitlines()
+    assert [row.split(" | ")[3] for row in rows[2:4]] == ["9", "8"]
+    assert rows[-1].startswith("2 of 2 as expected")
+    assert before.splitlines()[-1].startswith("1 of 2 as expected")
