@@ -93,9 +93,15 @@ static void on_caught_up(void *ctx, int64_t epoch)
         placement_caught_up(d->placement, epoch);
 }
 
+static bool on_is_redis(void *ctx, const struct policy_conf *policy)
+{
+    const struct depot *d = ctx;
+    return d->placement != NULL && !placement_is_archive(d->placement, policy->index);
+}
+
 void depot_start(struct depot *d, uv_loop_t *main_loop)
 {
-    struct sync_ops ops = {.caught_up = on_caught_up, .ctx = d};
+    struct sync_ops ops = {.caught_up = on_caught_up, .is_redis = on_is_redis, .ctx = d};
     const struct settings *now;
     uint32_t id;
     char proxy[16];

@@ -191,8 +191,10 @@ static int64_t count_marks(struct errands *e, const struct redis_errand *r)
     for (size_t i = 0; i < r->nproxies; i++) {
         snprintf(busy, sizeof busy, MARKS_BUSY "%s", r->proxies[i]);
         link_say(e->link, "SCARD", busy, NULL);
+        snprintf(busy, sizeof busy, MARKS_BUSY "%s" SYNC_URGENT, r->proxies[i]);
+        link_say(e->link, "SCARD", busy, NULL);
     }
-    for (size_t i = 0; i <= r->nproxies; i++) {
+    for (size_t i = 0; i <= 2 * r->nproxies; i++) {
         struct redisReply *r = link_get(e->link);
         sum = r == NULL || r->type != REDIS_REPLY_INTEGER || sum < 0 ? -1 : sum + r->integer;
     }

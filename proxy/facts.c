@@ -60,6 +60,13 @@ bool facts_is_ours(const struct placement *p)
     return p->well && p->who.epoch == p->ledger.epoch && strcmp(p->who.run_id, p->ledger.run_id) == 0;
 }
 
+/* A look that is overdue tells what the last one could not. */
+static bool is_well(const struct placement *p, int64_t now_us)
+{
+    int64_t patience_us = (p->settings->redis_connect_timeout + p->settings->redis_timeout) * 1000;
+    return p->well && !(errands_redis_busy(p->errands) && now_us - p->looked_us > patience_us);
+}
+
 static bool redis_acts(const struct placement *p)
 {
     for (size_t i = 0; i < p->nspots; i++) {
@@ -75,7 +82,7 @@ bool facts_lost_here(const struct placement *p, int64_t now_us)
 {
     bool stranger =
         !facts_is_ours(p) && redis_acts(p) && (!p->shared || p->look_began_us > p->serial_since_us);
-    return !p->well || stranger || (p->doubt_us != 0 && now_us - p->doubt_us < DOUBT_US);
+    return !is_well(p, now_us) || stranger || (p->doubt_us != 0 && now_us - p->doubt_us < DOUBT_US);
 }
 
 static bool is_ours(const struct placement *p, const struct spot *spot, int64_t now_us)
@@ -104,15 +111,16 @@ static uint32_t redis_facts(const struct placement *p, const struct spot *spot, 
 {
     enum acted acted = ledger_acted(&p->ledger, spot->name);
     int64_t patience = spot_patience_us(spot, acted, p->settings->failover_return_after, now_us);
+    bool rested = now_us >= spot->rest_until_us;
     uint32_t f = 0;
 
     f |= p->asked ? FACT_ASKED : 0;
     f |= p->there ? FACT_THERE : 0;
-    f |= p->well ? FACT_REDIS : 0;
+    f |= is_well(p, now_us) ? FACT_REDIS : 0;
     f |= is_ours(p, spot, now_us) ? FACT_OURS : 0;
-    f |= p->well && now_us - p->well_since_us >= patience ? FACT_WELL : 0;
-    f |= p->marks >= 0 && p->marks < NEARLY_CLEAN ? FACT_NEARLY_CLEAN : 0;
-    f |= p->clean ? FACT_CLEAN : 0;
+    f |= rested && is_well(p, now_us) && now_us - p->well_since_us >= patience ? FACT_WELL : 0;
+    f |= rested && p->marks >= 0 && p->marks < NEARLY_CLEAN ? FACT_NEARLY_CLEAN : 0;
+    f |= p->clean ? FACT_CLEAN | FACT_NEARLY_CLEAN : 0;
     f |= p->claimed == p->ledger.epoch ? FACT_CLAIMED : 0;
     return f;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define FLAP_WINDOW_US (3600 * 1000000ll)
+#define REST_US        5000000
 
 void spot_init(struct spot *s, const char *name)
 {
@@ -79,6 +80,8 @@ void spot_enter(struct spot *s, enum place to, enum acted acted)
 
     s->place = s->staged = to;
     s->since_us = clock_mono_us();
+    if ((from == PLACE_LEAVE && to == PLACE_DRAIN) || (from == PLACE_RETURN && to == PLACE_ARCHIVE))
+        s->rest_until_us = s->since_us + REST_US;
     s->wall_us = clock_wall_us();
     s->first |= (to == PLACE_FIRST || to == PLACE_CLAIM) && acted == ACTED_NONE;
     s->hurry &= to != PLACE_REDIS;

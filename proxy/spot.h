@@ -15,9 +15,10 @@ struct spot {
     char name[64];
     enum place place, staged;        /* staged: where it goes when the ledger is saved */
     int64_t since_us, held_since_us; /* mono; held_since 0: it is not on hold */
-    bool hurry;                      /* the operator has asked for Redis */
-    enum wanted order;               /* the operator's word to this process, until the ledger has it */
-    bool first;                      /* Redis has never acted: what it holds has no marks */
+    int64_t rest_until_us; /* mono: a change that did not come about in time is not tried again before */
+    bool hurry;            /* the operator has asked for Redis */
+    enum wanted order;     /* the operator's word to this process, until the ledger has it */
+    bool first;            /* Redis has never acted: what it holds has no marks */
     uint64_t failovers;
     int64_t flaps_us[SPOT_FLAPS]; /* mono: the last failovers */
     int64_t wall_us, held_us, held_max_us;

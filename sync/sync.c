@@ -238,7 +238,7 @@ struct sync *sync_start(struct archive *a, const struct settings *settings, cons
     s->asks_end = &s->asks;
     s->pass_total = -1;
     s->moves = moves_new();
-    side_init(&s->urgent, s, a, proxy, "u");
+    side_init(&s->urgent, s, a, proxy, SYNC_URGENT);
     side_init(&s->worker, s, a, proxy, "");
     if (pthread_create(&s->urgent.thread, NULL, urgent_main, &s->urgent) != 0 ||
         pthread_create(&s->worker.thread, NULL, worker_main, &s->worker) != 0)

@@ -17,6 +17,8 @@
 #include "sync/handoff.h"
 #include "sync/moves.h"
 
+#define SYNC_URGENT "u" /* what follows the proxy's id in the claims of the urgent thread */
+
 struct sync;
 
 enum sync_mode {
