@@ -141,6 +141,15 @@ static void judge(struct round *r, struct item *item)
         item->fate = FATE_DONE;
 }
 
+/* Connections may live on in a Redis that was emptied: what they wrote since is no successor of what the archive has (NO_COPY_EPOCH). */
+static enum err check_epoch(struct round *r, int64_t epoch)
+{
+    if (epoch > 0 && epoch <= r->c->epoch)
+        return ERR_NONE;
+    link_fail(r->c->link, epoch == 0 ? "Redis was emptied" : "Redis was claimed for a later epoch");
+    return ERR_REDISDOWN;
+}
+
 static enum err read_values(struct round *r, struct item *const *list, size_t n, size_t *ret_read)
 {
     struct slice *keys = arena_get(&r->arena, PIECE * sizeof *keys);
@@ -154,6 +163,7 @@ static enum err read_values(struct round *r, struct item *const *list, size_t n,
             keys[i] = list[at + i]->key;
         e = value_read(r->c->link, keys, piece, &r->arena, states);
         for (size_t i = 0; e == ERR_NONE && i < piece; i++) {
+            e = check_epoch(r, states[i].epoch);
             list[at + i]->redis = states[i];
             judge(r, list[at + i]);
         }

@@ -28,7 +28,7 @@ struct copier {
 /* All claims go back to the marks: with one proxy they are of other lives of it, or of a call that has failed. */
 MUST_USE enum err copier_recover(struct copier *c);
 /* Works on up to limit marks; *ret_left: how many are left (SCARD). A mark that can't be carried now stays: others were faster, or its
- * value is none for an archive. Errors: ERR_REDISDOWN, ERR_REDISLOST, ERR_ARCHIVEDOWN, ERR_ARCHIVELOST; copier_recover is due then. */
+ * value is none for an archive. Redis must have been claimed (cvp:ep), for no later epoch. Errors: ERR_REDISDOWN, ERR_REDISLOST, ERR_ARCHIVEDOWN, ERR_ARCHIVELOST; copier_recover is due then. */
 MUST_USE enum err copier_round(struct copier *c, size_t limit, size_t *ret_left);
 /* These keys now, whether they are marked or not: the archive has what Redis had when it was called, or more, when it returns ERR_NONE.
  * Beside a round's errors: ERR_RACE (others were always faster), ERR_TOO_LARGE, ERR_ARCHIVEBAD (a value that can't be carried). */

@@ -135,6 +135,15 @@ static enum err look(struct page *p)
     return e;
 }
 
+/* What an emptied Redis has must not be committed, and nobody else's after the next claim (NO_READ_EPOCH). */
+static enum err check_epoch(struct page *p, int64_t epoch)
+{
+    if (epoch > 0 && epoch <= p->h->epoch)
+        return ERR_NONE;
+    link_fail(p->h->link, epoch == 0 ? "Redis was emptied" : "Redis was claimed for a later epoch");
+    return ERR_REDISDOWN;
+}
+
 /* Whether Redis has any of these keys. */
 static enum err exist(struct page *p, const struct slice *keys, size_t n, int64_t *ret)
 {
@@ -160,15 +169,20 @@ static enum err pass_absent(struct page *p)
 {
     size_t n, absent = 0;
     struct item **list = items_at(p, STEP_READ, &n);
-    int64_t there = 0;
+    int64_t there = 0, epoch = 0;
 
     for (size_t i = 0; i < n; i++)
         if (list[i]->redis.version == 0)
             list[absent++] = list[i];
     enum err e = absent > 0 ? exist(p, keys_of(p, list, absent), absent, &there) : ERR_NONE;
-    for (size_t i = 0; e == ERR_NONE && there == 0 && i < absent; i++)
+    if (e != ERR_NONE || absent == 0 || there > 0)
+        return e;
+    e = value_epoch(p->h->link, &epoch);
+    for (size_t i = 0; e == ERR_NONE && i < absent; i++) {
         list[i]->step = STEP_DECIDE;
-    return e;
+        list[i]->redis.epoch = epoch;
+    }
+    return e == ERR_NONE ? check_epoch(p, epoch) : e;
 }
 
 static enum err read_redis(struct page *p)
@@ -181,6 +195,7 @@ static enum err read_redis(struct page *p)
     for (size_t i = 0; e == ERR_NONE && i < n; i++) {
         list[i]->redis = states[i];
         list[i]->step = STEP_DECIDE;
+        e = check_epoch(p, states[i].epoch);
     }
     return e;
 }
@@ -373,8 +388,10 @@ static enum err restore(struct page *p)
     struct value_restore *restores = arena_get(&p->arena, (n + 1) * sizeof *restores);
 
     for (size_t i = 0; i < n; i++)
-        restores[i] = (struct value_restore){
-            .object = &list[i]->state, .expected = list[i]->redis.version, .version = list[i]->version};
+        restores[i] = (struct value_restore){.object = &list[i]->state,
+                                             .expected = list[i]->redis.version,
+                                             .version = list[i]->version,
+                                             .epoch = list[i]->redis.epoch};
     enum err e = n > 0 ? value_restore(p->h->link, restores, n) : ERR_NONE;
     for (size_t i = 0; e == ERR_NONE && i < n; i++)
         if (restores[i].damaged)

@@ -35,7 +35,7 @@ enum handoff_result {
     HANDOFF_BAD,   /* it can't be: damaged, or too large. It stays the archive's */
 };
 
-/* Each of n distinct keys gets its result. The error of a store that has failed (nothing is half done that a second call would not
+/* Each of n distinct keys gets its result. Redis must have been claimed (cvp:ep), for no later epoch. The error of a store that has failed (nothing is half done that a second call would not
  * mend): ERR_ARCHIVEDOWN, ERR_ARCHIVELOST, ERR_REDISDOWN, ERR_REDISLOST. */
 MUST_USE enum err handoff_keys(struct handoff *h, const struct slice *keys, size_t n,
                                enum handoff_result *ret);

@@ -55,6 +55,7 @@ static enum err skip(struct link *l, size_t left)
     return e;
 }
 
+/* Or epoch; 0: there is none. */
 static int64_t version_of(const redisReply *r)
 {
     int64_t version;
@@ -65,7 +66,17 @@ static int64_t version_of(const redisReply *r)
 /* ---- reading ---- */
 
 /* What EXEC answers, by position. */
-enum { AT_TYPE, AT_EXPIRY, AT_VERSION, AT_SESSIONS, AT_FIXED, AT_VALUE = AT_FIXED, AT_ENCODING, AT_ALL };
+enum {
+    AT_TYPE,
+    AT_EXPIRY,
+    AT_VERSION,
+    AT_SESSIONS,
+    AT_EPOCH,
+    AT_FIXED,
+    AT_VALUE = AT_FIXED,
+    AT_ENCODING,
+    AT_ALL
+};
 
 static void ask_state(struct link *l, const struct redis_state *s)
 {
@@ -76,6 +87,7 @@ static void ask_state(struct link *l, const struct redis_state *s)
     PUT(l, WORD("PEXPIRETIME"), key);
     PUT(l, WORD("HGET"), WORD(MARKS_VERSION), key);
     PUT(l, WORD("HGETALL"), WORD(MARKS_SESSION));
+    PUT(l, WORD("GET"), WORD(MARKS_EPOCH));
     if (s->object.type != OBJECT_NONE) {
         reply_ask(l, s->object.type, key);
         PUT(l, WORD("OBJECT"), WORD("ENCODING"), key);
@@ -135,6 +147,7 @@ static enum err take_state(struct link *l, struct arena *a, struct redis_state *
     if (exec == NULL)
         return e;
     s->version = version_of(exec->element[AT_VERSION]);
+    s->epoch = version_of(exec->element[AT_EPOCH]);
     take_sessions(exec->element[AT_SESSIONS], a, s);
     take_value(exec, a, s);
     link_done(l);
@@ -230,6 +243,20 @@ enum err value_versions(struct link *l, const struct slice *keys, size_t n, int6
     return e;
 }
 
+enum err value_epoch(struct link *l, int64_t *ret)
+{
+    enum err e;
+
+    if (!link_is_open(l))
+        return ERR_REDISDOWN;
+    PUT(l, WORD("GET"), WORD(MARKS_EPOCH));
+    const redisReply *r = get(l, &e);
+    if (r != NULL)
+        *ret = version_of(r);
+    link_done(l);
+    return e;
+}
+
 /* ---- restoring ---- */
 
 /* One transaction. Only those whose version is the expected one take part. */
@@ -265,7 +292,12 @@ static void put_versions(struct link *l, const struct group *g)
     link_put(l, argv, n);
 }
 
-/* Watches them all and drops those that have another version. */
+static bool fits(const struct value_restore *r, int64_t version, int64_t epoch)
+{
+    return version == r->expected && (r->epoch == 0 || epoch == r->epoch);
+}
+
+/* Watches them all, and Redis' epoch, and drops those that have another version. */
 static enum err watch(struct link *l, struct group *g)
 {
     struct slice keys[GROUP_KEYS];
@@ -275,14 +307,17 @@ static enum err watch(struct link *l, struct group *g)
 
     for (size_t i = 0; i < n; i++)
         keys[i] = g->parts[i]->object->key;
-    put_keys(l, g, "WATCH", NULL);
+    put_keys(l, g, "WATCH", MARKS_EPOCH);
+    PUT(l, WORD("GET"), WORD(MARKS_EPOCH));
     ask_versions(l, keys, n);
-    if (get(l, &e) == NULL)
+    const redisReply *r = get(l, &e) != NULL ? get(l, &e) : NULL;
+    if (r == NULL)
         return e;
+    int64_t epoch = version_of(r);
     e = take_versions(l, n, versions);
     g->n = 0;
     for (size_t i = 0; e == ERR_NONE && i < n; i++)
-        if (versions[i] == g->parts[i]->expected)
+        if (fits(g->parts[i], versions[i], epoch))
             g->parts[g->n++] = g->parts[i];
     return e;
 }

@@ -18,6 +18,7 @@ struct redis_state {
     int64_t version;      /* 0: Redis keeps none; -1, which fits nothing: torn */
     /* cvp:sess at that moment. A write that it covers has been done; one that it does not cover is not in the value. An older one
      * would have writes done twice, a newer one would have them lost. */
+    int64_t epoch; /* cvp:ep at that moment; 0: Redis has none, since it was emptied */
     struct write_id *sessions;
     size_t nsessions;
     bool torn;       /* its type changed while it was read: read it again */
@@ -36,9 +37,12 @@ struct value_restore {
         *object; /* its key; type NONE: the key goes. A value that has expired by Redis' clock goes, too */
     int64_t expected; /* the version that must be there now; 0: none */
     int64_t version;  /* the one that it gets, absent or not */
-    bool done;        /* out: false: it was written meanwhile, or is damaged */
-    bool damaged;     /* out: no command makes such a value: Redis has neither value nor version of it now */
+    int64_t epoch;    /* cvp:ep must be that; 0: whatever it is */
+    bool done;    /* out: false: it was written meanwhile, Redis has another epoch, or the value is damaged */
+    bool damaged; /* out: no command makes such a value: Redis has neither value nor version of it now */
 };
+/* cvp:ep; 0: there is none. */
+MUST_USE enum err value_epoch(struct link *l, int64_t *ret);
 /* All n, whose keys are distinct, in as few transactions as can be; takes their marks away too. Errors as of value_read: after
  * ERR_REDISLOST some that are not done may be. */
 MUST_USE enum err value_restore(struct link *l, struct value_restore *restores, size_t n);

@@ -103,6 +103,7 @@ void world_clear(struct world *w)
 {
     world_faults(w, "");
     sync_redis_ask(&w->redis, "FLUSHALL");
+    sync_redis_ask(&w->redis, "SET cvp:ep %d", WORLD_EPOCH);
     assert_int_equal(archive_clear(w->h), ERR_NONE);
 }
 

@@ -340,6 +340,22 @@ static void test_redis_fails_and_claims_are_recovered(void **state)
     expect_copy("k", "[a] redis clean");
 }
 
+/* Connections live on, and what they write has a young version: no successor of what the archive has. */
+static void test_redis_was_emptied(void **state)
+{
+    size_t left;
+
+    need_world();
+    two_stores_append(world, "k", "a", "s1", 1);
+    assert_int_equal(run_round(), 0);
+    sync_redis_ask(&world->redis, "FLUSHALL");
+    sync_redis_ask(&world->redis, "HSET cvp:ver k %lld", (long long)version_make(299, 5));
+    two_stores_append(world, "k", "b", "s1", 2);
+    assert_int_equal(copier_round(&copier, 10, &left), ERR_REDISDOWN);
+    assert_non_null(strstr(link_why(world->link), "emptied"));
+    assert_string_equal(two_stores_line(world, "k"), "[a] redis clean");
+}
+
 /* ---- keys that somebody waits for ---- */
 
 static void test_these_keys_now(void **state)
@@ -426,6 +442,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_value_that_is_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_archive_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_redis_fails_and_claims_are_recovered, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_redis_was_emptied, setup, teardown),
         cmocka_unit_test_setup_teardown(test_these_keys_now, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pace, setup, teardown),
     };

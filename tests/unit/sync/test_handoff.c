@@ -658,6 +658,52 @@ static void test_two_at_once(void **state)
     }
 }
 
+/* ---- whose Redis it is ---- */
+
+static void test_redis_was_emptied(void **state)
+{
+    static const char *const keys[] = {"k", "absent"};
+    enum handoff_result result;
+
+    need_world();
+    make_fork("k");
+    two_stores_put(world,
+                   &(struct two_doc){.key = "absent", .elements = "a", .version = V9, .record.redis = true});
+    for (int i = 0; i < 4; i++) {
+        sync_redis_ask(&world->redis, i < 2 ? "DEL cvp:ep" : "SET cvp:ep 301");
+        assert_int_equal(hand_in_epoch(keys[i % 2], EPOCH, true, &result), ERR_REDISDOWN);
+        assert_non_null(strstr(link_why(world->link), i < 2 ? "emptied" : "later epoch"));
+        two_stores_link(world);
+    }
+    assert_non_null(strstr(two_stores_line(world, "k"), "[a x y] archive dirty"));
+    assert_string_equal(two_stores_line(world, "absent"), "[a] redis clean");
+    sync_redis_expect(&world->redis, "[a, b, x]", "LRANGE k 0 -1");
+    sync_redis_expect(&world->redis, "0", "EXISTS absent");
+}
+
+static enum err claim_anew(struct two_stores *t, int commit, bool after)
+{
+    if (commit == 1 && after)
+        sync_redis_ask(&t->redis, "SET cvp:ep 302");
+    return ERR_NONE;
+}
+
+/* A restore that was sent long ago finds the key as it was: absent. */
+static void test_claimed_anew_before_the_restore(void **state)
+{
+    need_world();
+    enum handoff_result result;
+
+    two_stores_put(world,
+                   &(struct two_doc){.key = "k", .elements = "a", .version = V9, .record.redis = true});
+    two_stores_set_hook(world, claim_anew);
+    assert_int_equal(hand("k"), HANDOFF_AGAIN);
+    two_stores_set_hook(world, NULL);
+    sync_redis_expect(&world->redis, "0", "EXISTS k");
+    assert_int_equal(hand_in_epoch("k", 302, true, &result), ERR_NONE);
+    expect_both("k", "a", 302);
+}
+
 /* ---- pace ---- */
 
 #define PACE 10000
@@ -721,6 +767,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_mover_dies_in_between, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_of_a_page_races, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_redis_was_emptied, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_claimed_anew_before_the_restore, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pace, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -361,23 +361,24 @@ static struct redis_state read_from(const char *script)
 }
 
 #define OK   "+OK\r\n"
-#define FOUR "+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
-#define REST ":-1\r\n$1\r\n7\r\n*0\r\n"
+#define FIVE "+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+#define REST ":-1\r\n$1\r\n7\r\n*0\r\n$3\r\n256\r\n"
 
 /* No module is at hand, so a fake server tells of one. */
 static void test_module_type(void **state)
 {
-    struct redis_state s = read_from(OK "+ReJSON-RL\r\n" OK FOUR "*4\r\n+ReJSON-RL\r\n" REST);
+    struct redis_state s = read_from(OK "+ReJSON-RL\r\n" OK FIVE "*5\r\n+ReJSON-RL\r\n" REST);
 
     assert_string_equal(s.bad, "a value of type ReJSON-RL");
     assert_false(s.torn);
     assert_int_equal(s.object.type, OBJECT_NONE);
     assert_int_equal(s.version, 7);
+    assert_int_equal(s.epoch, 256);
 }
 
 static void test_module_type_gone(void **state)
 {
-    struct redis_state s = read_from(OK "+ReJSON-RL\r\n" OK FOUR "*4\r\n+string\r\n" REST);
+    struct redis_state s = read_from(OK "+ReJSON-RL\r\n" OK FIVE "*5\r\n+string\r\n" REST);
 
     assert_null(s.bad);
     assert_true(s.torn);
@@ -385,7 +386,7 @@ static void test_module_type_gone(void **state)
 
 static void test_value_not_told(void **state)
 {
-    struct redis_state s = read_from(OK "+list\r\n" OK FOUR "+QUEUED\r\n+QUEUED\r\n*6\r\n+list\r\n" REST
+    struct redis_state s = read_from(OK "+list\r\n" OK FIVE "+QUEUED\r\n+QUEUED\r\n*7\r\n+list\r\n" REST
                                         "-NOPERM no\r\n+quicklist\r\n");
 
     assert_non_null(s.bad);

@@ -119,6 +119,7 @@ bool two_stores_open(struct two_stores *t)
     t->link = link_new();
     arena_init(&t->arena);
     two_stores_link(t);
+    sync_redis_ask(&t->redis, "SET cvp:ep 300");
     return true;
 }
 
