@@ -6,6 +6,7 @@ from harness.resp import encode
 pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
 
 TTL = 600_000
+PROXY_SETTINGS = {"archive.url": ""}  # Redis alone: it is emptied before each test
 PROXY_CONFIG = {
     "policies": [
         {"name": "conv", "match": "conv:*", "ttl": f"{TTL}ms"},
