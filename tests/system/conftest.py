@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack
 
 import pytest
-from harness import DirectProxy, Proxy, RedisServer, RespConn, process
+from harness import DirectProxy, Proxy, RedisServer, RespConn, eventually, process
 
 DIRECT = os.environ.get("CONV_TEST_DIRECT") == "1"
 
@@ -81,11 +81,26 @@ def conn(proxy):
         yield connection
 
 
+def empty(proxy):
+    """Both stores, as clients do it: a Redis that is emptied behind the proxy is another one to it."""
+    with RespConn.to(proxy) as conn:
+
+        def flushed():
+            reply = conn.cmd("FLUSHALL")
+            assert reply == "OK", reply
+            return True
+
+        eventually(flushed, timeout=10)
+
+
 @pytest.fixture
-def real(redis_server):
-    """A client straight to Redis, to look behind the proxy; the server is emptied first."""
+def real(request, redis_server):
+    """A client straight to Redis, to look behind the proxy; the server is emptied first, but for the proxy's own keys."""
     client = redis_server.client(decode_responses=True)
-    client.flushall()
+    if DIRECT or "proxy" not in request.fixturenames:
+        client.flushall()
+    else:
+        empty(request.getfixturevalue("proxy"))
     yield client
     client.close()
 

@@ -116,7 +116,7 @@ def test_agents_session_conflict(chat, real, proxy):
 def test_agents_session_cleared(chat, real):
     chat.pipeline(*agent_block(["a"], 4_000_000_000_000))
     assert chat.pipeline(("MULTI",), ("DEL", *AGENT), ("EXEC",)) == ["OK", "QUEUED", [2]]
-    assert real.dbsize() == 0
+    assert chat.cmd("DBSIZE") == 0 and real.exists(*AGENT) == 0
 
 
 @pytest.mark.managed
