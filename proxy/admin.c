@@ -218,7 +218,7 @@ static void heed_primaries(struct server *server, const struct change *c, cJSON 
     cJSON *warnings = cJSON_CreateArray();
 
     for (size_t i = 0; i < c->count; i++)
-        if (primary_ordered(server, c->pairs[i].name, &change))
+        if (primary_ordered(server, c->pairs[i].name, "http", &change))
             add_warnings(warnings, &change);
     if (cJSON_GetArraySize(warnings) > 0)
         cJSON_AddItemToObject(doc, "warnings", warnings);

@@ -148,7 +148,7 @@ static void heed_primaries(struct session *s, const struct config_pair *pairs, s
     struct primary_change change;
 
     for (size_t i = 0; i < count; i++)
-        if (primary_ordered(s->loop->server, pairs[i].name, &change))
+        if (primary_ordered(s->loop->server, pairs[i].name, "config set", &change))
             for (size_t w = 0; w < change.nwarnings; w++)
                 log_event(LOG_WARN, "primary_set", LOG_STR("policy", change.policy), LOG_STR("warning", change.warnings[w]));
 }

@@ -70,16 +70,23 @@ const struct policy_conf *primary_policy(const struct settings *now, const char 
     return NULL;
 }
 
-static void order(struct server *s, const struct policy_conf *p, bool archive, struct primary_change *ret)
+static void order(struct server *s, const struct policy_conf *p, bool archive, const char *by,
+                  struct primary_change *ret)
 {
     depot_choose(server_depot(s), p->name, archive);
     ret->after = archive ? "archive" : "redis";
     tell(s, ret, p, archive);
+    log_event(LOG_INFO, "primary_set", LOG_STR("policy", p->name), LOG_STR("before", ret->before),
+              LOG_STR("after", ret->after), LOG_STR("by", by));
 }
 
+/* An archive that can't be opened acts all the same where it is the primary. */
 static void begin(const struct server *s, const struct policy_conf *p, struct primary_change *ret)
 {
-    *ret = (struct primary_change){.before = depot_acts(server_depot(s), p->index) ? "archive" : "redis"};
+    bool archive =
+        depot_acts(server_depot(s), p->index) || (server_placement(s) == NULL && p->primary != STORE_REDIS);
+
+    *ret = (struct primary_change){.before = archive ? "archive" : "redis"};
     snprintf(ret->policy, sizeof ret->policy, "%s", p->name);
 }
 
@@ -110,16 +117,13 @@ bool primary_set(struct server *s, const char *policy, const char *store, const 
     if (ok)
         begin(s, p, ret);
     ok = ok && set(s, p, store, why, why_cap);
-    if (ok) {
-        order(s, p, strcasecmp(store, "redis") != 0, ret);
-        log_event(LOG_INFO, "primary_set", LOG_STR("policy", p->name), LOG_STR("before", ret->before),
-                  LOG_STR("after", ret->after), LOG_STR("by", by));
-    }
+    if (ok)
+        order(s, p, strcasecmp(store, "redis") != 0, by, ret);
     settings_unref(now);
     return ok;
 }
 
-bool primary_ordered(struct server *s, const char *name, struct primary_change *ret)
+bool primary_ordered(struct server *s, const char *name, const char *by, struct primary_change *ret)
 {
     const struct settings *now = config_current(server_config(s));
     const char *dot = strrchr(name, '.');
@@ -132,7 +136,7 @@ bool primary_ordered(struct server *s, const char *name, struct primary_change *
                 p = &now->policies[i];
     if (p != NULL) {
         begin(s, p, ret);
-        order(s, p, p->primary != STORE_REDIS, ret);
+        order(s, p, p->primary != STORE_REDIS, by, ret);
     }
     settings_unref(now);
     return p != NULL;

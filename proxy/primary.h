@@ -26,6 +26,6 @@ const struct policy_conf *primary_policy(const struct settings *now, const char 
 MUST_USE bool primary_set(struct server *s, const char *policy, const char *store, const char *by,
                           struct primary_change *ret, char *why, size_t why_cap);
 /* For whoever sets settings himself, after each: if name is a policy's primary, its value is an order. False: it is none. */
-bool primary_ordered(struct server *s, const char *name, struct primary_change *ret);
+bool primary_ordered(struct server *s, const char *name, const char *by, struct primary_change *ret);
 
 #endif

@@ -155,57 +155,75 @@ def records_written(proxy):
     return proxy.metrics()['archive_operation_seconds_count{operation="control_set"}']
 
 
+def settled(proxy, store):
+    """Until the store answers, and no key is on its way."""
+
+    def there():
+        item = proxy.get_json("/api/v1/primary")["placement"][0]
+        return item["acting"] == store and item["phase"] == store
+
+    eventually(there, timeout=15)
+
+
 def test_switch_over_resp(both, conn, fresh_redis):
+    """What one store has been told the other one has when it answers."""
+    settled(both, "redis")
     assert conn.cmd("RPUSH", "conv:1", "in redis") == 1
-    told = lines(conn.cmd("CONV", "PRIMARY", "mongo"))
-    assert told[0] == "policy conv: answered by archive, was redis"
-    assert told[1:] == ["warning: what is in Redis will not be seen until Redis answers again: this version copies nothing"]
-    assert conn.cmd("LRANGE", "conv:1", 0, -1) == []
-    assert conn.cmd("RPUSH", "conv:1", "in the archive") == 1
+    assert lines(conn.cmd("CONV", "PRIMARY", "mongo")) == ["policy conv: to be answered by archive, was redis"]
+    settled(both, "archive")
+    assert conn.cmd("LRANGE", "conv:1", 0, -1) == [b"in redis"]
+    assert conn.cmd("RPUSH", "conv:1", "in the archive") == 2
     assert both.metrics()['conv_acting_primary{policy="conv",store="archive"}'] == 1
     assert both.get_json("/api/v1/primary")["placement"][0].items() >= {"primary": "archive", "acting": "archive"}.items()
-    eventually(lambda: both.metrics().get("archive_documents") == 1, timeout=15)
-    told = lines(conn.cmd("CONV", "PRIMARY", "conv", "redis"))
-    assert told[0] == "policy conv: answered by redis, was archive"
-    assert told[1].startswith("warning: 1 conversations are in the archive and will not be seen until")
-    assert conn.cmd("LRANGE", "conv:1", 0, -1) == [b"in redis"]
-    assert fresh_redis.client().lrange("conv:1", 0, -1) == [b"in redis"]
-    assert conn.cmd("CONV", "PRIMARY", "archive")[0] == b"policy conv: answered by archive, was redis"
-    assert conn.cmd("LRANGE", "conv:1", 0, -1) == [b"in the archive"]
-    assert both.log_text().count("event=primary_set") == 3
+    assert lines(conn.cmd("CONV", "PRIMARY", "conv", "redis")) == ["policy conv: to be answered by redis, was archive"]
+    settled(both, "redis")
+    assert conn.cmd("LRANGE", "conv:1", 0, -1) == [b"in redis", b"in the archive"]
+    assert fresh_redis.client().lrange("conv:1", 0, -1) == [b"in redis", b"in the archive"]
+    assert both.log_text().count("event=primary_set") == 2
+
+
+def test_a_switch_without_copies_says_what_is_not_seen(both, conn):
+    settled(both, "redis")
+    conn.cmd("CONFIG", "SET", "conv.dual_write", "no")
+    told = lines(conn.cmd("CONV", "PRIMARY", "mongo"))
+    assert told[1].startswith("warning: dual_write is off: what was never copied to the archive will not be seen")
 
 
 def test_a_switch_reaches_all_clients_and_a_restart(both, conn):
-    eventually(lambda: records_written(both) == 1)
+    settled(both, "redis")
     with RespConn.to(both) as other:
         assert other.cmd("SET", "conv:s", "in redis") == "OK"
         conn.cmd("CONFIG", "SET", "conv.primary", "mongo")
-        assert conn.cmd("GET", "conv:s") is None, "the client that switched sees it at once"
-        eventually(lambda: other.cmd("GET", "conv:s") is None)
+        settled(both, "archive")
+        assert conn.cmd("GET", "conv:s") == other.cmd("GET", "conv:s") == b"in redis"
         assert other.cmd("SET", "conv:s", "in the archive") == "OK"
-    eventually(lambda: records_written(both) == 2)
+        assert conn.cmd("GET", "conv:s") == b"in the archive"
     both.restart()
-    eventually(lambda: acting(both) == "archive")
+    settled(both, "archive")
     with RespConn.to(both) as again:
         assert again.cmd("GET", "conv:s") == b"in the archive"
 
 
 def test_an_order_counts_though_the_setting_has_that_value(alone, conn, fresh_redis):
-    """Redis comes after the archive has taken conversations: it does not act by itself, and does so when told."""
+    """Redis comes after the archive has taken conversations: told so, it acts at once, with all of them."""
     conn.cmd("RPUSH", "conv:1", "a")
     conn.cmd("CONFIG", "SET", "redis.url", fresh_redis.url)
     eventually(lambda: alone.metrics()["redis_up"] == 1)
     assert acting(alone) == "archive" and conn.cmd("CONFIG", "GET", "conv.primary") == [b"conv.primary", b"redis"]
     assert conn.cmd("CONFIG", "SET", "conv.primary", "redis") == "OK"
-    assert acting(alone) == "redis" and conn.cmd("LRANGE", "conv:1", 0, -1) == []
+    settled(alone, "redis")
+    assert conn.cmd("LRANGE", "conv:1", 0, -1) == [b"a"] == fresh_redis.client().lrange("conv:1", 0, -1)
     alone.log_contains("event=primary_set")
 
 
 def test_switch_over_http(both, conn):
+    settled(both, "redis")
     answer = both.post_json("/api/v1/primary", {"policy": "conv", "store": "mongo"})
-    assert answer.items() >= {"policy": "conv", "before": "redis", "after": "archive"}.items() and len(answer["warnings"]) == 1
+    assert answer == {"policy": "conv", "before": "redis", "after": "archive", "warnings": []}
+    settled(both, "archive")
     answer = both.post_json("/api/v1/settings", {"conv.primary": "redis"})
-    assert answer["changed"][0]["value"] == "redis" and acting(both) == "redis"
+    assert answer["changed"][0]["value"] == "redis"
+    settled(both, "redis")
     for body, words in (
         ({"store": "mars"}, "mars"),
         ({"policy": "nope", "store": "mongo"}, "there is no policy 'nope'"),
@@ -232,11 +250,11 @@ def test_primary_from_the_environment(make_proxy, fresh_redis):
 def test_primary_by_sighup(make_proxy, fresh_redis):
     policies = "policies:\n  - name: conv\n    match: 'conv:*'\n    primary: %s\n"
     proxy = make_proxy(fresh_redis.url, policies % "redis").start()
-    eventually(lambda: acting(proxy) == "redis" and proxy.metrics()["redis_up"] == 1)
+    settled(proxy, "redis")
     proxy.config_path.write_text(policies % "mongo")
     proxy.process.send_signal(signal.SIGHUP)
-    eventually(lambda: acting(proxy) == "archive")
-    proxy.log_contains("event=placement policy=conv acting=archive")
+    settled(proxy, "archive")
+    proxy.log_contains("event=placement policy=conv from=leave to=archive")
 
 
 def test_conv_over_resp(both, conn):
@@ -276,7 +294,7 @@ def test_an_archive_that_cannot_be_opened_is_not_replaced_by_redis(make_proxy, f
     assert health["reasons"] == [f"archive: {health['stores']['archive']['error']}"]
     with RespConn.to(proxy) as conn:
         assert conn.cmd("RPUSH", "conv:1", "a").startswith("ARCHIVEDOWN ")
-        assert lines(conn.cmd("CONV", "PRIMARY", "redis"))[0] == "policy conv: answered by redis, was archive"
+        assert lines(conn.cmd("CONV", "PRIMARY", "redis"))[0] == "policy conv: to be answered by redis, was archive"
         assert conn.cmd("RPUSH", "conv:1", "a") == 1
     assert proxy.http("/healthz")[0] == 200
 
