@@ -1,12 +1,14 @@
 """Managed keys through the proxy: the replies of plain Redis, and on top of them the policy's TTL and limits, in one step.
 
-test_managed_plan.py asks router/plan the same about what it would send; here it is what clients and Redis see."""
+test_managed_plan.py asks router/plan the same about what it would send; here it is what clients and Redis see. Where a test empties or kills
+Redis behind the proxy, it is one without an archive: what dual writes add to each command is in test_dual_write.py, what becomes of a lost
+Redis in test_failover.py."""
 import json
 import threading
 import time
 
 import pytest
-from harness import RedisServer, RespConn, RespError, eventually
+from harness import Proxy, RedisServer, RespConn, RespError, eventually
 from harness.resp import encode
 from harness.samples import SAMPLES, wrong_types
 
@@ -30,6 +32,7 @@ PROXY_CONFIG = {
         {"name": "live", "match": "live:*", "ttl": "1h", "max_messages": 3},
     ]
 }
+ALONE = {**PROXY_SETTINGS, "archive.url": ""}
 # The blocking ones; inside MULTI, where nothing blocks, they work.
 NOT_YET = {"blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"}
 
@@ -58,6 +61,16 @@ def plain(tmp_path_factory):
     with_server = RedisServer(tmp_path_factory.mktemp("plain")).start()
     yield with_server
     with_server.kill()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """(a proxy without an archive, its Redis)"""
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    proxy = Proxy(tmp_path_factory.mktemp("alone"), server.url, PROXY_CONFIG, settings=ALONE).start()
+    yield proxy, server
+    proxy.stop()
+    server.kill()
 
 
 def prepare(control, sample):
@@ -148,8 +161,8 @@ class Pair:
 
 
 @pytest.fixture(params=[2, 3], ids=["resp2", "resp3"])
-def pair(request, proxy, redis_server, plain):
-    pair = Pair(proxy, redis_server, plain, request.param)
+def pair(request, alone, plain):
+    pair = Pair(*alone, plain, request.param)
     yield pair
     pair.close()
 
@@ -458,7 +471,7 @@ def test_optimistic_increments_lose_nothing(proxy, real):
 def test_redis_killed_between_appends(tmp_path, make_proxy):
     """kill -9 in the middle of many appends: each list is trimmed, has its TTL, and holds a piece without holes."""
     redis = RedisServer(tmp_path, args=["--appendonly", "yes", "--appendfsync", "no"]).start()
-    proxy = make_proxy(redis.url, PROXY_CONFIG, settings=PROXY_SETTINGS).start()
+    proxy = make_proxy(redis.url, PROXY_CONFIG, settings=ALONE).start()
     stop, acked, errors = threading.Event(), {}, []
 
     def append(number):
