@@ -11,7 +11,7 @@ import pytest
 from harness import RespConn, Status, eventually
 from harness.resp import encode
 
-PROXY_SETTINGS = {"proxy.threads": 2, "redis.timeout": "2s"}
+PROXY_SETTINGS = {"proxy.threads": 2, "redis.timeout": "2s", "failover.automatic": "no"}
 
 
 def narrow(endpoint):
