@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECORD_SESSIONS      16
+#define RECORD_SESSIONS      64 /* as many connections to Redis as may have writes without a reply, or more */
 #define RECORD_JOURNAL       256
 #define RECORD_JOURNAL_BYTES (1024 * 1024)
 

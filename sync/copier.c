@@ -173,7 +173,7 @@ static enum err read_values(struct round *r, struct item *const *list, size_t n,
     return e;
 }
 
-/* Redis' state, and the ids that it contains. */
+/* Redis' state, and the ids that it contains and that somebody may ask for. */
 static enum err seal(struct round *r, struct item *item, struct archive_write *ret)
 {
     struct record record = {0};
@@ -181,7 +181,8 @@ static enum err seal(struct round *r, struct item *item, struct archive_write *r
     if (item->kept.record.redis)
         record = item->kept.record;
     record.redis = true;
-    record_add_ids(&record, item->redis.sessions, item->redis.nsessions);
+    record_add_ids(&record, item->redis.sessions,
+                   recent_sort(&r->c->recent, item->redis.sessions, item->redis.nsessions, clock_mono_us()));
     item->redis.object.key = item->key;
     return kept_seal(
         &(struct kept_state){&item->redis.object, &record, item->redis.version, item->kept.version, false},

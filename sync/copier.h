@@ -7,6 +7,7 @@
 #include "backends/archive/archive.h"
 #include "sync/link.h"
 #include "sync/news.h"
+#include "sync/recent.h"
 
 #include <stdatomic.h>
 
@@ -23,6 +24,7 @@ struct copier {
     int64_t epoch;  /* under which Redis is read */
     struct copier_counts *counts;
     struct news news; /* keys that can't be carried and were logged */
+    struct recent recent;
 };
 
 /* All claims go back to the marks: with one proxy they are of other lives of it, or of a call that has failed. */

@@ -139,7 +139,7 @@ static void test_the_newest_ids_stay(void **state)
     }
     assert_int_equal(r.nsessions, RECORD_SESSIONS);
     assert_string_equal(r.sessions[0].session, "s4");
-    assert_string_equal(r.sessions[RECORD_SESSIONS - 1].session, "s19");
+    assert_string_equal(r.sessions[RECORD_SESSIONS - 1].session, session);
     struct write_id again = id_of("s4", 100), next = id_of("new", 1);
     record_add_id(&r, &again); /* is the newest now */
     record_add_id(&r, &next);

@@ -265,6 +265,56 @@ static void test_dead_ones_of_the_archive(void **state)
     assert_string_equal(two_stores_line(world, "nowhere"), "[a] archive clean");
 }
 
+/* ---- the ids of a copy ---- */
+
+/* More sessions than a document has room for: those that have written last are there. */
+static void test_ids_of_sessions_that_write(void **state)
+{
+    char session[16];
+
+    need_world();
+    for (int i = 0; i < RECORD_SESSIONS + 20; i++) {
+        snprintf(session, sizeof session, "old-%d", i);
+        sync_redis_ask(&world->redis, "HSET cvp:sess %s 5", session);
+    }
+    two_stores_append(world, "other", "a", "p-1-1", 3);
+    assert_int_equal(run_round(), 0);
+    for (int i = 0; i < 20; i++) {
+        snprintf(session, sizeof session, "p-2-%d", i);
+        two_stores_append(world, "k", "a", session, 7);
+    }
+    assert_int_equal(run_round(), 0);
+    struct record r = two_stores_record(world, "k");
+    for (int i = 0; i < 20; i++) {
+        struct write_id id = {.seq = 7};
+        snprintf(id.session, sizeof id.session, "p-2-%d", i);
+        assert_true(record_has(&r, &id));
+    }
+    assert_int_equal(r.nsessions, RECORD_SESSIONS);
+}
+
+static void test_recent_sessions(void **state)
+{
+    static struct recent recent;
+    struct write_id ids[] = {{"a", 1}, {"b", 1}, {"c", 1}};
+
+    assert_int_equal(recent_sort(&recent, ids, 3, 1000), 3);
+    struct write_id later[] = {{"a", 2}, {"b", 1}, {"c", 1}};
+    assert_int_equal(recent_sort(&recent, later, 3, 1001), 3);
+    assert_string_equal(later[2].session, "a");
+    struct write_id last[] = {{"a", 2}, {"b", 1}, {"c", 9}};
+    assert_int_equal(recent_sort(&recent, last, 3, 1000 + RECENT_US), 2);
+    assert_string_equal(last[0].session, "a");
+    assert_string_equal(last[1].session, "c");
+    /* Whoever had to make room counts as new. */
+    for (int i = 0; i < RECENT_SESSIONS; i++) {
+        struct write_id id = {.seq = 1};
+        snprintf(id.session, sizeof id.session, "s%d", i);
+        assert_int_equal(recent_sort(&recent, &id, 1, 5000 + RECENT_US), 1);
+    }
+    assert_int_equal(recent_sort(&recent, ids, 3, 6000 + RECENT_US), 3);
+}
+
 /* ---- what can't be carried ---- */
 
 static void test_a_value_that_is_too_large(void **state)
@@ -439,6 +489,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_of_an_epoch_that_is_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_leftovers_are_handed_over_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dead_ones_of_the_archive, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ids_of_sessions_that_write, setup, teardown),
+        cmocka_unit_test(test_recent_sessions),
         cmocka_unit_test_setup_teardown(test_a_value_that_is_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_archive_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_redis_fails_and_claims_are_recovered, setup, teardown),
