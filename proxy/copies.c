@@ -167,7 +167,8 @@ static bool ask_snapshot(struct slot *slot)
         abort();
     for (size_t i = 0; i < touched->count; i++)
         keys[i] = touched_key(touched, i);
-    *w = (struct copy_wait){.next = l->copies, .back = &l->copies, .loop = l, .slot = slot, .since_us = l->turn.now_us};
+    *w = (struct copy_wait){
+        .next = l->copies, .back = &l->copies, .loop = l, .slot = slot, .since_us = l->turn.now_us};
     if (w->next != NULL)
         w->next->back = &w->next;
     l->copies = w;

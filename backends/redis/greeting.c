@@ -14,14 +14,15 @@
 
 /* KEYS: epoch, sessions. ARGV: the run id ("": any), the epoch, the session, and one that is spent ("": none). A field that is there
  * stays as it is: this may be executed late, when the session has long been given up. */
-static const char identity_script[] = "#!lua flags=allow-oom\n"
-                                      "local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''\n"
-                                      "local epoch = redis.call('GET', KEYS[1]) or ''\n"
-                                      "if (ARGV[1] == '' or ARGV[1] == run) and ARGV[2] == epoch then\n"
-                                      "  redis.call('HSETNX', KEYS[2], ARGV[3], 0)\n"
-                                      "  if ARGV[4] ~= '' then redis.call('HDEL', KEYS[2], ARGV[4]) end\n"
-                                      "end\n"
-                                      "return {run, epoch}\n";
+static const char identity_script[] =
+    "#!lua flags=allow-oom\n"
+    "local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''\n"
+    "local epoch = redis.call('GET', KEYS[1]) or ''\n"
+    "if (ARGV[1] == '' or ARGV[1] == run) and ARGV[2] == epoch then\n"
+    "  redis.call('HSETNX', KEYS[2], ARGV[3], 0)\n"
+    "  if ARGV[4] ~= '' then redis.call('HDEL', KEYS[2], ARGV[4]) end\n"
+    "end\n"
+    "return {run, epoch}\n";
 
 static void say(struct greeting *g, bool optional)
 {
@@ -30,7 +31,8 @@ static void say(struct greeting *g, bool optional)
     g->identity <<= 1;
 }
 
-static void say_auth(struct greeting *g, struct chain *out, const struct greeting_ask *ask, const struct redis_url *url)
+static void say_auth(struct greeting *g, struct chain *out, const struct greeting_ask *ask,
+                     const struct redis_url *url)
 {
     const char *password = url->password != NULL ? url->password : ask->settings->redis_password;
     const char *user = url->user != NULL ? url->user : "default";
@@ -56,8 +58,8 @@ static void say_identity(struct greeting *g, struct chain *out, const struct gre
     snprintf(name, sizeof name, "convproxy-%s-%s", g->guard.proxy, epoch);
     build_command(out, "CLIENT", "SETNAME", name, NULL);
     say(g, true);
-    build_command(out, "EVAL", identity_script, "2", KEY_EPOCH, KEY_SESSION, g->guard.run_id, epoch, ask->session,
-                  ask->spent, NULL);
+    build_command(out, "EVAL", identity_script, "2", KEY_EPOCH, KEY_SESSION, g->guard.run_id, epoch,
+                  ask->session, ask->spent, NULL);
     say(g, true);
     g->identity |= 1;
 }
@@ -110,8 +112,8 @@ static bool take_text(const char *p, size_t n, size_t *used, char *text, size_t 
     int64_t len;
 
     *used = frame_length(p, n);
-    if (*used == 0 || p[0] != '$' || line == NULL || !frame_number(p + 1, (size_t)(line - p) - 2, &len) || len < 0 ||
-        (size_t)len >= cap)
+    if (*used == 0 || p[0] != '$' || line == NULL || !frame_number(p + 1, (size_t)(line - p) - 2, &len) ||
+        len < 0 || (size_t)len >= cap)
         return false;
     memcpy(text, line + 1, (size_t)len);
     text[len] = '\0';
@@ -161,7 +163,8 @@ static void take_one(struct greeting *g, const char *p, size_t n)
         take_identity(g, p, n);
 }
 
-enum greeting_status greeting_take(struct greeting *g, const char *p, size_t n, size_t *used, char *why, size_t why_cap)
+enum greeting_status greeting_take(struct greeting *g, const char *p, size_t n, size_t *used, char *why,
+                                   size_t why_cap)
 {
     size_t at = 0;
     *used = 0;

@@ -26,7 +26,8 @@ static inline bool guard_same_names(const struct upstream_guard *a, const struct
 }
 
 /* A connection that was greeted under a, by the Redis with this run id, is good under b. */
-static inline bool guard_stays_good(const struct upstream_guard *a, const char *run_id, const struct upstream_guard *b)
+static inline bool guard_stays_good(const struct upstream_guard *a, const char *run_id,
+                                    const struct upstream_guard *b)
 {
     return a->on == b->on && a->epoch == b->epoch && guard_same_names(a, b) &&
            (!b->on || b->run_id[0] == '\0' || strcmp(b->run_id, run_id) == 0);

@@ -10,7 +10,8 @@
 #define OURS     "*2\r\n$4\r\nrun1\r\n$3\r\n256\r\n"
 #define STRANGER "*2\r\n$4\r\nrun2\r\n$0\r\n\r\n"
 
-static const struct upstream_guard guard = {.on = true, .epoch = 256, .run_id = "run1", .proxy = "0a1b2c3d", .loop = 7};
+static const struct upstream_guard guard = {
+    .on = true, .epoch = 256, .run_id = "run1", .proxy = "0a1b2c3d", .loop = 7};
 
 static void be_guarded(const struct upstream_guard *now)
 {
@@ -40,7 +41,8 @@ static void test_greeting_tells_epoch_and_session(void **state)
 
     start(OURS);
     snprintf(expected, sizeof expected,
-             " CLIENT SETNAME convproxy-0a1b2c3d-256 EVAL  2 cvp:ep cvp:sess run1 256 %s ", upstream_session(w.u));
+             " CLIENT SETNAME convproxy-0a1b2c3d-256 EVAL  2 cvp:ep cvp:sess run1 256 %s ",
+             upstream_session(w.u));
     struct req *a = world_ask_guarded();
     assert_true(upstream_is_ours(w.u)); /* not known yet */
     world_run_until_asked(1);
@@ -110,7 +112,8 @@ static void test_any_run_id_but_not_any_epoch(void **state)
 /* A replica, or a user without the permission: nobody knows who it is, and raw requests go on. */
 static void test_refusal_is_no_stranger_but_not_ours(void **state)
 {
-    static const char *const replies[] = {"-READONLY no\r\n", "*1\r\n$1\r\nx\r\n", ":1\r\n", "$-1\r\n", "*2\r\n:1\r\n:2\r\n"};
+    static const char *const replies[] = {"-READONLY no\r\n", "*1\r\n$1\r\nx\r\n", ":1\r\n", "$-1\r\n",
+                                          "*2\r\n:1\r\n:2\r\n"};
 
     for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
         snprintf(w.identity, sizeof w.identity, "%s", replies[i]);
@@ -118,7 +121,8 @@ static void test_refusal_is_no_stranger_but_not_ours(void **state)
         upstream_retire(w.u);
         get_ready();
         assert_false(upstream_is_ours(w.u));
-        assert_string_equal(upstream_stranger_why(w.u), i == 0 ? "READONLY no" : "it does not tell who it is");
+        assert_string_equal(upstream_stranger_why(w.u),
+                            i == 0 ? "READONLY no" : "it does not tell who it is");
     }
     assert_int_equal(w.strangers, 0);
 }

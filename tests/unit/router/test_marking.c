@@ -36,9 +36,12 @@ static void test_two_keys(void **state)
     struct marking m = {.session = "s", .seq = 1, .fresh = 9, .keys = keys, .nkeys = 2};
 
     check(&m, 6,
-          "*4\r\n$6\r\nHSETNX\r\n$7\r\ncvp:ver\r\n$1\r\nk\r\n$1\r\n9\r\n*4\r\n$7\r\nHINCRBY\r\n$7\r\ncvp:ver\r\n$1\r\nk\r\n$1\r\n1\r\n"
-          "*4\r\n$6\r\nHSETNX\r\n$7\r\ncvp:ver\r\n$0\r\n\r\n$1\r\n9\r\n*4\r\n$7\r\nHINCRBY\r\n$7\r\ncvp:ver\r\n$0\r\n\r\n$1\r\n1\r\n"
-          "*4\r\n$4\r\nSADD\r\n$9\r\ncvp:dirty\r\n$1\r\nk\r\n$0\r\n\r\n*4\r\n$4\r\nHSET\r\n$8\r\ncvp:sess\r\n$1\r\ns\r\n$1\r\n1\r\n");
+          "*4\r\n$6\r\nHSETNX\r\n$7\r\ncvp:ver\r\n$1\r\nk\r\n$1\r\n9\r\n*4\r\n$7\r\nHINCRBY\r\n$7\r\ncvp:"
+          "ver\r\n$1\r\nk\r\n$1\r\n1\r\n"
+          "*4\r\n$6\r\nHSETNX\r\n$7\r\ncvp:ver\r\n$0\r\n\r\n$1\r\n9\r\n*4\r\n$7\r\nHINCRBY\r\n$7\r\ncvp:"
+          "ver\r\n$0\r\n\r\n$1\r\n1\r\n"
+          "*4\r\n$4\r\nSADD\r\n$9\r\ncvp:dirty\r\n$1\r\nk\r\n$0\r\n\r\n*4\r\n$4\r\nHSET\r\n$8\r\ncvp:"
+          "sess\r\n$1\r\ns\r\n$1\r\n1\r\n");
 }
 
 int main(void)
