@@ -21,6 +21,7 @@ struct depot {
     struct placement *placement;
     struct sync *sync;
     struct census *census;
+    bool taken;                         /* another process owns it */
     char why[160];                      /* there is none */
     _Atomic uint64_t unanswered_before; /* when it went down */
 };
@@ -60,9 +61,12 @@ static void on_done(void *ctx, struct op *own_list)
 
 /* ---- life ---- */
 
-struct depot *depot_open(struct server *s, const struct settings *now)
+struct depot *depot_open(struct server *s, const struct settings *now, bool heir)
 {
-    struct archive_options options = {.url = now->archive_url,
+    bool taken = false;
+    struct archive_options options = {.owner = heir ? ARCHIVE_HEIR : ARCHIVE_OWNED,
+                                      .ret_taken = &taken,
+                                      .url = now->archive_url,
                                       .workers = (unsigned)now->archive_workers + MORE_HANDLES,
                                       .connect_timeout = now->archive_connect_timeout,
                                       .timeout = now->archive_timeout};
@@ -77,6 +81,7 @@ struct depot *depot_open(struct server *s, const struct settings *now)
         return d;
     }
     d->archive = trace_wrap(archive_open(&options, d->why, sizeof d->why));
+    d->taken = taken;
     if (d->archive == NULL) {
         log_event(LOG_ERROR, "archive_closed", LOG_STR("reason", d->why));
         return d;
@@ -170,6 +175,11 @@ void depot_free(struct depot *own_d)
 }
 
 /* ---- queries ---- */
+
+bool depot_is_taken(const struct depot *d)
+{
+    return d->taken;
+}
 
 const char *depot_why(const struct depot *d)
 {

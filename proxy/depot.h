@@ -33,7 +33,10 @@ struct depot_report {
     char faults[DEPOT_PLAN];         /* the plan in force; "": none */
 };
 
-struct depot *depot_open(struct server *s, const struct settings *now);
+/* heir: a predecessor may own the archive until it leaves. */
+struct depot *depot_open(struct server *s, const struct settings *now, bool heir);
+/* Another process owns the archive: this one must not serve the same keys without it. See depot_why. */
+bool depot_is_taken(const struct depot *d);
 /* When the loops run. */
 void depot_start(struct depot *d, uv_loop_t *main_loop);
 void depot_tick(struct depot *d, int64_t now_us);

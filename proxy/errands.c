@@ -30,6 +30,7 @@ struct redis_errand {
     int64_t epoch, fence;
     char proxies[LEDGER_MEMBERS + 1][LEDGER_ID]; /* of errands */
     size_t nproxies;
+    bool tidy;
     const struct settings *settings;
     struct look look;
 };
@@ -49,7 +50,7 @@ struct errands {
     struct sync *sync;
     char proxies[LEDGER_MEMBERS + 1][LEDGER_ID]; /* the own first */
     size_t nproxies;
-    bool stopping;
+    bool tidy, stopping;
     struct archive_errand archive;
     struct redis_errand redis;
     struct sync_errand mode;
@@ -195,11 +196,38 @@ static int64_t count_marks(struct errands *e, const struct redis_errand *r)
         link_say(e->link, "SCARD", busy, NULL);
     }
     for (size_t i = 0; i <= 2 * r->nproxies; i++) {
-        struct redisReply *r = link_get(e->link);
-        sum = r == NULL || r->type != REDIS_REPLY_INTEGER || sum < 0 ? -1 : sum + r->integer;
+        const struct redisReply *n = link_get(e->link);
+        sum = n == NULL || n->type != REDIS_REPLY_INTEGER || sum < 0 ? -1 : sum + n->integer;
     }
     link_done(e->link);
     return sum;
+}
+
+static bool is_alive(const struct redis_errand *r, const char *session)
+{
+    for (size_t i = 0; i < r->nproxies; i++) {
+        size_t n = strlen(r->proxies[i]);
+        if (strncmp(session, r->proxies[i], n) == 0 && session[n] == '-')
+            return true;
+    }
+    return false;
+}
+
+static void tidy(struct errands *e, const struct redis_errand *r)
+{
+    size_t gone = 0;
+
+    link_say(e->link, "HKEYS", MARKS_SESSION, NULL);
+    const struct redisReply *all = link_get(e->link);
+    for (size_t i = 0; all != NULL && all->type == REDIS_REPLY_ARRAY && i < all->elements; i++) {
+        if (is_alive(r, all->element[i]->str))
+            continue;
+        link_say(e->link, "HDEL", MARKS_SESSION, all->element[i]->str, NULL);
+        gone++;
+    }
+    while (gone > 0 && link_get(e->link) != NULL)
+        gone--;
+    link_done(e->link);
 }
 
 static void on_redis(uv_work_t *work)
@@ -216,6 +244,8 @@ static void on_redis(uv_work_t *work)
         error = claim_look(e->link, &look->who);
     if (error == ERR_NONE)
         look->marks = count_marks(e, r);
+    if (error == ERR_NONE && r->tidy)
+        tidy(e, r);
     look->well = error == ERR_NONE && look->who.writable;
     snprintf(look->why, sizeof look->why, "%s",
              error != ERR_NONE ? link_why(e->link)
@@ -228,6 +258,7 @@ static void after_redis(uv_work_t *work, int status)
     struct errands *e = work->data;
 
     e->redis.busy = false;
+    e->tidy &= !(e->redis.tidy && e->redis.look.well);
     settings_unref(e->redis.settings);
     if (status == 0 && !e->stopping)
         e->ops.looked(e->ops.ctx, &e->redis.look);
@@ -245,8 +276,14 @@ void errands_look(struct errands *e, const struct settings *settings, bool claim
     r->fence = fence;
     memcpy(r->proxies, e->proxies, sizeof r->proxies);
     r->nproxies = e->nproxies;
+    r->tidy = e->tidy;
     r->settings = settings_ref(settings);
     r->busy = uv_queue_work(e->loop, &r->work, on_redis, after_redis) == 0;
+}
+
+void errands_tidy(struct errands *e)
+{
+    e->tidy = true;
 }
 
 void errands_members(struct errands *e, const struct ledger *ledger)

@@ -61,6 +61,8 @@ void errands_round(struct errands *e, const char *control, const struct members 
 /* claim: for this epoch; connections greeted below fence are closed. after_quiet: told back with the result. */
 void errands_look(struct errands *e, const struct settings *settings, bool claim, int64_t epoch,
                   int64_t fence, bool after_quiet);
+/* The next look at a Redis that is well removes the sessions of proxies that are gone: nobody will ask for them. */
+void errands_tidy(struct errands *e);
 void errands_enter(struct errands *e, enum sync_mode mode, int64_t epoch);
 
 bool errands_archive_busy(const struct errands *e);

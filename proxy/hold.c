@@ -39,7 +39,7 @@ static void tell_quiet(struct loop *l)
         h->now = 1 - h->now;
         h->turn_owed = false;
     }
-    if (!h->owes_quiet || h->turn_owed || h->out[1 - h->now] > 0)
+    if (!h->owes_quiet || h->turn_owed || h->out[1 - h->now] > 0 || (h->kept != NULL && !h->losing))
         return;
     h->owes_quiet = false;
     archived_flush(l); /* copies of what is over are the executor's before */
@@ -435,8 +435,11 @@ void hold_acting(struct loop *l, const struct acting *before)
     struct hold *h = &l->hold;
     bool any = false;
 
-    for (size_t i = 0; i < STATS_POLICIES; i++)
+    h->losing = false;
+    for (size_t i = 0; i < STATS_POLICIES; i++) {
         any |= l->acting.phase[i] == PHASE_HOLD;
+        h->losing |= l->acting.lost[i];
+    }
     if (before->epoch != l->acting.epoch)
         handed_clear(h->handed);
     guard(l);
@@ -468,6 +471,7 @@ static void drop_late(struct loop *l, int64_t now_us)
         slot_fail_now(slot, slot->lost_as, slot->lost_detail);
     }
     l->hold.kept_tail = at;
+    tell_quiet(l);
 }
 
 void hold_second(struct loop *l, int64_t now_us)

@@ -25,6 +25,7 @@ struct hold {
     size_t out[2];      /* requests for managed keys under way, sent before and after the last HOLD */
     unsigned now;       /* which of the two is the present */
     bool turn_owed;     /* a HOLD has come while those before the last one are still under way */
+    bool losing;        /* Redis is lost: what is kept waits for the archive; otherwise it must be over, too, for all to be quiet */
     bool owes_quiet;    /* placement waits to hear that all is over */
     uint64_t quiet_for; /* acting.serial */
 };

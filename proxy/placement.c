@@ -327,6 +327,8 @@ static void go_where(struct placement *p, struct spot *spot, enum place to)
         p->doubt_us = 0;
     if (to == PLACE_LOSE || to == PLACE_ARCHIVE)
         p->well_since_us = clock_mono_us(); /* its good time begins anew */
+    if (spot->place == PLACE_CATCHUP && to == PLACE_REDIS && decides(p, clock_mono_us()))
+        errands_tidy(p->errands);
     enter(p, spot, to);
     spot->first &= !first;
     if (first && facts_conf(p->settings, spot->name)->dual_write)

@@ -509,11 +509,14 @@ struct server *server_new(struct config *own_config, bool has_config_file, bool 
     start_signals(s);
     s->probe = probe_start(&s->uv, s->config);
     probe_on_commands(s->probe, on_commands, s);
-    s->depot = depot_open(s, now);
+    s->depot = depot_open(s, now, takeover);
     start_loops(s, now);
     start_depot(s);
     config_subscribe(s->config, on_settings, s);
-    bool ok = !takeover || start_takeover(s, now, why, why_cap);
+    bool ok = !depot_is_taken(s->depot);
+    if (!ok)
+        snprintf(why, why_cap, "%s", depot_why(s->depot));
+    ok = ok && (!takeover || start_takeover(s, now, why, why_cap));
     ok = ok && open_listeners(s, now, why, why_cap) && drop_root(now, why, why_cap);
     ok = ok && start_admin(s, now, why, why_cap) && start_handover(s, now, why, why_cap);
     settings_unref(now);

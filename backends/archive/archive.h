@@ -94,10 +94,19 @@ struct archive_handle {
     char why[160]; /* about the last call that failed */
 };
 
+/* An archive for one process at a time (sqlite) knows its owner; others take no notice. */
+enum archive_owner {
+    ARCHIVE_UNOWNED, /* tests, tools: nobody is asked */
+    ARCHIVE_OWNED,   /* by this process, or it is not opened */
+    ARCHIVE_HEIR,    /* by this process, as soon as its predecessor has left */
+};
+
 /* How to open one: from settings. Time-outs in ms. */
 struct archive_options {
     const char *url;         /* "sqlite:PATH", "mongodb://…", "mongodb+srv://…" */
     unsigned workers;        /* handles that will be attached at most */
+    enum archive_owner owner;
+    bool *ret_taken;         /* becomes true when another process owns it; NULL: nobody asks */
     int64_t connect_timeout; /* mongo: connectTimeoutMS, serverSelectionTimeoutMS is the larger of it and 2 s */
     int64_t timeout;         /* mongo: socketTimeoutMS */
 };

@@ -47,7 +47,7 @@ static int directory_sync(const char *path)
     return e;
 }
 
-static int directories_make(const char *path)
+int file_folders(const char *path)
 {
     char *copy = strdup(path);
     int e = copy == NULL ? ENOMEM : 0;
@@ -89,7 +89,7 @@ int file_make(const char *path)
          * closed; so none is opened. */
         return access(path, W_OK) == 0 ? 0 : errno;
     }
-    int e = directories_make(path);
+    int e = file_folders(path);
     if (e != 0)
         return e;
     /* O_EXCL: closing a file that SQLite has open elsewhere in this process would drop its locks. */

@@ -17,4 +17,7 @@ int file_schema(sqlite3 *db, const char **why);
 /* Whether file_schema's why says that a newer convproxy made it. */
 bool file_is_newer(const char *why);
 
+/* Makes the folders of the path that are not there. 0, or errno. */
+int file_folders(const char *path);
+
 #endif
