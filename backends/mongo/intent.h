@@ -16,6 +16,7 @@
  *             A record goes only after all its documents were applied or while it is open: so a lock whose record is gone
  *             came late, from a server that was frozen, and is undone.
  *             Reads meet an open commit: they get what is there without it. Writes wait GRACE for its owner, then undo it.
+ *             Scans do the rest of all that are decided before they look.
  *             Each step may be repeated, by anybody, at the same time.
  *             An owner that took longer than INTENT_OWNER_MS gives up before DECIDE: the sweep takes old records away.
  * Threads:    one per object.          Used by: commit; tests stop it between steps. What others do is in record.h. */

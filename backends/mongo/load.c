@@ -139,7 +139,8 @@ enum err mongo_load(struct archive_handle *base, const struct slice *keys, size_
     }
     for (size_t i = 0; i < n; i++)
         mongo_id_done(&ids[i]);
-    return e;
+    /* What may have been done then was no write of the caller's. */
+    return e == ERR_ARCHIVELOST ? ERR_ARCHIVEDOWN : e;
 }
 
 enum err mongo_look(struct mongo_handle *h, const char *id, struct mongo_stored *ret)

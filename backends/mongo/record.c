@@ -236,27 +236,51 @@ enum err record_settle(struct mongo_handle *h, const bson_oid_t *in, const char 
     return settle(h, in, id, GRACE_MS);
 }
 
-struct old_commits {
+struct some_commits {
     bson_oid_t in[TIDY_ROWS];
     size_t n;
 };
 
-static bool note_old(void *ctx, const bson_t *doc)
+static bool note_commit(void *ctx, const bson_t *doc)
 {
-    struct old_commits *old = ctx;
+    struct some_commits *some = ctx;
     bson_iter_t it;
 
     if (bson_iter_init_find(&it, doc, "in") && BSON_ITER_HOLDS_OID(&it))
-        bson_oid_copy(bson_iter_oid(&it), &old->in[old->n++]);
-    return old->n < TIDY_ROWS;
+        bson_oid_copy(bson_iter_oid(&it), &some->in[some->n++]);
+    return some->n < TIDY_ROWS;
+}
+
+static enum err find_commits(struct mongo_handle *h, const bson_t *filter, struct some_commits *ret)
+{
+    bson_t *opts = BCON_NEW("limit", BCON_INT64(TIDY_ROWS), "projection", "{", "in", BCON_INT32(1), "}");
+
+    ret->n = 0;
+    enum err e = mongo_find(h, h->control, filter, opts, note_commit, ret);
+    bson_destroy(opts);
+    return e;
+}
+
+enum err record_finish_decided(struct mongo_handle *h)
+{
+    struct some_commits decided = {.n = TIDY_ROWS};
+    bson_t *filter = BCON_NEW("state", BCON_UTF8("done"));
+    enum err e = ERR_NONE;
+
+    while (e == ERR_NONE && decided.n == TIDY_ROWS) {
+        e = find_commits(h, filter, &decided);
+        for (size_t k = 0; k < decided.n && e == ERR_NONE; k++)
+            e = settle(h, &decided.in[k], NULL, 0);
+    }
+    bson_destroy(filter);
+    return e;
 }
 
 enum err record_tidy(struct mongo_handle *h, int64_t now)
 {
-    struct old_commits old = {.n = 0};
+    struct some_commits old;
     bson_t *filter = BCON_NEW("at", "{", "$lt", BCON_DATE_TIME(now - RECORD_OLD_MS), "}");
-    bson_t *opts = BCON_NEW("limit", BCON_INT64(TIDY_ROWS), "projection", "{", "in", BCON_INT32(1), "}");
-    enum err e = mongo_find(h, h->control, filter, opts, note_old, &old);
+    enum err e = find_commits(h, filter, &old);
 
     for (size_t k = 0; k < old.n && e == ERR_NONE; k++) {
         e = settle(h, &old.in[k], NULL, 0);
@@ -264,6 +288,5 @@ enum err record_tidy(struct mongo_handle *h, int64_t now)
             e = record_forget(h, &old.in[k]); /* parts that have no record */
     }
     bson_destroy(filter);
-    bson_destroy(opts);
     return e;
 }

@@ -2,7 +2,7 @@
  * control, its locks in keys; and how others end it.
  * Owns:       nothing.
  * Invariants: each of these may be repeated, by anybody, at the same time.
- * Threads:    any handle's.          Used by: intent; commit, load, transaction, sweep when they meet a lock. */
+ * Threads:    any handle's.          Used by: intent; commit, load, transaction, scan, sweep. */
 #ifndef BACKENDS_MONGO_RECORD_H
 #define BACKENDS_MONGO_RECORD_H
 
@@ -31,6 +31,8 @@ MUST_USE enum err record_forget(struct mongo_handle *h, const bson_oid_t *in);
 
 /* The document under id is locked by this commit: does the rest of it or undoes it, after waiting for its owner. */
 MUST_USE enum err record_settle(struct mongo_handle *h, const bson_oid_t *in, const char *id);
+/* Does the rest of every commit that is decided by now. */
+MUST_USE enum err record_finish_decided(struct mongo_handle *h);
 /* Settles what was left behind before now_ms - RECORD_OLD_MS, some at a time. */
 MUST_USE enum err record_tidy(struct mongo_handle *h, int64_t now_ms);
 

@@ -104,6 +104,16 @@ static enum err scan_page(struct mongo_handle *h, enum archive_filter filter, in
     return read_page(h, filter, last, true, 0, p);
 }
 
+/* A page is chosen by fields that a document gets when its commit is applied: decided ones are applied first. What may have
+ * been done when that fails was no write of the caller's. */
+static enum err finish_decided(struct mongo_handle *h)
+{
+    mongo_turn_begin(h);
+    enum err e = record_finish_decided(h);
+    mongo_turn_end(h);
+    return e == ERR_ARCHIVELOST ? ERR_ARCHIVEDOWN : e;
+}
+
 enum err mongo_scan(struct archive_handle *base, enum archive_filter filter, int64_t from_hash, size_t limit,
                     void (*each)(void *ctx, const struct archive_entry *e), void *ctx)
 {
@@ -112,6 +122,8 @@ enum err mongo_scan(struct archive_handle *base, enum archive_filter filter, int
     enum err e = mongo_enter(base);
 
     arena_init(&arena);
+    if (e == ERR_NONE)
+        e = finish_decided(mongo_handle_of(base));
     if (e == ERR_NONE && limit > 0)
         e = scan_page(mongo_handle_of(base), filter, from_hash, limit, &p);
     for (size_t i = 0; i < p.n && e == ERR_NONE; i++)
