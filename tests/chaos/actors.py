@@ -97,6 +97,7 @@ class Redis:
     def promote(self):
         """The replica, which may lack what the one that died had acknowledged, takes its place."""
         self.server = self.replica
+        self.server.args = list(self.args)  # when it starts again it is nobody's replica
         self.server.client().replicaof("NO", "ONE")
         for link in self.links:
             link.target = self.server.port

@@ -19,6 +19,7 @@ from .linear import UNDECIDED, explain, unheard
 
 SECOND = 1_000_000_000
 SLACK = SECOND // 2  # of an expiry
+NO_EPOCH = 256  # base/version.h: before the first one
 LINGERS = 10 * SECOND  # so long after its begin an operation without an answer may still be executed
 PAUSE_LIMIT = 6 * SECOND  # C12, for one fault of Redis or a proxy
 WRITES = ("append", "delete", "incr", "set", "add", "remove", "acquire", "release", "push", "pop")
@@ -342,8 +343,8 @@ def c11_authority(samples):
     last = {}
     for sample in samples:
         epoch = sample.get("epoch")
-        if epoch is None:
-            continue
+        if epoch is None or epoch <= NO_EPOCH:
+            continue  # it has just started
         if epoch < last.get(sample["proxy"], epoch):
             yield Violation("C11", f"proxy {sample['proxy']}", f"epoch {epoch} after {last[sample['proxy']]}")
         last[sample["proxy"]] = epoch
@@ -354,21 +355,26 @@ def person(client):
     return client % 1000
 
 
-def pauses(history):
-    """person -> the longest time between two answers that were not refusals, in ns; the last one ends with the load."""
+def pauses(history, rests=()):
+    """person -> the longest time between two answers that were not refusals, in ns; the last one ends with the load. rests: when
+    nobody asked anything, [(from, to)]."""
     last, longest = {}, defaultdict(int)
     asked = [op for op in history.ops if op.client > 0]
+
+    def between(begin, end):
+        return end - begin - sum(max(0, min(end, until) - max(begin, at)) for at, until in rests)
+
     for op in sorted((op for op in asked if op.outcome == OK), key=lambda op: op.returned):
         who = person(op.client)
-        longest[who] = max(longest[who], op.returned - last.get(who, op.returned))
+        longest[who] = max(longest[who], between(last.get(who, op.returned), op.returned))
         last[who] = op.returned
     over = max((op.invoked for op in asked), default=0)
-    return {who: max(pause, over - last[who]) for who, pause in longest.items()}
+    return {who: max(pause, between(last[who], over)) for who, pause in longest.items()}
 
 
-def c12_available(history, limit):
+def c12_available(history, limit, rests):
     if limit is not None:
-        for who, pause in pauses(history).items():
+        for who, pause in pauses(history, rests).items():
             if pause > limit:
                 yield Violation("C12", f"client {who}", f"no answer for {pause / SECOND:.1f} s")
     for op in history.ops:
@@ -376,37 +382,57 @@ def c12_available(history, limit):
             yield Violation("C12", "+".join(op.keys), f"{op.op} was answered {op.reply!r}")
 
 
-def seen(op, blind):
+def seen(op, blind, gap):
     """Whether a read counts."""
-    return op.op != "read" or op.client < 0 or all(op.returned < at or op.invoked > until for at, until in blind)
+    if op.op != "read" or op.client < 0:
+        return True
+    return not gap and all(op.returned < at or op.invoked > until for at, until in blind)
 
 
-def check(history, blind=(), samples=(), limit=None, orphans=False):
-    """All violations. blind: [(from, to)] in ns; limit: of pauses, None where nothing is promised; orphans: a proxy has died."""
+# What answers that depend on the state can't keep when the archive has acted without Redis' last writes (H11).
+STRICT = (c7_count, c8_linear, c1_handed, c2_handed, c5_handed, checker.c5_real_time, c1_alive, c9_expired, checker.c9_deleted)
+
+
+def c7_least(key):
+    """No count is lost; for keys whose answers prove nothing."""
+    least = sum(op.outcome == OK for op in key.incrs)
+    for read in key.finals():
+        if not least <= int(read.reply or 0) <= len(key.incrs):
+            yield f"the count is {read.reply}, not {least} to {len(key.incrs)}"
+
+
+def rules_of(key, gap):
+    rules = [rule for rule in RULES[key.kind] if not gap or rule not in STRICT]
+    return [*rules, c7_least] if gap and key.kind == "count" else rules
+
+
+def check(history, blind=(), samples=(), limit=None, orphans=False, gap=False, rests=()):
+    """All violations. blind: [(from, to)] in ns; limit: of pauses, None where nothing is promised; orphans: a proxy has died;
+    gap: Plan.has_gap; rests: as pauses has them."""
     keys = {}
     for op in history.ops:
-        if seen(op, blind):
+        if seen(op, blind, gap):
             for name in op.keys:
                 keys.setdefault(name, Key(name, orphans)).take(op)
     found = []
     for name, key in keys.items():
         key.failed = {value: op for value, op in key.failed.items() if value not in key.appends}  # a later attempt was not
-        for rule in RULES[key.kind]:
+        for rule in rules_of(key, gap):
             found += [Violation(rule.__name__.split("_")[0].upper(), name, text) for text in dict.fromkeys(rule(key))]
-    return [*found, *torn(history, keys), *c11_authority(samples), *c12_available(history, limit)]
+    return [*found, *torn(history, keys), *c11_authority(samples), *c12_available(history, limit, rests)]
 
 
 CLASSES = {"lost": ("C1", "C7", "C8", "ATOMIC"), "doubled": ("C2",), "out of order": ("C4", "C5", "C6"), "phantom": ("C3", "C9"),
            "unequal": ("C10",), "other": ("C11", "C12")}  # fmt: skip
 
 
-def summary(history, found):
+def summary(history, found, rests=()):
     """Numbers in the words of a user. A count or a register that is wrong counts as lost."""
     final = {value for op in history.ops if op.client < 0 and isinstance(op.reply, list) for value in op.reply}
     acked = [op for op in history.ops if op.outcome == OK and op.op in WRITES]
     listed = {op.value for op in acked if op.op == "append"}
     of = {name: sum(v.rule in rules for v in found) for name, rules in CLASSES.items()}
-    longest = max(pauses(history).values(), default=0) / SECOND
+    longest = max(pauses(history, rests).values(), default=0) / SECOND
     return {"acknowledged": len(acked), "appended": len(listed), "found": len(listed & final), **of,
             "info": sum(op.outcome == INFO for op in history.ops), "refused": sum(op.outcome == FAIL for op in history.ops),
             "longest pause": round(longest, 2)}  # fmt: skip

@@ -123,8 +123,8 @@ class Run:
         self.plan, self.folder = plan, Path(folder)
         self.history = History(self.folder / "history.jsonl")
         self.keys = Keys(plan.keys, plan.workloads)
-        self.samples, self.found, self.problems = [], [], []
-        self.over = None
+        self.samples, self.found, self.problems, self.rests = [], [], [], []
+        self.over = self.going = None
 
     # ---- how it stands ----
 
@@ -186,9 +186,10 @@ class Run:
         return self
 
     async def under_load(self):
-        self.over = asyncio.Event()
+        self.over, self.going = asyncio.Event(), asyncio.Event()
+        self.going.set()
         ends = [proxy.server for proxy in self.cast.proxies]
-        clients = [Client(i + 1, ends[i % len(ends)], self.history, self.keys, self.plan, self.over)
+        clients = [Client(i + 1, ends[i % len(ends)], self.history, self.keys, self.plan, self.over, self.going)
                    for i in range(self.plan.clients)]
         sampling = asyncio.create_task(self.sample())
         tasks = [asyncio.create_task(client.run()) for client in clients]
@@ -201,6 +202,7 @@ class Run:
             await asyncio.sleep(0.5)
         finally:
             self.over.set()
+            self.going.set()
             done, late = await asyncio.wait(tasks, timeout=25)
             for task in late:
                 task.cancel()
@@ -210,8 +212,13 @@ class Run:
             self.problems += [problem for client in clients for problem in client.problems]
 
     async def play(self, episode):
-        if episode.settle and not await self.until(self.drained, DRAINED):
-            self.found.append(Violation("C10", "*", f"not drained within {DRAINED:.0f} s under load: {self.why}"))
+        if episode.settle:
+            self.going.clear()
+            began = time.monotonic_ns()
+            if not await self.until(self.drained, DRAINED):
+                self.found.append(Violation("C10", "*", f"not drained within {DRAINED:.0f} s: {self.why}"))
+            self.going.set()
+            self.rests.append((began, time.monotonic_ns()))
         await asyncio.sleep(episode.pause)
         await asyncio.gather(*(self.befall(planned) for planned in episode.faults))
 
@@ -227,7 +234,7 @@ class Run:
         if not await self.until(self.drained, DRAINED):
             self.found.append(Violation("C10", "*", f"not drained within {DRAINED:.0f} s: {self.why}"))
         for number, proxy in enumerate(self.cast.proxies):
-            reader = Client(-1 - number, proxy.server, self.history, self.keys, self.plan, self.over)
+            reader = Client(-1 - number, proxy.server, self.history, self.keys, self.plan, self.over, self.going)
             try:
                 await reader.read_all_as(-1 - number, self.keys.all())
             except OSError as problem:
@@ -261,7 +268,8 @@ class Run:
         return rules.PAUSE_LIMIT if quiet and self.plan.ack == "both" else None
 
     def judge(self):
-        self.found += rules.check(self.history, self.cast.blind_until, self.samples, self.limit(), self.plan.any(lambda fault: fault.process))
+        self.found += rules.check(self.history, self.cast.blind_until, self.samples, self.limit(),
+                                  self.plan.any(lambda fault: fault.process), self.plan.has_gap(), self.rests)
         self.found += [Violation("RUN", "*", problem) for problem in self.problems]
         (self.folder / "result.txt").write_text("\n".join([*self.plan.lines(), *self.report()]) + "\n")
 
@@ -273,9 +281,9 @@ class Run:
             f.writelines(json.dumps(sample) + "\n" for sample in self.samples)
 
     def line(self):
-        numbers = " · ".join(f"{name} {value}" for name, value in rules.summary(self.history, self.found).items())
+        numbers = " · ".join(f"{name} {value}" for name, value in rules.summary(self.history, self.found, self.rests).items())
         faults = ", ".join(dict.fromkeys(planned.name for planned in self.plan.faults()))
-        verdict = "FAILED" if self.found else "ok"
+        verdict = ("FAILED" if self.found else "ok") + (" (gap)" if self.plan.has_gap() else "")
         return f"seed {self.plan.seed} {self.plan.archive} {self.plan.ack}: {verdict} · {numbers} · {faults}"
 
     def report(self, most=40):
@@ -305,5 +313,5 @@ def check_again(folder):
     samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
     history = History.read(folder / "history.jsonl")
     plan = Plan.read(folder / "plan.json")
-    found = rules.check(history, events["blind"], samples, orphans=plan.any(lambda fault: fault.process))
+    found = rules.check(history, events["blind"], samples, orphans=plan.any(lambda fault: fault.process), gap=plan.has_gap())
     return plan, history, found

@@ -59,6 +59,17 @@ class Plan:
     def any(self, test):
         return any(test(planned.fault) for planned in self.faults())
 
+    def has_gap(self):
+        """Whether Redis may go while it alone has writes that were acknowledged: the archive acts without them then, and until both
+        histories are joined nobody sees them. docs/protocol.md promises that they come back, and that is all."""
+        open_since_settled = False
+        for episode in self.episodes:
+            faults = [planned.fault for planned in episode.faults]
+            open_since_settled = (open_since_settled and not episode.settle) or any(endangers(f, self.ack) for f in faults)
+            if open_since_settled and any(f.actor.startswith("redis") or f.process for f in faults):
+                return True
+        return False
+
     def uses(self, needs):
         return self.any(lambda fault: fault.needs == needs)
 

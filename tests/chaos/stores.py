@@ -106,9 +106,10 @@ def documents(archive):
 
 
 def archive_states(archive):
-    """key -> State, without tombstones."""
-    docs = (doc for doc, _ in documents(archive))
-    return {doc["_id"]: _state(doc) for doc in docs if doc["t"] != "none" and doc["_id"].startswith(PREFIXES)}
+    """key -> State, without tombstones and what waits to be swept."""
+    docs, now_ms = (doc for doc, _ in documents(archive)), time.time() * 1000
+    found = {doc["_id"]: _state(doc) for doc in docs if doc["t"] != "none" and doc["_id"].startswith(PREFIXES)}
+    return {key: state for key, state in found.items() if not 0 <= state.expire <= now_ms}
 
 
 def archive_leftovers(archive):

@@ -52,8 +52,9 @@ def read_of(key):
 class Client:
     """One person. problems: lines about what must never be, that no rule would see."""
 
-    def __init__(self, number, endpoint, history, keys, plan, over):
-        self.person, self.endpoint, self.history, self.keys, self.over = number, endpoint, history, keys, over
+    def __init__(self, number, endpoint, history, keys, plan, over, going):
+        self.person, self.endpoint, self.history, self.keys = number, endpoint, history, keys
+        self.over, self.going = over, going  # events: the load ends; it is not paused
         self.random = random.Random(f"{plan.seed} client {number}")
         self.workloads = plan.workloads
         self.number, self.seq, self.lives, self.conn = number, 0, 0, None
@@ -221,6 +222,7 @@ class Client:
 
     async def _ask_on(self):
         while not self.over.is_set():
+            await self.going.wait()
             depth = self.random.choice([2, 4, 8]) if "W9" in self.workloads and self.random.random() < 0.2 else 1
             await self.ask([self.request() for _ in range(depth)])
             if self.unsure:

@@ -349,7 +349,7 @@ def test_damage_is_found(mutate, rule):
 
 
 def test_epochs_only_grow():
-    samples = [{"proxy": 0, "epoch": epoch} for epoch in (256, 257, None, 257, 256)]
+    samples = [{"proxy": 0, "epoch": epoch} for epoch in (256, 257, None, 258, 256, 257)]
     assert [v.rule for v in rules.check(History(), samples=samples)] == ["C11"]
     assert not rules.check(History(), samples=samples[:-1])
 
@@ -360,6 +360,7 @@ def test_a_long_pause_is_found():
         history.add(Op(1001, at, ["conv:count:0"], "read", None, at * second, at * second, OK, None))
     assert [v.rule for v in rules.check(history, limit=6 * second)] == ["C12"]
     assert not rules.check(history, limit=8 * second) and not rules.check(history)
+    assert not rules.check(history, limit=6 * second, rests=[(3 * second, 5 * second)])
 
 
 def test_blind_reads_prove_nothing():
@@ -368,6 +369,17 @@ def test_blind_reads_prove_nothing():
     sim.history.add(Op(1001, 99999, ["conv:list:0"], "read", None, op.returned + 1, op.returned + 2, OK, []))
     assert {v.rule for v in rules.check(sim.history)} >= {"C1"}
     assert not rules.check(sim.history, blind=[(op.returned, op.returned + 3)])
+
+
+def test_a_gap_excuses_what_is_seen_meanwhile_and_not_the_end():
+    sim = Simulation(1)
+    op, final = sim.of("append", "conv:list:0")[0], sim.final("conv:list:0")
+    sim.history.add(Op(1001, 99999, ["conv:list:0"], "read", None, op.returned + 1, op.returned + 2, OK, []))
+    same_count(sim)
+    assert rules.check(sim.history) and not rules.check(sim.history, gap=True)
+    final.reply.remove(op.value)
+    forget_a_count(sim)
+    assert {v.rule for v in rules.check(sim.history, gap=True)} >= {"C1", "C7"}
 
 
 def test_what_a_dead_proxy_left_may_come_to_light_late():
@@ -665,7 +677,7 @@ def test_answers_are_filed_as_the_protocol_says(tmp_path):
     from chaos.workload import Client
 
     history = History()
-    client = Client(1, None, history, Keys(20, ALL), draw(1), None)
+    client = Client(1, None, history, Keys(20, ALL), draw(1), None, None)
     for words, outcome in [("TRYAGAIN x", FAIL), ("INDOUBT applied once", OK), ("REDISDOWN x; the command may or may not have run", INFO),
                            ("REDISDOWN Redis is not reachable", FAIL), ("OOM x", FAIL)]:
         op, commands = client.append("conv:list")
