@@ -8,6 +8,7 @@
 #include "resp/frame.h"
 #include "router/keys.h"
 #include "router/marks.h"
+#include "sync/sync.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -230,10 +231,11 @@ static bool do_randomkey(struct session *s, const struct job *job, bool *ret_tak
 
 void hide_put_count(struct chain *out, const struct loop *l)
 {
-    char busy[sizeof MARKS_BUSY + sizeof l->acting.proxy];
+    char busy[sizeof MARKS_BUSY + sizeof l->acting.proxy], urgent[sizeof busy + sizeof SYNC_URGENT];
 
     snprintf(busy, sizeof busy, MARKS_BUSY "%s", l->acting.proxy);
-    build_command(out, "EXISTS", MARKS_EPOCH, MARKS_VERSION, MARKS_SESSION, MARKS_DIRTY, busy, NULL);
+    snprintf(urgent, sizeof urgent, "%s" SYNC_URGENT, busy);
+    build_command(out, "EXISTS", MARKS_EPOCH, MARKS_VERSION, MARKS_SESSION, MARKS_DIRTY, busy, urgent, NULL);
 }
 
 static void finish_dbsize(struct slot *slot)

@@ -112,8 +112,10 @@ bool overview_archive_acts(const struct overview *o, const struct policy_conf *p
 {
     const struct placement_policy *at = overview_place(o, policy);
 
+    if (!o->placed && depot_acts(server_depot(o->server), policy->index))
+        return true;
     if (at == NULL || at->place == PLACE_START || at->place == PLACE_FIRST)
-        return policy->primary != STORE_REDIS || depot_acts(server_depot(o->server), policy->index);
+        return policy->primary != STORE_REDIS;
     return place_phase(at->place) == PHASE_ARCHIVE || at->place == PLACE_RETURN;
 }
 

@@ -80,13 +80,13 @@ static void order(struct server *s, const struct policy_conf *p, bool archive, c
               LOG_STR("after", ret->after), LOG_STR("by", by));
 }
 
-/* An archive that can't be opened acts all the same where it is the primary. */
 static void begin(const struct server *s, const struct policy_conf *p, struct primary_change *ret)
 {
-    bool archive =
-        depot_acts(server_depot(s), p->index) || (server_placement(s) == NULL && p->primary != STORE_REDIS);
+    struct overview o;
 
-    *ret = (struct primary_change){.before = archive ? "archive" : "redis"};
+    overview_take(&o, s);
+    *ret = (struct primary_change){.before = overview_acting(&o, p)};
+    overview_done(&o);
     snprintf(ret->policy, sizeof ret->policy, "%s", p->name);
 }
 
