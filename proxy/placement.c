@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/agreement.h"
 #include "proxy/loop.h"
 #include "proxy/placement_state.h"
 #include "proxy/server.h"
@@ -11,11 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTROL       "placement"
-#define TICK_MS       100
-#define BUSY_TICK_MS  5      /* while requests wait */
-#define ROUND_US      300000 /* between two rounds among proxies */
-#define BUSY_ROUND_US 20000
+#define TICK_MS      100
+#define BUSY_TICK_MS 5 /* while requests wait */
 
 /* ---- what loops are told ---- */
 
@@ -65,7 +63,7 @@ void placement_copy(struct placement *p, const struct settings *settings, struct
     }
 }
 
-static void publish(struct placement *p)
+void placement_publish(struct placement *p)
 {
     struct loop *l;
 
@@ -110,15 +108,6 @@ static void backfill(struct placement *p, const char *policy)
         log_event(LOG_WARN, "backfill_refused", LOG_STR("policy", policy), LOG_STR("reason", why));
 }
 
-/* What is to be saved is made of what is; true once for all changes that go together. */
-static void begin_saving(struct placement *p)
-{
-    if (p->saving)
-        return;
-    ledger_copy(&p->next, &p->ledger);
-    p->saving = true;
-}
-
 /* Shared, all proxies go there when the ledger says so; alone, what need not outlive the process happens at once. */
 static bool go(struct placement *p, struct spot *spot, enum place to, bool *raised)
 {
@@ -127,7 +116,7 @@ static bool go(struct placement *p, struct spot *spot, enum place to, bool *rais
     ledger_copy(&scratch, p->saving ? &p->next : &p->ledger);
     bool save = spot_record(spot, to, &scratch, raised) || p->shared;
     if (save) {
-        begin_saving(p);
+        agreement_begin(p);
         p->next.epoch = scratch.epoch;
         p->next.lost_epoch = scratch.lost_epoch;
         struct ledger_policy *row = ledger_policy(&p->next, spot->name);
@@ -143,19 +132,13 @@ static bool go(struct placement *p, struct spot *spot, enum place to, bool *rais
     return !save;
 }
 
-/* Shared, one proxy decides: the first that is heard. The others see the ledger change. */
-static bool decides(const struct placement *p, int64_t now_us)
-{
-    return !p->shared || (p->known && facts_leased(p) && members_leads(&p->members, now_us));
-}
-
 /* Goes where nothing has to be saved first, and stages the rest. True: something has changed. */
 static bool evaluate(struct placement *p)
 {
     int64_t now_us = clock_mono_us();
     bool changed = false, raised = false;
 
-    if (p->stale || !decides(p, now_us))
+    if (p->stale || !agreement_decides(p, now_us))
         return false;
     for (size_t i = 0; i < p->nspots; i++) {
         struct spot *spot = &p->spots[i];
@@ -167,28 +150,7 @@ static bool evaluate(struct placement *p)
     return changed;
 }
 
-/* Membership, and the operator's word, which all proxies are to hear. */
-static void amend_ledger(struct placement *p)
-{
-    const char *gone = decides(p, clock_mono_us()) ? members_gone(&p->members, clock_mono_us()) : NULL;
-
-    if (!p->shared || !p->known || p->stale)
-        return;
-    if (gone != NULL) {
-        begin_saving(p);
-        ledger_remove_member(&p->next, gone);
-        log_event(LOG_WARN, "proxy_gone", LOG_STR("proxy", gone));
-    }
-    for (size_t i = 0; i < p->nspots; i++) {
-        struct spot *spot = &p->spots[i];
-        if (spot->order == WANTED_NOTHING || spot->order == ledger_wanted(&p->ledger, spot->name))
-            continue;
-        begin_saving(p);
-        ledger_policy(&p->next, spot->name)->wanted = spot->order;
-    }
-}
-
-static bool is_busy(const struct placement *p)
+bool placement_is_busy(const struct placement *p)
 {
     bool busy = false;
     for (size_t i = 0; i < p->nspots; i++)
@@ -201,7 +163,7 @@ static bool wants_claim(const struct placement *p)
     for (size_t i = 0; i < p->nspots; i++)
         if ((p->spots[i].place == PLACE_CLAIM || p->spots[i].place == PLACE_FIRST) &&
             p->claimed != p->ledger.epoch)
-            return !p->saving && decides(p, clock_mono_us());
+            return !p->saving && agreement_decides(p, clock_mono_us());
     return false;
 }
 
@@ -225,30 +187,6 @@ static void look(struct placement *p)
     p->nudge |= atomic_exchange(&p->suspect, false);
     p->looked_us = now_us;
     errands_look(p->errands, p->settings, claim, p->ledger.epoch, p->ledger.lost_epoch, leaving);
-}
-
-static void begin_round(struct placement *p)
-{
-    p->rounded_us = clock_mono_us();
-    p->word.beat++;
-    p->word.quiet = facts_quiet_here(p) ? p->ledger.serial : p->word.quiet;
-    p->word.copied = facts_copied_here(p);
-    p->word.lost = facts_lost_here(p, p->rounded_us);
-    errands_round(p->errands, CONTROL, &p->members, p->word_version, members_write(&p->word));
-}
-
-static void keep_ledger(struct placement *p)
-{
-    int64_t pause = is_busy(p) || !p->known ? BUSY_ROUND_US : ROUND_US;
-
-    if (errands_archive_busy(p->errands) || !executor_up(p->executor))
-        return;
-    if (p->saving)
-        errands_save(p->errands, CONTROL, p->ledger.version, ledger_write(&p->next));
-    else if (p->shared && (p->stale || clock_mono_us() - p->rounded_us >= pause))
-        begin_round(p);
-    else if (!p->shared && (p->stale || !p->known))
-        errands_read(p->errands, CONTROL);
 }
 
 static enum sync_mode wanted_mode(const struct placement *p)
@@ -276,7 +214,7 @@ static void keep_mode(struct placement *p)
     errands_enter(p->errands, mode, p->mode_epoch);
 }
 
-static void step(struct placement *p)
+void placement_step(struct placement *p)
 {
     bool changed =
         p->serial == 0 || p->told_up != executor_up(p->executor) || p->told_leased != facts_leased(p);
@@ -286,40 +224,17 @@ static void step(struct placement *p)
     while (!p->saving && evaluate(p))
         changed = true;
     if (!p->saving)
-        amend_ledger(p);
+        agreement_amend(p);
     if (changed)
-        publish(p);
-    keep_ledger(p);
+        placement_publish(p);
+    agreement_keep(p);
     look(p);
     keep_mode(p);
-    uv_timer_set_repeat(&p->timer, is_busy(p) ? BUSY_TICK_MS : TICK_MS);
+    uv_timer_set_repeat(&p->timer, placement_is_busy(p) ? BUSY_TICK_MS : TICK_MS);
     uv_timer_again(&p->timer);
 }
 
-/* ---- what errands bring: the ledger ---- */
-
-static void take_ledger(struct placement *p, const struct archive_found *found)
-{
-    struct ledger fresh;
-
-    ledger_init(&fresh);
-    fresh.version = found->version;
-    if (found->version != 0)
-        ledger_read(&fresh, found->doc);
-    if (fresh.epoch < p->ledger.epoch)
-        fresh.epoch = p->ledger.epoch;
-    if (fresh.serial != p->ledger.serial)
-        p->serial_since_us = clock_mono_us();
-    pthread_mutex_lock(&p->lock);
-    ledger_done(&p->ledger);
-    p->ledger = fresh;
-    pthread_mutex_unlock(&p->lock);
-    members_follow(&p->members, &p->ledger, clock_mono_us());
-    errands_members(p->errands, &p->ledger);
-}
-
-/* What no other proxy has changed. */
-static void go_where(struct placement *p, struct spot *spot, enum place to)
+void placement_go_where(struct placement *p, struct spot *spot, enum place to)
 {
     bool first = spot->first && to == PLACE_REDIS;
 
@@ -327,107 +242,12 @@ static void go_where(struct placement *p, struct spot *spot, enum place to)
         p->doubt_us = 0;
     if (to == PLACE_LOSE || to == PLACE_ARCHIVE)
         p->well_since_us = clock_mono_us(); /* its good time begins anew */
-    if (spot->place == PLACE_CATCHUP && to == PLACE_REDIS && decides(p, clock_mono_us()))
+    if (spot->place == PLACE_CATCHUP && to == PLACE_REDIS && agreement_decides(p, clock_mono_us()))
         errands_tidy(p->errands);
     enter(p, spot, to);
     spot->first &= !first;
     if (first && facts_conf(p->settings, spot->name)->dual_write)
         backfill(p, spot->name);
-}
-
-/* Where the ledger says that all proxies are. True: somewhere else than before. */
-static bool follow_ledger(struct placement *p)
-{
-    bool moved = false;
-
-    for (size_t i = 0; i < p->nspots; i++) {
-        struct spot *spot = &p->spots[i];
-        const struct ledger_policy *row = ledger_policy(&p->ledger, spot->name);
-        spot->staged = spot->place;
-        if (row->wanted == spot->order)
-            spot->order = WANTED_NOTHING;
-        if (!p->shared || !row->placed || row->place == spot->place)
-            continue;
-        go_where(p, spot, row->place);
-        moved = true;
-    }
-    return moved;
-}
-
-static void on_read(void *ctx, enum err e, const struct archive_found *found)
-{
-    struct placement *p = ctx;
-
-    if (e == ERR_NONE) {
-        take_ledger(p, found);
-        p->known = true;
-        p->stale = false;
-        for (size_t i = 0; i < p->nspots; i++)
-            if (p->spots[i].place == PLACE_REDIS) /* it acted because nobody could be asked */
-                p->spots[i].place = p->spots[i].staged = PLACE_START;
-    }
-    step(p);
-}
-
-static void on_saved(void *ctx, enum err e)
-{
-    struct placement *p = ctx;
-
-    p->saving = false;
-    if (e == ERR_NONE) {
-        if (p->next.serial != p->ledger.serial)
-            p->serial_since_us = clock_mono_us();
-        pthread_mutex_lock(&p->lock);
-        ledger_copy(&p->ledger, &p->next);
-        p->ledger.version++;
-        pthread_mutex_unlock(&p->lock);
-        members_follow(&p->members, &p->ledger, clock_mono_us());
-        errands_members(p->errands, &p->ledger);
-        for (size_t i = 0; i < p->nspots; i++)
-            if (p->spots[i].staged != p->spots[i].place)
-                go_where(p, &p->spots[i], p->spots[i].staged);
-        publish(p);
-    } else {
-        for (size_t i = 0; i < p->nspots; i++)
-            p->spots[i].staged = p->spots[i].place;
-        p->stale = e != ERR_ARCHIVEDOWN; /* another was faster, or it may have been done: read it first */
-    }
-    step(p);
-}
-
-static void join(struct placement *p)
-{
-    begin_saving(p);
-    if (ledger_add_member(&p->next, p->proxy))
-        return;
-    p->saving = false;
-    log_event(LOG_ERROR, "too_many_proxies", LOG_INT("most", LEDGER_MEMBERS));
-}
-
-static void on_rounded(void *ctx, enum err e, const struct round *r)
-{
-    struct placement *p = ctx;
-    int64_t now_us = clock_mono_us();
-    bool was_known = p->known;
-
-    if (e != ERR_NONE) {
-        step(p);
-        return;
-    }
-    p->word_version = r->version;
-    p->stale = false;
-    if (r->ledger.version != p->ledger.version || !p->known)
-        take_ledger(p, &r->ledger);
-    for (size_t i = 0; i < r->n; i++)
-        members_hear(&p->members, r->ids[i], r->words[i].version, r->words[i].doc, now_us);
-    p->known = ledger_has_member(&p->ledger, p->proxy);
-    if (p->known)
-        atomic_store(&p->lease_us, r->asked_us + MEMBERS_LEASE_US);
-    else if (!p->saving)
-        join(p);
-    if (p->known && (follow_ledger(p) || !was_known))
-        publish(p);
-    step(p);
 }
 
 /* ---- what errands bring: Redis, sync ---- */
@@ -453,26 +273,26 @@ static void on_looked(void *ctx, const struct look *look)
         p->claimed = look->who.epoch;
     }
     if (p->nudge && facts_is_ours(p))
-        publish(p);
+        placement_publish(p);
     p->nudge = false;
-    step(p);
+    placement_step(p);
 }
 
 static void on_entered(void *ctx)
 {
-    step(ctx);
+    placement_step(ctx);
 }
 
 /* ---- the interface ---- */
 
 static void on_timer(uv_timer_t *timer)
 {
-    step(timer->data);
+    placement_step(timer->data);
 }
 
 static void on_wake(uv_async_t *wake)
 {
-    step(wake->data);
+    placement_step(wake->data);
 }
 
 /* Policies that stay keep their place. */
@@ -497,7 +317,7 @@ struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct
                                   struct sync *sync, const char *proxy)
 {
     struct placement *p = calloc(1, sizeof *p);
-    struct errands_ops ops = {on_read, on_saved, on_rounded, on_looked, on_entered, p};
+    struct errands_ops ops = {agreement_read, agreement_saved, agreement_rounded, on_looked, on_entered, p};
 
     if (p == NULL)
         abort();
@@ -561,8 +381,8 @@ void placement_settings(struct placement *p, const struct settings *now)
             placement_choose(p, was->name, now->policies[i].primary != STORE_REDIS);
     }
     settings_unref(old);
-    publish(p);
-    step(p);
+    placement_publish(p);
+    placement_step(p);
 }
 
 void placement_choose(struct placement *p, const char *policy, bool archive)
@@ -580,7 +400,7 @@ void placement_redis(struct placement *p, bool up, bool there)
     p->there = there;
     if (up != p->well)
         atomic_store(&p->suspect, true);
-    step(p);
+    placement_step(p);
 }
 
 void placement_doubt(struct placement *p)

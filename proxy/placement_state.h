@@ -1,4 +1,5 @@
-/* proxy/placement_state — what placement knows, shared by its files: placement.c decides and tells, facts.c says what is so.
+/* proxy/placement_state — what placement knows, shared by its files: placement.c decides and tells,
+ * agreement.c keeps the ledger, alone or with other proxies, facts.c says what is so.
  * Threads: [main], but what is atomic, and under lock what others ask for. */
 #ifndef PROXY_PLACEMENT_STATE_H
 #define PROXY_PLACEMENT_STATE_H
@@ -76,5 +77,11 @@ bool facts_is_ours(const struct placement *p);
 bool facts_lost_here(const struct placement *p, int64_t now_us);
 /* Its word is still good. */
 bool facts_leased(const struct placement *p);
+
+/* placement.c, for agreement.c: */
+void placement_step(struct placement *p);
+void placement_publish(struct placement *p);
+void placement_go_where(struct placement *p, struct spot *spot, enum place to);
+bool placement_is_busy(const struct placement *p); /* requests wait */
 
 #endif
