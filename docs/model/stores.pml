@@ -82,6 +82,9 @@
 #ifndef NO_COUNT
 #define NO_COUNT 0           /* I12: also a tail that is all in the journal decides the order */
 #endif
+#ifndef NO_FIRST
+#define NO_FIRST 0           /* I12: counts also after a commit, when base is later than the journal */
+#endif
 #ifndef NO_TAIL
 #define NO_TAIL 0            /* I12: the document always wins */
 #endif
@@ -308,7 +311,7 @@ inline replay(j) {
   :: else -> break
   od;
   if
-  :: !NO_COUNT && covered == COUNT(rver) - COUNT(base) -> s = list
+  :: !NO_COUNT && (archive || NO_FIRST) && covered == COUNT(rver) - COUNT(base) -> s = list
   :: else ->
      s = rlist; n = 5;
      do
