@@ -413,6 +413,7 @@ def check_hang(proxy, server, hang, resume, seconds, in_time):
 def to_the_archive(proxy):
     with RespConn.to(proxy) as conn:
         conn.cmd("CONV", "PRIMARY", "mongo")
+    settled(proxy, "archive")
 
 
 @pytest.mark.sanitize
