@@ -14,6 +14,7 @@ struct transaction {
     bool spoiled;
     bool slow;      /* a queued command belongs on the slow deadline */
     bool about_all; /* a queued command names no key, so it may be about all */
+    bool unguarded; /* a queued command must not reach a Redis that is guarded */
     unsigned home;  /* where the keys of the queued commands live: enum home */
     size_t count;
     struct chain queued; /* the requests, as RESP */
@@ -309,6 +310,11 @@ static bool do_exec(struct session *s, const struct job *job)
     }
     if (a == ADMIT_NOW && is_archives(s))
         return exec_archived(s, job);
+    if (a == ADMIT_NOW && s->txn->unguarded && s->loop->acting.guarded) {
+        transaction_drop(s);
+        answer_error(s, "TRYAGAIN Transaction discarded: the stores have changed places since it was queued");
+        return true;
+    }
     struct upstream *u = s->pinned;
     if (u == NULL)
         u = pool_shared(&s->loop->pool, s->txn->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp, s->id);
@@ -335,6 +341,18 @@ void transaction_spoil(struct session *s)
         s->txn->spoiled = true;
 }
 
+/* What a guarded Redis must not run, the archive may while it has all keys; EXEC looks again. */
+static const char *refusal_of_guard(struct session *s, const struct job *job)
+{
+    const struct acting *a = &s->loop->acting;
+    const char *refusal = hide_refusal_in_multi(s, job);
+
+    if (refusal == NULL || (a->guarded && !(a->whole && s->db == 0)))
+        return refusal;
+    s->txn->unguarded = true;
+    return NULL;
+}
+
 void transaction_queue(struct session *s, const struct job *job)
 {
     struct transaction *txn = s->txn;
@@ -358,8 +376,8 @@ void transaction_queue(struct session *s, const struct job *job)
         return;
     }
     const char *refusal = s->loop->acting.any ? keyspace_refusal(s->loop, job, home) : NULL;
-    if (refusal == NULL && s->loop->acting.guarded)
-        refusal = hide_refusal_in_multi(s, job);
+    if (refusal == NULL)
+        refusal = refusal_of_guard(s, job);
     if (refusal != NULL) {
         txn->spoiled = true;
         answer_error(s, refusal);
