@@ -19,7 +19,7 @@ PROXY_SETTINGS = {"failover.automatic": "no"}  # so that a Redis that is away is
 @pytest.fixture
 def fresh(fresh_proxy, fresh_redis):
     """(proxy, redis server), both for this test alone, and acquainted with each other."""
-    eventually(lambda: fresh_proxy.metrics()["redis_up"] == 1)
+    eventually(lambda: (m := fresh_proxy.metrics())["redis_up"] == m['conv_phase{phase="redis",policy="conv"}'] == 1)
     return fresh_proxy, fresh_redis
 
 
@@ -30,6 +30,7 @@ def status_of(proxy, path):
 def test_index_names_every_endpoint(proxy):
     status, text = proxy.http("/")
     assert status == 200
+    eventually(lambda: status_of(proxy, "/healthz") == 200)  # Redis has been met
     for path in ("/metrics", "/healthz", "/readyz", "/health/memory", "/api/v1/health", "/api/v1/state"):
         assert path in text
         assert status_of(proxy, path) == 200, path

@@ -1045,7 +1045,7 @@ def test_no_such_user():
 BROKEN_FILES = {
     "proxy:\n  threads: many\n": "{file}:2: proxy.threads: 'many' is not a number; expected a whole number",
     "proxi:\n  threads: 1\n": (
-        "{file}:1: unknown name 'proxi'; expected one of: listen, proxy, admin, redis, archive, log, slowlog, policies"
+        "{file}:1: unknown name 'proxi'; expected one of: listen, proxy, admin, redis, archive, log, slowlog, failover, sync, policies"
     ),
     "# comment\nproxy:\n  threads: [1]\n": "{file}:3: 'proxy.threads' is a list; expected a single value",
 }
