@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import time
+from collections import Counter
 
 import pytest
 from harness import eventually, free_port
@@ -259,6 +260,46 @@ def test_process_is_killed_within_commits_of_two(mongo):
             assert reader.value(left) == reader.value(right) == (found[0] + 1, f"v{found[0] + 1}")
             began += found[0] > version
     assert began > 0, "no commit was made before the kill: the test tested nothing"
+
+
+@pytest.fixture
+def own_cas(own):
+    """One whose updates are one step with their filters, which FerretDB's are not."""
+    if own.name == "ferretdb":
+        pytest.skip("several processes on FerretDB may lose updates: harness/mongo_server.py")
+    yield own
+
+
+def counts_of(lines, word):
+    return Counter(number for line in lines if line.split()[0] == word for number in line.split()[1:])
+
+
+def stress(url, seed, milliseconds):
+    command = [BESIDE / "archive_stress", url, str(seed), str(milliseconds)]
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
+
+
+def test_processes_count_together(own_cas):
+    """Several proxies on one server: each count that was acknowledged is stored once, whoever is killed within whatever."""
+    seed = int(os.environ.get("CONV_SEED", random.getrandbits(24)))
+    print(f"CONV_SEED={seed}")
+    survivors = [stress(own_cas.url, seed + n, 5000) for n in range(3)]
+    victims = []
+    for n in range(6):
+        victims.append(stress(own_cas.url, seed + 100 + n, 60000))
+        time.sleep(random.Random(seed + n).uniform(0.3, 0.8))
+        victims[-1].kill()
+    told = [process.communicate()[0].splitlines() for process in survivors + victims]
+    assert all(lines[-1].startswith("end") for lines in told[:3]), told
+    print("races, longest ms:", [lines[-1] for lines in told[:3]])
+    lines = [line for process in told for line in process]
+    done, doubtful = counts_of(lines, "ok"), counts_of(lines, "lost")
+    assert sum(done.values()) > 100, "nothing was counted"
+    with ArchiveCli(own_cas.url, timeout_ms=4000) as cli:
+        for number in "0123":
+            stored = int(cli.value(f"stress:{number}")[1])
+            # A process that is killed may have done one commit more than it could tell.
+            assert done[number] <= stored <= done[number] + doubtful[number] + len(victims), number
 
 
 def test_documents_as_others_see_them(own):
