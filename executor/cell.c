@@ -1,8 +1,7 @@
 #include "executor/cell.h"
 
+#include "backends/archive/fields.h"
 #include "engine/document.h"
-
-#define TOMBSTONE_MS ((int64_t)24 * 3600 * 1000) /* far longer than any copy can be on its way */
 
 static const struct record nothing;
 
@@ -115,18 +114,12 @@ void cell_copied(struct cell *c, const struct cell_write *w, struct arena *a)
 
 /* ---- to a document ---- */
 
-static bool append_meta(bson_t *doc, const struct archive_entry *e, int64_t now_ms)
-{
-    return BSON_APPEND_INT64(doc, "ver", e->version) && BSON_APPEND_INT64(doc, "h", e->hash) &&
-           BSON_APPEND_DATE_TIME(doc, "at", now_ms);
-}
-
 /* The document without the record. */
 static enum err encode_value(const struct object *o, const struct archive_entry *e, int64_t now_ms,
                              bson_t *doc)
 {
     enum err error = document_encode(o, doc);
-    return error == ERR_NONE && !append_meta(doc, e, now_ms) ? ERR_TOO_LARGE : error;
+    return error == ERR_NONE && !fields_append(e, now_ms, doc) ? ERR_TOO_LARGE : error;
 }
 
 static enum err encode_with(const struct record *r, const struct object *o, const struct archive_entry *e,
@@ -141,7 +134,7 @@ enum err cell_encode(struct cell *c, int64_t now_ms, struct archive_write *ret)
     struct object o = c->object;
 
     if (o.type == OBJECT_NONE)
-        o.expire_ms = c->dirty ? -1 : now_ms + TOMBSTONE_MS;
+        o.expire_ms = c->dirty ? -1 : now_ms + FIELDS_TOMBSTONE_MS;
     *ret = (struct archive_write){.expected = c->stored};
     ret->entry = (struct archive_entry){.key = c->key,
                                         .hash = c->hash,

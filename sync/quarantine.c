@@ -80,7 +80,7 @@ static enum err read_book(struct archive_handle *h, struct book *ret)
 static enum err write_book(struct archive_handle *h, const struct book *b)
 {
     bson_t doc = BSON_INITIALIZER, list, row;
-    char index[16];
+    char index[24];
 
     BSON_APPEND_INT64(&doc, "n", b->last);
     BSON_APPEND_INT64(&doc, "left", b->left);

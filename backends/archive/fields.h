@@ -1,11 +1,11 @@
 /* backends/archive/fields — the fields of a document that are not its value: whoever commits one appends them.
- * Threads: any.          Used by: executor/run, sync/kept. */
+ * Threads: any.          Used by: executor/cell, sync/kept. */
 #ifndef BACKENDS_ARCHIVE_FIELDS_H
 #define BACKENDS_ARCHIVE_FIELDS_H
 
 #include "backends/archive/archive.h"
 
-#define FIELDS_TOMBSTONE_MS 86400000 /* how long one is kept for late copies of what was there before */
+#define FIELDS_TOMBSTONE_MS 86400000 /* far longer than a late copy of what was there before can be on its way */
 
 /* ver, h and at. False: the document would be too large. */
 static inline bool fields_append(const struct archive_entry *e, int64_t now_ms, bson_t *doc)
