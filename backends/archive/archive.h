@@ -53,10 +53,7 @@ struct archive_write {
     const bson_t *doc; /* NULL: the document goes; entry.version is not used then */
 };
 
-enum archive_filter {
-    ARCHIVE_ALL,
-    ARCHIVE_DIRTY,
-};
+enum archive_filter { ARCHIVE_ALL, ARCHIVE_DIRTY };
 
 struct archive_stats {
     int64_t documents; /* -1: not known */
