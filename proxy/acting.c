@@ -2,6 +2,8 @@
 
 #include "proxy/hold.h"
 #include "proxy/loop.h"
+#include "proxy/placement.h"
+#include "proxy/server.h"
 #include "router/keys.h"
 
 #include <stdlib.h>
@@ -16,6 +18,16 @@ void acting_apply(struct loop *l, void *own_acting)
         hold_acting(l, &before);
     }
     free(own_acting);
+}
+
+void acting_refresh(struct loop *l)
+{
+    struct acting *fresh = malloc(sizeof *fresh);
+
+    if (fresh == NULL)
+        abort();
+    placement_copy(server_placement(l->server), l->settings, fresh);
+    acting_apply(l, fresh);
 }
 
 void acting_wait(struct acting *a)

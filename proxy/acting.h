@@ -33,6 +33,8 @@ enum home { HOME_NONE = 0, HOME_REDIS = 1, HOME_ARCHIVE = 2, HOME_BOTH = 3 };
 
 /* Takes the loop's new copy (post it; arg is malloc'ed and taken). */
 void acting_apply(struct loop *l, void *own_acting);
+/* The same from what placement knows at this moment: the policies stand in another order, perhaps. */
+void acting_refresh(struct loop *l);
 /* Nothing was told yet: everything waits. */
 void acting_wait(struct acting *a);
 /* Where the keys of a command live now. */

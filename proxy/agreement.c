@@ -94,6 +94,13 @@ static void take_ledger(struct placement *p, const struct archive_found *found)
     errands_members(p->errands, &p->ledger);
 }
 
+static void set_known(struct placement *p, bool known)
+{
+    pthread_mutex_lock(&p->lock);
+    p->known = known;
+    pthread_mutex_unlock(&p->lock);
+}
+
 /* Where the ledger says that all proxies are. True: somewhere else than before. */
 static bool follow_ledger(struct placement *p)
 {
@@ -119,7 +126,7 @@ void agreement_read(void *ctx, enum err e, const struct archive_found *found)
 
     if (e == ERR_NONE) {
         take_ledger(p, found);
-        p->known = true;
+        set_known(p, true);
         p->stale = false;
         for (size_t i = 0; i < p->nspots; i++)
             if (p->spots[i].place == PLACE_REDIS) /* it acted because nobody could be asked */
@@ -179,7 +186,7 @@ void agreement_rounded(void *ctx, enum err e, const struct round *r)
         take_ledger(p, &r->ledger);
     for (size_t i = 0; i < r->n; i++)
         members_hear(&p->members, r->ids[i], r->words[i].version, r->words[i].doc, now_us);
-    p->known = ledger_has_member(&p->ledger, p->proxy);
+    set_known(p, ledger_has_member(&p->ledger, p->proxy));
     if (p->known)
         atomic_store(&p->lease_us, r->asked_us + MEMBERS_LEASE_US);
     else if (!p->saving)

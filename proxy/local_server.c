@@ -133,13 +133,7 @@ static bool config_get_own(struct session *s, const struct job *job)
 
 void local_see_settings(struct session *s)
 {
-    struct acting *acting = malloc(sizeof *acting);
-
-    if (acting == NULL)
-        abort();
     loop_apply(s->loop, (void *)config_current(server_config(s->loop->server)));
-    placement_copy(server_placement(s->loop->server), s->loop->settings, acting);
-    acting_apply(s->loop, acting);
 }
 
 /* That a store shall answer counts also when it is no change. The reply has no room for warnings: the log has. */

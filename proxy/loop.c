@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "proxy/archived.h"
 #include "proxy/copies.h"
 #include "proxy/listener.h"
@@ -126,6 +127,16 @@ static void count_upstream(void *ctx, enum upstream_count what, int by)
     counter_add(counters[what], (uint64_t)(int64_t)by);
 }
 
+static void on_stranger(void *ctx, const char *run_id, int64_t epoch)
+{
+    struct loop *l = ctx;
+    struct placement *p = server_placement(l->server);
+
+    log_event(LOG_DEBUG, "redis_stranger", LOG_STR("run_id", run_id), LOG_INT("epoch", epoch));
+    if (p != NULL)
+        placement_suspect(p);
+}
+
 /* ---- settings ---- */
 
 static void take_settings(struct loop *l, const struct settings *own)
@@ -149,6 +160,8 @@ void loop_apply(struct loop *l, void *own_settings)
         return;
     }
     take_settings(l, own_settings);
+    if (l->executor != NULL && l->acting.serial != 0)
+        acting_refresh(l);
     pool_settings(&l->pool, l->settings);
     settings_unref(old);
 }
@@ -214,6 +227,7 @@ struct loop *loop_start(struct server *server, unsigned index, const struct sett
     request_init(&l->request);
     plan_init(&l->plan, &l->turn.chunks);
     pool_init(&l->pool, &l->turn, l->settings, &slot_upstream_ops, count_upstream, l);
+    l->pool.env.on_stranger = on_stranger;
     l->ops_tail = &l->ops;
     l->asked_tail = &l->asked;
     hold_init(l);

@@ -33,6 +33,13 @@ static void tell_alone(const struct policy_conf *conf, struct acting *a)
     a->any |= a->archive[conf->index];
 }
 
+/* The policy is new: placement has not seen it yet. */
+static void tell_unknown(const struct policy_conf *conf, struct acting *a)
+{
+    a->phase[conf->index] = PHASE_HOLD;
+    a->any = true;
+}
+
 void placement_copy(struct placement *p, const struct settings *settings, struct acting *ret)
 {
     struct spot_view view = {0};
@@ -47,7 +54,9 @@ void placement_copy(struct placement *p, const struct settings *settings, struct
     for (size_t k = 0; k < settings->policy_count && k < STATS_POLICIES; k++) {
         const struct policy_conf *conf = &settings->policies[k];
         const struct spot *spot = p != NULL ? spot_of(p, conf->name) : NULL;
-        if (spot != NULL)
+        if (p != NULL && spot == NULL)
+            tell_unknown(conf, ret);
+        else if (spot != NULL)
             spot_tell(spot, conf, ledger_acted(&p->ledger, conf->name), view, ret);
         else
             tell_alone(conf, ret);
@@ -214,11 +223,59 @@ static void keep_mode(struct placement *p)
     errands_enter(p->errands, mode, p->mode_epoch);
 }
 
+/* Policies that stay keep their place. */
+static void take_spots(struct placement *p, const struct settings *now)
+{
+    struct spot old[STATS_POLICIES];
+    size_t nold = p->nspots;
+
+    memcpy(old, p->spots, sizeof old);
+    p->nspots = 0;
+    for (size_t i = 0; i < now->policy_count && i < STATS_POLICIES; i++) {
+        struct spot *spot = &p->spots[p->nspots++];
+        spot_init(spot, now->policies[i].name);
+        spot->order = now->policies[i].primary == STORE_REDIS ? WANTED_REDIS : WANTED_ARCHIVE;
+        for (size_t k = 0; k < nold; k++)
+            if (strcmp(old[k].name, spot->name) == 0)
+                *spot = old[k];
+    }
+}
+
+static void give_orders(struct placement *p, const struct policy_conf *was, const struct policy_conf *now)
+{
+    if (now->dual_write && !was->dual_write)
+        backfill(p, now->name);
+    if (now->primary != was->primary)
+        placement_choose(p, now->name, now->primary != STORE_REDIS);
+}
+
+/* True: there were new settings. */
+static bool take_fresh(struct placement *p)
+{
+    pthread_mutex_lock(&p->lock);
+    const struct settings *old = p->settings, *fresh = p->fresh;
+    if (fresh != NULL) {
+        p->settings = fresh;
+        p->fresh = NULL;
+        take_spots(p, fresh);
+    }
+    pthread_mutex_unlock(&p->lock);
+    for (size_t i = 0; fresh != NULL && i < fresh->policy_count; i++) {
+        const struct policy_conf *was = facts_conf(old, fresh->policies[i].name);
+        if (was != NULL)
+            give_orders(p, was, &fresh->policies[i]);
+    }
+    if (fresh != NULL)
+        settings_unref(old);
+    return fresh != NULL;
+}
+
 void placement_step(struct placement *p)
 {
     bool changed =
         p->serial == 0 || p->told_up != executor_up(p->executor) || p->told_leased != facts_leased(p);
 
+    changed |= take_fresh(p);
     if (atomic_exchange(&p->doubt, false))
         p->doubt_us = clock_mono_us();
     while (!p->saving && evaluate(p))
@@ -260,18 +317,18 @@ static void on_looked(void *ctx, const struct look *look)
         p->well_since_us = clock_mono_us();
     if (look->well != p->well || !p->asked)
         log_event(LOG_DEBUG, "redis_look", LOG_INT("well", look->well), LOG_STR("why", look->why));
+    pthread_mutex_lock(&p->lock);
     p->asked = true;
     p->look_began_us = p->looked_us;
     p->well = look->well;
     p->who = look->who;
-    p->marks = look->marks;
-    p->clean = look->after_quiet && look->marks == 0;
     if (look->well && look->claimed && look->who.epoch == p->ledger.epoch) {
-        pthread_mutex_lock(&p->lock);
         snprintf(p->ledger.run_id, sizeof p->ledger.run_id, "%s", look->who.run_id);
-        pthread_mutex_unlock(&p->lock);
         p->claimed = look->who.epoch;
     }
+    pthread_mutex_unlock(&p->lock);
+    p->marks = look->marks;
+    p->clean = look->after_quiet && look->marks == 0;
     if (p->nudge && facts_is_ours(p))
         placement_publish(p);
     p->nudge = false;
@@ -293,24 +350,6 @@ static void on_timer(uv_timer_t *timer)
 static void on_wake(uv_async_t *wake)
 {
     placement_step(wake->data);
-}
-
-/* Policies that stay keep their place. */
-static void take_spots(struct placement *p, const struct settings *now)
-{
-    struct spot old[STATS_POLICIES];
-    size_t nold = p->nspots;
-
-    memcpy(old, p->spots, sizeof old);
-    p->nspots = 0;
-    for (size_t i = 0; i < now->policy_count && i < STATS_POLICIES; i++) {
-        struct spot *spot = &p->spots[p->nspots++];
-        spot_init(spot, now->policies[i].name);
-        spot->order = now->policies[i].primary == STORE_REDIS ? WANTED_REDIS : WANTED_ARCHIVE;
-        for (size_t k = 0; k < nold; k++)
-            if (strcmp(old[k].name, spot->name) == 0)
-                *spot = old[k];
-    }
 }
 
 struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct executor *e,
@@ -349,6 +388,7 @@ static void on_closed(uv_handle_t *handle)
     ledger_done(&p->ledger);
     ledger_done(&p->next);
     settings_unref(p->settings);
+    settings_unref(p->fresh);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }
@@ -366,23 +406,14 @@ void placement_stop(struct placement *own_p)
     uv_close((uv_handle_t *)&p->wake, on_closed);
 }
 
+/* Any thread may change settings: the main loop takes them. */
 void placement_settings(struct placement *p, const struct settings *now)
 {
     pthread_mutex_lock(&p->lock);
-    const struct settings *old = p->settings;
-    p->settings = settings_ref(now);
-    take_spots(p, now);
+    settings_unref(p->fresh);
+    p->fresh = settings_ref(now);
     pthread_mutex_unlock(&p->lock);
-    for (size_t i = 0; i < now->policy_count; i++) {
-        const struct policy_conf *was = facts_conf(old, now->policies[i].name);
-        if (was != NULL && now->policies[i].dual_write && !was->dual_write)
-            backfill(p, was->name);
-        if (was != NULL && now->policies[i].primary != was->primary)
-            placement_choose(p, was->name, now->policies[i].primary != STORE_REDIS);
-    }
-    settings_unref(old);
-    placement_publish(p);
-    placement_step(p);
+    uv_async_send(&p->wake);
 }
 
 void placement_choose(struct placement *p, const char *policy, bool archive)
@@ -427,9 +458,14 @@ void placement_caught_up(struct placement *p, int64_t epoch)
     uv_async_send(&p->wake);
 }
 
-bool placement_is_archive(const struct placement *p, size_t policy)
+bool placement_is_archive(struct placement *p, size_t policy)
 {
-    return p != NULL && policy < p->nspots && place_phase(p->spots[policy].place) == PHASE_ARCHIVE;
+    if (p == NULL)
+        return false;
+    pthread_mutex_lock(&p->lock);
+    bool archive = policy < p->nspots && place_phase(p->spots[policy].place) == PHASE_ARCHIVE;
+    pthread_mutex_unlock(&p->lock);
+    return archive;
 }
 
 bool placement_is_leased(const struct placement *p)

@@ -9,7 +9,7 @@
  * Owns:       the ledger, a handle on the archive, a link to Redis; sync's mode.
  * Invariants: every change of who acts goes through HOLD, which ends when each loop has said that it is quiet. What must survive is saved
  *             first. A look at Redis that fails, a stranger, or a write in doubt is a loss.
- * Threads:    start, stop, settings, redis: [main]; doubt, suspect, quiet, report, choose, is_archive, copy: any. Stores are asked on
+ * Threads:    start, stop, redis: [main]; settings, doubt, suspect, quiet, report, choose, is_archive, copy: any. Stores are asked on
  *             libuv's pool. Loops get copies by loop_post. */
 #ifndef PROXY_PLACEMENT_H
 #define PROXY_PLACEMENT_H
@@ -62,7 +62,7 @@ void placement_caught_up(struct placement *p, int64_t epoch);
 /* What this process was told last may still be relied upon: otherwise nothing is acknowledged (I6). */
 bool placement_is_leased(const struct placement *p);
 /* Whether the archive answers for the policy at this position. */
-bool placement_is_archive(const struct placement *p, size_t policy);
+bool placement_is_archive(struct placement *p, size_t policy);
 /* What loops are told, for policies in the order of settings; p NULL: there is no archive. */
 void placement_copy(struct placement *p, const struct settings *settings, struct acting *ret);
 void placement_report(struct placement *p, struct placement_report *ret);

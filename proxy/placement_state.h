@@ -23,7 +23,7 @@ struct placement {
     uv_async_t wake;
     int closing; /* handles that are not closed yet */
     char proxy[LEDGER_ID];
-    const struct settings *settings;
+    const struct settings *settings, *fresh; /* fresh: those that somebody has set since; NULL: none */
     struct spot spots[STATS_POLICIES];
     size_t nspots;
     bool told_up, told_leased; /* as the loops were told last */

@@ -40,8 +40,7 @@ static void slot_give(struct slot *slot)
     struct loop *l = slot->loop;
     chain_clear(&slot->reply);
     block_free(slot->block);
-    if (slot->copy != NULL)
-        op_free(slot->copy);
+    slot_forget_copy(slot);
     if (l->nfree_slots >= FREE_SLOTS_KEEP) {
         free(slot);
         return;
@@ -56,8 +55,7 @@ void slot_free_orphan(struct slot *own_slot)
     if (own_slot->whole != NULL)
         split_part_orphan(own_slot);
     block_free(own_slot->block);
-    if (own_slot->copy != NULL)
-        op_free(own_slot->copy);
+    slot_forget_copy(own_slot);
     free(own_slot);
 }
 
@@ -267,6 +265,13 @@ void slot_take_back(struct slot *own_slot)
     if (s->in_flight == 0)
         session_resume(s, PAUSE_ORDER);
     slot_give(own_slot);
+}
+
+void slot_forget_copy(struct slot *slot)
+{
+    if (slot->copy != NULL)
+        op_free(slot->copy);
+    slot->copy = NULL;
 }
 
 void slot_complete(struct slot *own_slot)

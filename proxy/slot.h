@@ -85,6 +85,8 @@ void slot_send_unheard(struct loop *l, struct upstream *u);
 void slot_defer(struct slot *slot, const void *target);
 void slot_complete(struct slot *own_slot); /* slot->reply is filled */
 void slot_take_reply(struct slot *own_slot, const char *p, size_t n);
+/* What it has written can't be repeated at the archive: it gets a snapshot, and nothing when Redis is lost. */
+void slot_forget_copy(struct slot *slot);
 /* The request has failed. It may be kept, to be tried at another store (proxy/hold). */
 void slot_fail(struct slot *own_slot, enum err e, const char *detail);
 /* The client is told. */

@@ -152,12 +152,8 @@ static bool refuse_mixed(struct session *s, const struct job *job)
     return true;
 }
 
-static bool do_watch(struct session *s, const struct job *job)
+static bool watch(struct session *s, const struct job *job)
 {
-    if (s->txn != NULL) {
-        answer_error(s, "ERR WATCH inside MULTI is not allowed");
-        return true;
-    }
     enum home home = acting_home(s->loop, job->cmd, job->argv, job->argc);
     if (home == HOME_BOTH || (home == HOME_ARCHIVE && s->pinned != NULL) ||
         (home == HOME_REDIS && s->watched != NULL))
@@ -182,6 +178,16 @@ static bool do_watch(struct session *s, const struct job *job)
     managed_put_raw(upstream_out(s->pinned), job);
     slot_send(slot, s->pinned, 1, false);
     return true;
+}
+
+static bool do_watch(struct session *s, const struct job *job)
+{
+    if (s->txn != NULL) {
+        answer_error(s, "ERR WATCH inside MULTI is not allowed");
+        return true;
+    }
+    enum gate gate = hold_gate(s, job->cmd, job->argv, job->argc);
+    return gate == GATE_GO ? watch(s, job) : gate == GATE_REFUSED;
 }
 
 static bool do_unwatch(struct session *s, const struct job *job)
@@ -213,6 +219,8 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
     block_open(out);
     block_add_all(slot, chain_flat(&txn->queued), out);
     block_close(out);
+    if (s->pinned != NULL)
+        slot_forget_copy(slot); /* what it has watched is not known elsewhere: it can't be repeated */
     slot_send(slot, u, (uint32_t)block_commands(b) + 2, txn->slow);
 }
 
