@@ -272,7 +272,7 @@ static bool wants_block(const struct job *job)
     return false;
 }
 
-static bool refuse_block(struct session *s, const struct job *job)
+static bool refuse_option(struct session *s, const struct job *job)
 {
     char name[64];
     spoken_name(job->cmd, name, sizeof name - 6);
@@ -299,12 +299,22 @@ static bool is_part_archives(const struct session *s, const struct job *job)
     return (home_of(s->loop, job) & HOME_ARCHIVE) != 0;
 }
 
+/* Clients can wait for something to take in the archive only; while nobody acts it is not known who will. */
+static bool forward_blocking(struct session *s, const struct job *job,
+                             bool (*refuse_it)(struct session *s, const struct job *job))
+{
+    enum gate gate = hold_gate(s, job->cmd, job->argv, job->argc);
+
+    if (gate != GATE_GO)
+        return gate == GATE_REFUSED;
+    return is_part_archives(s, job) ? dispatch_forward(s, job) : refuse_it(s, job);
+}
+
 static bool route(struct session *s, struct job *job)
 {
     switch ((enum cmd_route)job->cmd->route) {
     case ROUTE_FORWARD:
-        return wants_block(job) && !is_part_archives(s, job) ? refuse_block(s, job)
-                                                             : dispatch_forward(s, job);
+        return wants_block(job) ? forward_blocking(s, job, refuse_option) : dispatch_forward(s, job);
     case ROUTE_SLOW:
         job->slow = true;
         return dispatch_forward(s, job);
@@ -313,7 +323,7 @@ static bool route(struct session *s, struct job *job)
     case ROUTE_MULTI:
         return transaction_command(s, job);
     case ROUTE_BLOCKING:
-        return is_part_archives(s, job) ? dispatch_forward(s, job) : dispatch_unsupported(s, job);
+        return forward_blocking(s, job, dispatch_unsupported);
     case ROUTE_UNSUPPORTED:
         return dispatch_unsupported(s, job);
     case ROUTE_REFUSED:

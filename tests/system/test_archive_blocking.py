@@ -272,6 +272,19 @@ def test_a_slow_archive_does_not_hold_up_the_clock(make_proxy):
         conn.cmd("CONV", "FAULT", "")
 
 
+def test_while_nobody_acts_yet(make_proxy, fresh_redis):
+    """What only the archive can do waits until it is known who acts, as all that names managed keys."""
+    fresh_redis.pause()
+    timeouts = {"redis.timeout": "300ms", "redis.connect_timeout": "300ms", "failover.hold": "30s"}
+    proxy = make_proxy(fresh_redis.url, settings={**SERVES_ALL, "conv.primary": "redis", **timeouts}).start()
+    with RespConn.to(proxy, timeout=20) as conn, RespConn.to(proxy, timeout=20) as other:
+        assert proxy.get_json("/api/v1/primary")["placement"][0]["phase"] == "hold"
+        other.send(encode("XREAD", "BLOCK", "10", "STREAMS", "s", "$") + encode("PING"))
+        replies = conn.pipeline(("BLPOP", "k", "0.1"), ("WATCH", "k"), ("MULTI",), ("RPUSH", "k", "v"), ("EXEC",), ("BLPOP", "k", "0"))
+        assert replies == [None, "OK", "OK", "QUEUED", [1], [b"k", b"v"]]
+        assert [other.read(), other.read()] == [None, "PONG"]
+
+
 ERRORS = [
     ("BLPOP", "k", "-1"), ("BLPOP", "k", "x"), ("BLPOP", "k", "nan"), ("BLPOP", "k", "1e400"), ("BLPOP", "k", ""),
     ("BLMPOP", "1", "0", "k", "LEFT"), ("BLMPOP", "-1", "1", "k", "LEFT"), ("BZMPOP", "0.1", "1", "k", "MID"),
