@@ -276,7 +276,7 @@ bool hold_keeps(struct slot *slot, enum err e, const char *detail)
     size_t policy = policy_of(slot);
 
     if (!l->acting.guarded || l->closed || s == NULL || slot->partial || slot->whole != NULL ||
-        e == ERR_CANCELLED)
+        slot->archived || e == ERR_CANCELLED)
         return false;
     if ((!write && !read) || policy >= STATS_POLICIES || !l->acting.escapes[policy])
         return false;
