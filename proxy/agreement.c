@@ -8,6 +8,7 @@
 #define CONTROL       "placement"
 #define ROUND_US      300000 /* between two rounds among proxies */
 #define BUSY_ROUND_US 20000
+#define REST_US       100000 /* after an error of the archive's, before it is asked again */
 
 /* ---- changing the ledger ---- */
 
@@ -26,13 +27,24 @@ bool agreement_decides(const struct placement *p, int64_t now_us)
     return !p->shared || (p->known && facts_leased(p) && members_leads(&p->members, now_us));
 }
 
-/* Membership, and the operator's word, which all proxies are to hear. */
+bool agreement_rests(const struct placement *p)
+{
+    return clock_mono_us() < p->rest_until_us;
+}
+
+/* A race is no error: the ledger is read again at once. */
+static void note_error(struct placement *p, enum err e)
+{
+    if (e != ERR_NONE && e != ERR_RACE)
+        p->rest_until_us = clock_mono_us() + REST_US;
+}
+
 void agreement_amend(struct placement *p)
 {
     const char *gone =
         agreement_decides(p, clock_mono_us()) ? members_gone(&p->members, clock_mono_us()) : NULL;
 
-    if (!p->shared || !p->known || p->stale)
+    if (!p->shared || !p->known || p->stale || agreement_rests(p))
         return;
     if (gone != NULL) {
         agreement_begin(p);
@@ -62,7 +74,7 @@ void agreement_keep(struct placement *p)
 {
     int64_t pause = placement_is_busy(p) || !p->known ? BUSY_ROUND_US : ROUND_US;
 
-    if (errands_archive_busy(p->errands) || !executor_up(p->executor))
+    if (errands_archive_busy(p->errands) || !executor_up(p->executor) || agreement_rests(p))
         return;
     if (p->saving)
         errands_save(p->errands, CONTROL, p->ledger.version, ledger_write(&p->next));
@@ -124,6 +136,7 @@ void agreement_read(void *ctx, enum err e, const struct archive_found *found)
 {
     struct placement *p = ctx;
 
+    note_error(p, e);
     if (e == ERR_NONE) {
         take_ledger(p, found);
         set_known(p, true);
@@ -140,6 +153,7 @@ void agreement_saved(void *ctx, enum err e)
     struct placement *p = ctx;
 
     p->saving = false;
+    note_error(p, e);
     if (e == ERR_NONE) {
         if (p->next.serial != p->ledger.serial)
             p->serial_since_us = clock_mono_us();
@@ -176,6 +190,7 @@ void agreement_rounded(void *ctx, enum err e, const struct round *r)
     int64_t now_us = clock_mono_us();
     bool was_known = p->known;
 
+    note_error(p, e);
     if (e != ERR_NONE) {
         placement_step(p);
         return;

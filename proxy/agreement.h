@@ -11,6 +11,8 @@
 void agreement_begin(struct placement *p);
 /* This process may change places: alone, or as the first of the proxies that is heard. */
 bool agreement_decides(const struct placement *p, int64_t now_us);
+/* The archive has just failed: nothing is asked of it, or decided that has to be saved. */
+bool agreement_rests(const struct placement *p);
 /* Membership, and the operator's word, which all proxies are to hear. */
 void agreement_amend(struct placement *p);
 /* Reads, saves, or goes round, when one of it is due. */

@@ -119,8 +119,8 @@ static uint32_t redis_facts(const struct placement *p, const struct spot *spot, 
     f |= is_well(p, now_us) ? FACT_REDIS : 0;
     f |= is_ours(p, spot, now_us) ? FACT_OURS : 0;
     f |= rested && is_well(p, now_us) && now_us - p->well_since_us >= patience ? FACT_WELL : 0;
-    f |= rested && p->marks >= 0 && p->marks < NEARLY_CLEAN ? FACT_NEARLY_CLEAN : 0;
-    f |= p->clean ? FACT_CLEAN | FACT_NEARLY_CLEAN : 0;
+    f |= rested && (p->clean || (p->marks >= 0 && p->marks < NEARLY_CLEAN)) ? FACT_NEARLY_CLEAN : 0;
+    f |= p->clean ? FACT_CLEAN : 0;
     f |= p->claimed == p->ledger.epoch ? FACT_CLAIMED : 0;
     return f;
 }

@@ -147,7 +147,7 @@ static bool evaluate(struct placement *p)
     int64_t now_us = clock_mono_us();
     bool changed = false, raised = false;
 
-    if (p->stale || !agreement_decides(p, now_us))
+    if (p->stale || agreement_rests(p) || !agreement_decides(p, now_us))
         return false;
     for (size_t i = 0; i < p->nspots; i++) {
         struct spot *spot = &p->spots[i];

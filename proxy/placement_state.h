@@ -34,6 +34,7 @@ struct placement {
     bool known;  /* it was read, and when shared this proxy is a member */
     bool saving; /* next is to become the ledger */
     bool stale;  /* it must be read again before it is changed */
+    int64_t rest_until_us; /* mono: an archive that has just failed is not asked before */
     struct ledger ledger, next;
     int64_t serial_since_us; /* mono: since when ledger.serial is what it is */
     struct members members;

@@ -216,6 +216,23 @@ def test_an_order_counts_though_the_setting_has_that_value(alone, conn, fresh_re
     alone.log_contains("event=primary_set")
 
 
+def test_who_acts_that_cannot_be_written_down_is_not_tried_in_a_hurry(both, conn):
+    """The archive answers pings and refuses the record: the move is put off, Redis acts on, and the proxy does not spin."""
+    settled(both, "redis")
+    conn.cmd("CONV", "FAULT", "op=control_set fail=100% error=bad")
+    conn.cmd("CONV", "PRIMARY", "mongo")
+    eventually(lambda: records_written(both) > 0 and "to=leave" in both.log_text())
+    before, since = records_written(both), time.monotonic()
+    time.sleep(0.5)  # what is measured is how often it is tried
+    tried = records_written(both) - before
+    assert tried <= 12 * (time.monotonic() - since), f"{tried} times in {time.monotonic() - since:.1f} s"
+    with RespConn.to(both) as writer:
+        assert writer.cmd("RPUSH", "conv:1", "meanwhile") == 1
+    assert acting(both) == "redis"
+    conn.cmd("CONV", "FAULT", "")
+    settled(both, "archive")
+
+
 def test_switch_over_http(both, conn):
     settled(both, "redis")
     answer = both.post_json("/api/v1/primary", {"policy": "conv", "store": "mongo"})
