@@ -3,6 +3,7 @@
 #include "executor/executor.h"
 #include "executor/op.h"
 #include "proxy/archived.h"
+#include "proxy/hold.h"
 #include "proxy/outcome.h"
 #include "proxy/server.h"
 #include "router/copyable.h"
@@ -11,11 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A slot that waits for a snapshot. Both its loop and sync have it; sync's callback gives it back. */
+/* What waits for a snapshot: a slot, or the op of a write that its client was told of already. Both the loop and sync have it; sync's
+ * callback gives it back. */
 struct copy_wait {
-    struct copy_wait *next, **back; /* in loop.copies, as long as slot is there */
+    struct copy_wait *next, **back; /* in loop.copies, as long as slot or op is there */
     struct loop *loop;
-    struct slot *slot; /* NULL: it does not wait any more */
+    struct slot *slot; /* NULL: it does not wait, or not any more */
+    struct op *op;     /* the same */
+    unsigned turn;     /* of op: see hold_enter */
     int64_t since_us;
     enum err result;
 };
@@ -69,6 +73,8 @@ static struct op *made_again(struct loop *l, struct op *own_op)
         op->steps[i].conditional = own_op->steps[i].conditional;
         op->steps[i].if_written = own_op->steps[i].if_written;
     }
+    for (size_t i = 0; i < op->nkeys; i++)
+        op->keys[i].copied = own_op->keys[i].copied;
     op->id = own_op->id;
     op->epoch = own_op->epoch;
     op->now_ms = own_op->now_ms;
@@ -112,7 +118,8 @@ static bool can_wait(enum err e, bool redis_is_there)
 static void conclude(struct slot *slot, enum err e)
 {
     if (e != ERR_NONE && !can_wait(e, block_redis_is_there(slot->block))) {
-        slot_fail(slot, e, "copying it to the archive");
+        /* Redis has been lost meanwhile. It has the write: whoever tried again might have it twice. */
+        slot_fail(slot, e == ERR_MOVED ? ERR_REDISLOST : e, "copying it to the archive");
         return;
     }
     if (e != ERR_NONE)
@@ -128,17 +135,35 @@ static void forget(struct copy_wait *w)
     if (w->next != NULL)
         w->next->back = w->back;
     w->slot = NULL;
+    w->op = NULL;
+}
+
+/* Its client has been told. When Redis is lost before the archive has it, the archive does it itself. */
+static void conclude_unheard(struct loop *l, struct op *own_op, unsigned turn, enum err e)
+{
+    bool lost = e != ERR_NONE && !can_wait(e, false);
+
+    if (e != ERR_NONE && !lost)
+        count_unarchived(l, own_op->keys[0].key);
+    if (lost)
+        hold_owe(l, own_op);
+    else
+        op_free(own_op);
+    hold_leave(l, turn);
 }
 
 static void take_copied(struct loop *l, void *own_wait)
 {
     struct copy_wait *w = own_wait;
     struct slot *slot = w->slot;
+    struct op *op = w->op;
 
-    if (slot != NULL) {
+    if (slot != NULL || op != NULL)
         forget(w);
+    if (slot != NULL)
         conclude(slot, w->result);
-    }
+    else if (op != NULL)
+        conclude_unheard(l, op, w->turn, w->result);
     free(w);
 }
 
@@ -152,7 +177,22 @@ static void on_copied(void *ctx, enum err e)
         return;
     if (w->slot != NULL)
         slot_free_orphan(w->slot);
+    if (w->op != NULL)
+        op_free(w->op);
     free(w);
+}
+
+static struct copy_wait *wait_new(struct loop *l)
+{
+    struct copy_wait *w = calloc(1, sizeof *w);
+
+    if (w == NULL)
+        abort();
+    *w = (struct copy_wait){.next = l->copies, .back = &l->copies, .loop = l, .since_us = l->turn.now_us};
+    if (w->next != NULL)
+        w->next->back = &w->next;
+    l->copies = w;
+    return w;
 }
 
 /* True: the slot waits for it. */
@@ -160,21 +200,34 @@ static bool ask_snapshot(struct slot *slot)
 {
     struct loop *l = slot->loop;
     const struct touched *touched = block_touched(slot->block);
-    struct copy_wait *w = calloc(1, sizeof *w);
     struct slice *keys = malloc(touched->count * sizeof *keys);
+    struct copy_wait *w = wait_new(l);
 
-    if (w == NULL || keys == NULL)
+    if (keys == NULL)
         abort();
     for (size_t i = 0; i < touched->count; i++)
         keys[i] = touched_key(touched, i);
-    *w = (struct copy_wait){
-        .next = l->copies, .back = &l->copies, .loop = l, .slot = slot, .since_us = l->turn.now_us};
-    if (w->next != NULL)
-        w->next->back = &w->next;
-    l->copies = w;
+    w->slot = slot;
     sync_copy(server_sync(l->server), block_epoch(slot->block), keys, touched->count, on_copied, w);
     free(keys);
     return true;
+}
+
+/* The state before this write did not reach the archive. */
+static void ask_unheard(struct loop *l, struct op *own_op)
+{
+    struct slice *keys = malloc(own_op->nkeys * sizeof *keys);
+    struct copy_wait *w = wait_new(l);
+    size_t n = 0;
+
+    if (keys == NULL)
+        abort();
+    w->op = made_again(l, own_op);
+    w->turn = hold_enter(l);
+    for (size_t i = 0; i < w->op->nkeys; i++)
+        keys[n++] = w->op->keys[i].key;
+    sync_copy(server_sync(l->server), w->op->epoch, keys, n, on_copied, w);
+    free(keys);
 }
 
 void copies_second(struct loop *l, int64_t now_us)
@@ -183,11 +236,15 @@ void copies_second(struct loop *l, int64_t now_us)
 
     for (struct copy_wait *w = l->copies, *next; w != NULL; w = next) {
         struct slot *slot = w->slot;
+        struct op *op = w->op;
         next = w->next;
         if (now_us - w->since_us < patience_us)
             continue;
         forget(w);
-        conclude(slot, ERR_ARCHIVELOST);
+        if (slot != NULL)
+            conclude(slot, ERR_ARCHIVELOST);
+        else
+            conclude_unheard(l, op, w->turn, ERR_ARCHIVELOST);
     }
 }
 
@@ -256,6 +313,10 @@ void copies_done(struct loop *l, struct slot *slot, struct op *own_op)
 
     if (slot == NULL && can_wait(e, false))
         count_unarchived(l, own_op->keys[0].key);
+    if (slot == NULL && e != ERR_NONE && !can_wait(e, false)) {
+        ask_unheard(l, own_op);
+        return;
+    }
     if (slot == NULL || e == ERR_NONE || can_wait(e, false))
         op_free(own_op);
     else
