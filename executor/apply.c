@@ -1,5 +1,6 @@
 #include "executor/apply.h"
 
+#include "base/clock.h"
 #include "base/version.h"
 #include "executor/again.h"
 #include "executor/blocking.h"
@@ -237,9 +238,9 @@ static void keep_copies(struct applying *a)
             .op = op, .object = &a->keys.objects[i], .version = op->keys[i].copied, .now_ms = a->now_ms};
         if (op->keys[i].copied == 0)
             continue;
-        op->keys[i].changed = a->keys.objects[i].changed;
-        op->changed |= op->keys[i].changed;
-        a->batch->counts->come[cell->hash % RUN_COME] += op->keys[i].changed && !is_there(a->batch, cell);
+        a->batch->counts->come[cell->hash % RUN_COME] +=
+            a->keys.objects[i].changed && !is_there(a->batch, cell);
+        op->keys[i].changed = op->changed = true; /* the version at least: the next copy may wait for it */
         cell_copied(cell, &w, &a->batch->arena);
     }
 }
@@ -303,6 +304,17 @@ static void run_copies(struct applying *a)
     }
 }
 
+/* It waits until one of its keys is changed, but not for long. */
+static bool await_predecessor(struct op *op)
+{
+    int64_t now_us = clock_mono_us();
+
+    if (op->block_until_us == 0)
+        op->block_until_us = now_us + COPY_PATIENCE_US;
+    op->parks = !op->timed_out && now_us < op->block_until_us;
+    return op->parks;
+}
+
 static void apply_copy(struct applying *a)
 {
     const char *why = "";
@@ -314,6 +326,10 @@ static void apply_copy(struct applying *a)
         return;
     case COPY_DONE:
         return;
+    case COPY_EARLY:
+        if (await_predecessor(a->op))
+            return;
+        /* fallthrough */
     case COPY_REFUSED:
         op_fail(a->op, ERR_RACE, why);
         return;

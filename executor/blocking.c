@@ -275,6 +275,10 @@ void blocking_pin(struct op *op, const struct object *objects)
 void blocking_time_over(struct op *op)
 {
     const char *nil = op->resp == RESP3 ? "_\r\n" : "*-1\r\n";
+    if (op->role == OP_COPY) {
+        op_fail(op, ERR_RACE, "the state before it did not come");
+        return;
+    }
     if (op->unblocked)
         nil = "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
     op_reply_clear(op);

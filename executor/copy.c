@@ -39,8 +39,10 @@ static enum copy_verdict look_at(const struct op *op, const struct op_key *k, co
         return refuse("the key is about to expire", ret_why);
     if (k->fresh)
         return cell_is_there(c, now_ms) ? refuse("the key was new in Redis only", ret_why) : COPY_RUN;
-    if (c->version != k->copied - 1)
-        return refuse("the state before it is missing", ret_why);
+    if (c->version != k->copied - 1) {
+        (void)refuse("the state before it is missing", ret_why);
+        return COPY_EARLY;
+    }
     return cell_record(c)->redis ? COPY_RUN : refuse("the archive has written the key itself", ret_why);
 }
 
@@ -71,7 +73,8 @@ static bool is_known(const struct op *op, const struct op_step *step)
 /* Scripts say neither that they write nor that they don't. */
 static bool only_reads(const struct command *cmd)
 {
-    return cmd != NULL && (cmd->flags & CMD_WRITE) == 0 && ((cmd->flags & CMD_READONLY) != 0 || cmd->nspecs == 0);
+    return cmd != NULL && (cmd->flags & CMD_WRITE) == 0 &&
+           ((cmd->flags & CMD_READONLY) != 0 || cmd->nspecs == 0);
 }
 
 static bool can_run(const struct op *op)
@@ -85,7 +88,7 @@ static bool can_run(const struct op *op)
 enum copy_verdict copy_look(const struct op *op, struct cell *const *cells, int64_t now_ms,
                             const char **ret_why)
 {
-    size_t done = 0, left = 0;
+    size_t done = 0, left = 0, early = 0;
 
     for (size_t i = 0; i < op->nkeys; i++) {
         if (op->keys[i].copied == 0)
@@ -93,10 +96,13 @@ enum copy_verdict copy_look(const struct op *op, struct cell *const *cells, int6
         enum copy_verdict v = look_at(op, &op->keys[i], cells[i], now_ms, ret_why);
         if (v == COPY_REFUSED)
             return v;
+        early += v == COPY_EARLY;
         done += v == COPY_DONE;
         left += v == COPY_RUN;
     }
-    if (left == 0)
+    if (early > 0 && done == 0)
+        return COPY_EARLY;
+    if (left == 0 && early == 0)
         return COPY_DONE;
     if (done > 0)
         return refuse("one key has it, another has not", ret_why);

@@ -6,8 +6,11 @@
 
 #include "executor/cell.h"
 
+#define COPY_PATIENCE_US 200000 /* how long a copy waits for the one before it */
+
 enum copy_verdict {
     COPY_RUN,
+    COPY_EARLY,   /* the state before it is still to come: replies of several connections cross */
     COPY_DONE,    /* the archive has it: by id, or as part of a later state of the same epoch */
     COPY_REFUSED, /* *ret_why says what is in the way */
 };

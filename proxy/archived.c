@@ -108,6 +108,19 @@ static uint8_t role_of(const struct loop *l, const struct op *op)
     return role;
 }
 
+void archived_send_unheard(struct loop *l, struct op *own_op)
+{
+    own_op->second = true;
+    own_op->epoch = l->acting.epoch;
+    own_op->role = role_of(l, own_op);
+    own_op->now_ms = 0;
+    own_op->owner = NULL;
+    own_op->home = l->index;
+    own_op->next = NULL;
+    *l->ops_tail = own_op;
+    l->ops_tail = &own_op->next;
+}
+
 static void submit(struct slot *slot, struct op *op)
 {
     struct session *s = slot->session;
@@ -201,7 +214,8 @@ static void send_plan(struct session *s, const struct plan *plan, const struct j
 
 bool archived_command(struct session *s, const struct job *job)
 {
-    bool about_all = job->cmd != NULL && command_sees_others(job->cmd); /* sees what the client has done before */
+    bool about_all =
+        job->cmd != NULL && command_sees_others(job->cmd); /* sees what the client has done before */
 
     if (must_wait(s, about_all))
         return false;

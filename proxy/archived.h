@@ -22,6 +22,8 @@ bool archived_exec(struct session *s, const struct job *exec, struct slice reque
 bool archived_refuses(struct session *s);
 /* Sends a part (slot_new_part), or a slot that is deferred already. */
 void archived_send(struct slot *slot, struct op *own_op);
+/* A write that may have been done before, and whose client has heard of it already. */
+void archived_send_unheard(struct loop *l, struct op *own_op);
 /* WATCH. False as above. */
 bool archived_watch(struct session *s, const struct job *job);
 /* Forgets what is watched. */

@@ -25,6 +25,11 @@ void hold_init(struct loop *l)
 
 void hold_done(struct loop *l)
 {
+    while (l->hold.owed != NULL) {
+        struct op *op = l->hold.owed;
+        l->hold.owed = op->next;
+        op_free(op);
+    }
     handed_free(l->hold.handed);
     l->hold.handed = NULL;
 }
@@ -64,21 +69,43 @@ void hold_uncount(struct slot *slot)
     tell_quiet(slot->loop);
 }
 
+unsigned hold_enter(struct loop *l)
+{
+    l->hold.out[l->hold.now]++;
+    return l->hold.now;
+}
+
+void hold_leave(struct loop *l, unsigned turn)
+{
+    l->hold.out[turn]--;
+    tell_quiet(l);
+}
+
 /* ---- the gate ---- */
 
-static enum gate wait(struct session *s)
+static void put_held(const struct loop *l, char *text, size_t cap)
+{
+    struct executor_report archive = {.up = true};
+    int n = snprintf(text, cap, "waited %lld ms", (long long)l->settings->failover_hold);
+
+    if (l->executor != NULL)
+        executor_report(l->executor, &archive);
+    if (!archive.up)
+        snprintf(text + n, cap - (size_t)n, "; archive: %s", archive.why);
+}
+
+static enum gate wait(struct session *s, int64_t since_us)
 {
     struct loop *l = s->loop;
-    char text[64];
+    char text[256];
 
     if (s->held_since_us == 0)
-        s->held_since_us = l->turn.now_us;
+        s->held_since_us = since_us;
     if (l->turn.now_us - s->held_since_us < l->settings->failover_hold * 1000) {
         session_pause(s, PAUSE_HOLD);
         return GATE_WAIT;
     }
-    s->held_since_us = 0;
-    snprintf(text, sizeof text, "waited %lld ms", (long long)l->settings->failover_hold);
+    put_held(l, text, sizeof text);
     build_err(slot_answer(s), ERR_HELD, text);
     slot_answered(s);
     return GATE_REFUSED;
@@ -89,6 +116,7 @@ struct gating {
     struct session *session;
     const struct slice *argv;
     bool leased, waits, bad;
+    int64_t since_us; /* the first of those that it waits for has been on HOLD since then */
     unsigned home;
     const struct policy_conf *policy; /* of the first managed key */
     struct slice asked[ASK_MAX];
@@ -119,6 +147,14 @@ static void see_catchup(struct gating *g, struct slice key)
     g->waits = true;
 }
 
+/* Who comes when others have waited for failover.hold is refused at once. */
+static void see_hold(struct gating *g, int64_t since_us)
+{
+    g->waits = true;
+    if (since_us != 0 && since_us < g->since_us)
+        g->since_us = since_us;
+}
+
 static bool see_key(void *ctx, struct key_ref ref)
 {
     struct gating *g = ctx;
@@ -130,7 +166,7 @@ static bool see_key(void *ctx, struct key_ref ref)
         return true;
     g->policy = g->policy != NULL ? g->policy : policy;
     if (l->acting.phase[policy->index] == PHASE_HOLD || !g->leased)
-        g->waits = true;
+        see_hold(g, l->hold.since_us[policy->index]);
     else if (l->acting.phase[policy->index] == PHASE_CATCHUP)
         see_catchup(g, g->argv[ref.arg]);
     return true;
@@ -197,15 +233,11 @@ static enum gate judge(struct gating *g)
     if (g->nasked > 0)
         ask(g);
     if (g->bad) {
-        s->held_since_us = 0;
         build_err(slot_answer(s), ERR_ARCHIVEBAD, "the key could not be handed to Redis");
         slot_answered(s);
         return GATE_REFUSED;
     }
-    if (g->waits)
-        return wait(s);
-    s->held_since_us = 0;
-    return GATE_GO;
+    return g->waits ? wait(s, g->since_us) : GATE_GO;
 }
 
 static bool is_leased(const struct loop *l)
@@ -215,7 +247,8 @@ static bool is_leased(const struct loop *l)
 
 enum gate hold_gate(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc)
 {
-    struct gating g = {.session = s, .argv = argv, .leased = is_leased(s->loop)};
+    struct gating g = {
+        .session = s, .argv = argv, .leased = is_leased(s->loop), .since_us = s->loop->turn.now_us};
 
     if ((!s->loop->acting.any && g.leased) || cmd == NULL || s->db != 0)
         return GATE_GO;
@@ -226,7 +259,7 @@ enum gate hold_gate(struct session *s, const struct command *cmd, const struct s
 enum gate hold_gate_all(struct session *s, struct slice requests, unsigned *ret_home,
                         const struct policy_conf **ret_policy)
 {
-    struct gating g = {.session = s, .leased = is_leased(s->loop)};
+    struct gating g = {.session = s, .leased = is_leased(s->loop), .since_us = s->loop->turn.now_us};
     struct request r;
 
     request_init(&r);
@@ -253,7 +286,7 @@ enum gate hold_for_redis(struct session *s, const struct policy_conf *policy)
     if (policy == NULL || policy->index >= STATS_POLICIES || s->db != 0 || !l->acting.escapes[policy->index])
         return GATE_GO;
     placement_suspect(server_placement(l->server));
-    return wait(s);
+    return wait(s, l->turn.now_us);
 }
 
 /* ---- kept requests ---- */
@@ -399,6 +432,49 @@ static void settle_all(struct loop *l)
     }
 }
 
+/* ---- writes that the archive owes ---- */
+
+static enum phase phase_of(const struct loop *l, const struct op *op)
+{
+    const struct policy_conf *policy = policy_find(l->policies, op->keys[0].key);
+    return policy != NULL && policy->index < STATS_POLICIES ? (enum phase)l->acting.phase[policy->index]
+                                                            : PHASE_REDIS;
+}
+
+static void settle_owed(struct loop *l);
+
+/* In the order of Redis' versions (NO_TORN in the models). */
+void hold_owe(struct loop *l, struct op *own_op)
+{
+    struct op **at = &l->hold.owed;
+
+    while (*at != NULL && (*at)->keys[0].copied <= own_op->keys[0].copied)
+        at = &(*at)->next;
+    own_op->next = *at;
+    *at = own_op;
+    if (phase_of(l, own_op) != PHASE_HOLD)
+        settle_owed(l);
+}
+
+static void settle_owed(struct loop *l)
+{
+    struct op **at = &l->hold.owed;
+
+    while (*at != NULL) {
+        struct op *op = *at;
+        enum phase phase = phase_of(l, op);
+        if (phase == PHASE_HOLD) {
+            at = &op->next;
+            continue;
+        }
+        *at = op->next;
+        if (phase == PHASE_ARCHIVE)
+            archived_send_unheard(l, op);
+        else
+            op_free(op);
+    }
+}
+
 /* ---- a new acting ---- */
 
 static void guard(struct loop *l)
@@ -416,6 +492,15 @@ static bool holds_now(const struct acting *before, const struct acting *now)
         if (now->phase[i] == PHASE_HOLD && before->phase[i] != PHASE_HOLD)
             return true;
     return false;
+}
+
+static void note_holds(struct loop *l)
+{
+    for (size_t i = 0; i < STATS_POLICIES; i++) {
+        bool holds = l->acting.phase[i] == PHASE_HOLD;
+        if (!holds || l->hold.since_us[i] == 0)
+            l->hold.since_us[i] = holds ? l->turn.now_us : 0;
+    }
 }
 
 /* What is watched, and who waits for something to take, can't go along to another store. */
@@ -443,10 +528,12 @@ void hold_acting(struct loop *l, const struct acting *before)
     if (before->epoch != l->acting.epoch)
         handed_clear(h->handed);
     guard(l);
+    note_holds(l);
     if (holds_now(before, &l->acting)) {
         h->turn_owed = true;
         call_back(l);
     }
+    settle_owed(l);
     settle_all(l);
     resume_all(l);
     h->owes_quiet = any;

@@ -21,11 +21,14 @@ struct handed;
 
 struct hold {
     struct slot *kept, **kept_tail;
+    struct op *owed; /* writes that were acknowledged, and that the archive lacks: by version */
     struct handed *handed;
-    size_t out[2];      /* requests for managed keys under way, sent before and after the last HOLD */
-    unsigned now;       /* which of the two is the present */
-    bool turn_owed;     /* a HOLD has come while those before the last one are still under way */
-    bool losing;        /* Redis is lost: what is kept waits for the archive; otherwise it must be over, too, for all to be quiet */
+    size_t out[2];  /* requests for managed keys under way, sent before and after the last HOLD */
+    unsigned now;   /* which of the two is the present */
+    bool turn_owed; /* a HOLD has come while those before the last one are still under way */
+    bool
+        losing; /* Redis is lost: what is kept waits for the archive; otherwise it must be over, too, for all to be quiet */
+    int64_t since_us[STATS_POLICIES]; /* mono: on HOLD since then; 0: it is not */
     bool owes_quiet;    /* placement waits to hear that all is over */
     uint64_t quiet_for; /* acting.serial */
 };
@@ -47,6 +50,12 @@ bool hold_keeps(struct slot *slot, enum err e, const char *detail);
 /* A request for managed keys is under way; it is over, or kept. */
 void hold_count(struct slot *slot);
 void hold_uncount(struct slot *slot);
+/* The same for what is no slot: what hold_enter tells is given back. */
+unsigned hold_enter(struct loop *l);
+void hold_leave(struct loop *l, unsigned turn);
+/* A write that Redis has done and its client was told of, but that the archive lacks while Redis is lost: the archive does it
+ * before anything else. Where Redis acts its mark is enough. */
+void hold_owe(struct loop *l, struct op *own_op);
 /* l->acting has changed. */
 void hold_acting(struct loop *l, const struct acting *before);
 /* Once a second: what has waited for too long. */
