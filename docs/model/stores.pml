@@ -406,9 +406,9 @@ end:
   :: d_step { !view[c].valid && head[c] <= LAST(c) && ctl.st != HOLD && ctl.st != CLAIM && view[c].ep != ctl.ep ->
        view[c].valid = true; view[c].st = ctl.st; view[c].ep = ctl.ep; view[c].id = ctl.id; usable = false; next[c] = 0 }
   :: d_step { view[c].valid && view[c].ep != ctl.ep && away != c && ctl.st != CLAIM ->
-       view[c].valid = false; usable = false; next[c] = 0 }
-  /* the greeting */
-  :: atomic { view[c].valid && !usable && SERVES && head[c] <= LAST(c) &&
+       view[c].valid = false; view[c].st = 0; usable = false; next[c] = 0 }
+  /* the greeting; who was paused does not know that its view is over */
+  :: atomic { !usable && SERVES && head[c] <= LAST(c) &&
               (NO_GREETING || r.ep == view[c].ep) && (NO_IDENTITY || r.id == view[c].id) ->
        if :: ses[S(c, gen[c])].sent -> gen[c]++ :: else fi;
        assert(gen[c] < G);
