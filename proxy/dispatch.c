@@ -401,5 +401,6 @@ bool dispatch(struct session *s, const struct request *r, struct slice raw)
     s->last_command = job.cmd != NULL ? job.cmd->name : "unknown";
     bool taken = dispatch_job(s, &job);
     counter_add(&s->loop->stats->requests, taken);
+    s->held_since_us = taken ? 0 : s->held_since_us;
     return taken;
 }

@@ -85,13 +85,13 @@ void hold_leave(struct loop *l, unsigned turn)
 
 static void put_held(const struct loop *l, char *text, size_t cap)
 {
-    struct executor_report archive = {.up = true};
+    struct executor_report archive;
     int n = snprintf(text, cap, "waited %lld ms", (long long)l->settings->failover_hold);
 
-    if (l->executor != NULL)
-        executor_report(l->executor, &archive);
-    if (!archive.up)
-        snprintf(text + n, cap - (size_t)n, "; archive: %s", archive.why);
+    if (l->executor == NULL || executor_up(l->executor))
+        return;
+    executor_report(l->executor, &archive);
+    snprintf(text + n, cap - (size_t)n, "; archive: %s", archive.why);
 }
 
 static enum gate wait(struct session *s, int64_t since_us)
@@ -309,7 +309,7 @@ bool hold_keeps(struct slot *slot, enum err e, const char *detail)
     size_t policy = policy_of(slot);
 
     if (!l->acting.guarded || l->closed || s == NULL || slot->partial || slot->whole != NULL ||
-        slot->archived || e == ERR_CANCELLED)
+        slot->archived || slot->elsewhere || e == ERR_CANCELLED)
         return false;
     if ((!write && !read) || policy >= STATS_POLICIES || !l->acting.escapes[policy])
         return false;
@@ -348,7 +348,7 @@ static struct op *op_of_read(struct slot *slot)
 
     chain_init(&request, &slot->loop->turn.chunks);
     put_preview(slot, &request);
-    struct op *op = op_new(OP_ONE, slot->session->resp, chain_flat(&request));
+    struct op *op = op_new(OP_ONE, (enum resp)slot->resp, chain_flat(&request));
     chain_clear(&request);
     return op;
 }
@@ -377,7 +377,7 @@ static void to_archive(struct slot *slot, size_t policy)
 static bool to_redis(struct slot *slot)
 {
     struct session *s = slot->session;
-    struct upstream *u = pool_shared(&slot->loop->pool, LANE_FAST, s->db, s->resp, s->id);
+    struct upstream *u = pool_shared(&slot->loop->pool, LANE_FAST, 0, (enum resp)slot->resp, s->id);
     const char *detail;
 
     if (slot->copy != NULL || upstream_ready(u, &detail) != ERR_NONE)
