@@ -4,6 +4,7 @@
 #include "executor/apply.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define RACES_MAX 16 /* lost in a row before an op gives up */
 
@@ -156,6 +157,14 @@ static enum err run_once(struct run *r, struct op *const *ops, size_t n)
     return commit(r);
 }
 
+/* Others write the same key: each waits for another while, the longer the more often it has lost. */
+static void stand_back(const struct run *r, int lost)
+{
+    int64_t most_us = 500 << (lost < 5 ? lost : 5);
+
+    usleep((useconds_t)(((uint64_t)r->batch.now_us * 2654435761u >> 8) % (uint64_t)most_us));
+}
+
 static void run_alone(struct run *r, struct op *op)
 {
     enum err e = ERR_RACE;
@@ -163,6 +172,8 @@ static void run_alone(struct run *r, struct op *op)
     for (int i = 0; i < RACES_MAX && e == ERR_RACE; i++) {
         e = run_once(r, &op, 1);
         r->batch.counts->races += e == ERR_RACE;
+        if (e == ERR_RACE)
+            stand_back(r, i);
     }
     if (e == ERR_TOO_LARGE) {
         r->batch.counts->too_large++;

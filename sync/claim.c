@@ -136,8 +136,9 @@ static enum err close_all(struct link *l, int64_t fence)
 }
 
 /* Only upwards: who was paused for long must not take Redis back to an epoch that is over. A Redis that has lost its epoch was emptied:
- * versions that it has are of writes that found it so and were never acknowledged, though they look newer than all there was. */
-static enum err set_epoch(struct link *l, int64_t epoch, bool *ret_raced, bool *ret_emptied)
+ * versions and sessions that it has are of writes that found it so and were never acknowledged, though they look newer than all there
+ * was; they go in the same step. *ret_raced: it was not as `emptied` says, or somebody else was faster. */
+static enum err set_epoch(struct link *l, int64_t epoch, bool emptied, bool *ret_raced)
 {
     char text[DECIMAL_MAX + 1];
     enum err e;
@@ -148,15 +149,15 @@ static enum err set_epoch(struct link *l, int64_t epoch, bool *ret_raced, bool *
     const redisReply *before = get(l, false, &e) != NULL ? get(l, true, &e) : NULL;
     if (before == NULL)
         return e;
-    if (epoch_of(before) > epoch) {
+    *ret_raced = (before->type == REDIS_REPLY_NIL) != emptied;
+    if (*ret_raced || epoch_of(before) > epoch) {
         link_say(l, "UNWATCH", NULL);
-        return get(l, false, &e) != NULL ? ERR_MOVED : e;
+        return get(l, false, &e) == NULL ? e : *ret_raced ? ERR_NONE : ERR_MOVED;
     }
-    *ret_emptied = before->type == REDIS_REPLY_NIL;
     link_say(l, "MULTI", NULL);
     link_say(l, "SET", MARKS_EPOCH, text, NULL);
-    if (*ret_emptied)
-        link_say(l, "DEL", MARKS_VERSION, NULL);
+    if (emptied)
+        link_say(l, "DEL", MARKS_VERSION, MARKS_SESSION, NULL);
     link_say(l, "EXEC", NULL);
     while (link_owed(l) > 1)
         if (get(l, false, &e) == NULL)
@@ -165,39 +166,44 @@ static enum err set_epoch(struct link *l, int64_t epoch, bool *ret_raced, bool *
     if (exec == NULL)
         return ERR_REDISLOST;
     *ret_raced = exec->type == REDIS_REPLY_NIL;
-    if (*ret_raced || (reply_is_array(exec) && exec->elements == 1u + *ret_emptied && reply_is_text(exec->element[0])))
+    if (*ret_raced ||
+        (reply_is_array(exec) && exec->elements == 1u + emptied && reply_is_text(exec->element[0])))
         return ERR_NONE;
     link_refuse(l, exec);
     return ERR_REDISDOWN;
 }
 
-/* Once more: until they were closed, old connections may have written. Not when somebody has claimed it again meanwhile. */
-static enum err forget_versions(struct link *l, int64_t epoch)
+static enum err was_emptied(struct link *l, bool *ret)
 {
-    static const char script[] = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[2]) end return 'OK'";
-    char text[DECIMAL_MAX + 1];
     enum err e;
 
-    text[decimal_print(text, epoch)] = '\0';
-    link_say(l, "EVAL", script, "2", MARKS_EPOCH, MARKS_VERSION, text, NULL);
-    get(l, false, &e);
+    link_say(l, "GET", MARKS_EPOCH, NULL);
+    const redisReply *epoch = get(l, true, &e);
+    *ret = epoch != NULL && epoch->type == REDIS_REPLY_NIL;
     link_done(l);
     return e;
 }
 
-enum err claim_redis(struct link *l, int64_t epoch, int64_t fence)
+/* Where there is an epoch it is raised first, so that nobody is greeted under the old one behind our back. Where there is none nobody
+ * can be greeted, and what old connections write until they are closed must be gone with the rest (NO_KILL_FIRST in the models). */
+static enum err claim_once(struct link *l, int64_t epoch, int64_t fence, bool *ret_raced)
 {
-    enum err e = ERR_NONE;
     bool emptied = false;
 
-    if (!link_is_open(l))
-        return ERR_REDISDOWN;
-    for (bool raced = true; e == ERR_NONE && raced;) {
-        raced = false;
-        e = set_epoch(l, epoch, &raced, &emptied);
-        link_done(l);
-    }
-    if (e == ERR_NONE)
+    enum err e = was_emptied(l, &emptied);
+    if (e == ERR_NONE && emptied)
         e = close_all(l, fence);
-    return e == ERR_NONE && emptied ? forget_versions(l, epoch) : e;
+    if (e == ERR_NONE)
+        e = set_epoch(l, epoch, emptied, ret_raced);
+    link_done(l);
+    return e == ERR_NONE && !emptied && !*ret_raced ? close_all(l, fence) : e;
+}
+
+enum err claim_redis(struct link *l, int64_t epoch, int64_t fence)
+{
+    enum err e = link_is_open(l) ? ERR_NONE : ERR_REDISDOWN;
+
+    for (bool raced = true; e == ERR_NONE && raced;)
+        e = claim_once(l, epoch, fence, &raced);
+    return e;
 }

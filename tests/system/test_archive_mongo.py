@@ -5,6 +5,7 @@ mongo-java-server."""
 import os
 import random
 import subprocess
+import threading
 import time
 from collections import Counter
 
@@ -260,6 +261,35 @@ def test_process_is_killed_within_commits_of_two(mongo):
             assert reader.value(left) == reader.value(right) == (found[0] + 1, f"v{found[0] + 1}")
             began += found[0] > version
     assert began > 0, "no commit was made before the kill: the test tested nothing"
+
+
+def test_documents_are_read_whole(mongo):
+    """Reads while one replaces: half of an old document under a new version would lose what is written on top of it."""
+    name = f"whole_{random.getrandbits(32):x}"
+    size, stop, seen = 2000, threading.Event(), 0
+
+    def replace(keys):
+        number = 0
+        while not stop.is_set():
+            number += 1
+            keys.replace_one({"_id": 1}, {"_id": 1, "v": [number] * size, "ver": number})
+
+    with mongo.client() as client, mongo.client() as reader:
+        keys = client[name]["keys"]
+        keys.insert_one({"_id": 1, "v": [0] * size, "ver": 0})
+        writer = threading.Thread(target=replace, args=(keys,))
+        writer.start()
+        try:
+            until = time.monotonic() + 5
+            while time.monotonic() < until:
+                doc = reader[name]["keys"].find_one({"_id": 1})
+                assert set(doc["v"]) == {doc["ver"]}
+                seen = max(seen, doc["ver"])
+        finally:
+            stop.set()
+            writer.join()
+            client.drop_database(name)
+    assert seen > 10, "nothing was replaced meanwhile"
 
 
 @pytest.fixture
