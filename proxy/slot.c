@@ -169,6 +169,8 @@ struct slot *slot_new(struct session *s, enum slot_kind kind, const struct comma
     slot->kind = (uint8_t)kind;
     slot->command = cmd != NULL ? cmd->id : STATS_UNKNOWN;
     slot->argc = (uint32_t)argc;
+    slot->elsewhere = s->db != 0;
+    slot->resp = (uint8_t)s->resp;
     keep_preview(slot, argv, argc);
     enqueue(s, slot);
     return slot;

@@ -51,6 +51,8 @@ struct slot {
     bool managed_write;
     bool archived;   /* the archive answers */
     bool fast;       /* counts for redis_latency */
+    bool elsewhere;  /* of another database than 0, which Redis alone has */
+    uint8_t resp;    /* enum resp of its client when it was sent */
     bool preview_whole; /* the preview is the whole request */
     bool counted;       /* in loop.hold.out[turn] */
     uint8_t turn;
