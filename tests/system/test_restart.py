@@ -1,4 +1,5 @@
-"""Redis goes away, hangs, comes back, or refuses: clients stay connected and each command gets its one answer.
+"""Redis goes away, hangs, comes back, or refuses: clients stay connected and each command gets its one answer. Most is about a
+proxy that has no archive; what an archive does not change is tried with one, too. Take-overs: test_failover.
 
 CONV_LONG=1 adds the outage that is longer than a connection nobody wants is kept."""
 import asyncio
@@ -14,8 +15,22 @@ from harness.aio import AsyncConn
 pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
 
 PROXY_CONFIG = {"policies": [{"name": "conv", "match": "conv:*", "ttl": "1h", "max_messages": 0}]}
-PROXY_SETTINGS = {"proxy.threads": 2}
+PROXY_SETTINGS = {"proxy.threads": 2, "archive.url": ""}
+WITH_ARCHIVE = {"proxy.threads": 2, "failover.return_after": "100ms", "redis.probe_interval": "50ms"}
 DOWN = "REDISDOWN "
+
+
+@pytest.fixture(params=[PROXY_SETTINGS, WITH_ARCHIVE], ids=["alone", "archive"])
+def either(request):
+    """Settings of a proxy without and with an archive."""
+    return request.param
+
+
+@pytest.fixture
+def either_proxy(fresh_redis, make_proxy, either):
+    proxy = make_proxy(fresh_redis.url, PROXY_CONFIG, settings=either).start()
+    eventually(lambda: proxy.metrics().get('conv_phase{phase="redis",policy="conv"}', 1) == 1)
+    return proxy
 
 
 def persist_errors(proxy, reason):
@@ -216,10 +231,10 @@ def test_frozen_redis_answers_in_time_and_nobody_gets_late_replies(tmp_path, fre
         conn.close()
 
 
-def test_slow_command_does_not_delay_the_others(tmp_path, make_proxy):
+def test_slow_command_does_not_delay_the_others(tmp_path, make_proxy, either):
     """A script that holds Redis longer than redis.timeout: fast commands are told in time, the script gets its reply."""
     redis = RedisServer(tmp_path, args=["--enable-debug-command", "yes"]).start()
-    proxy = make_proxy(redis.url, PROXY_CONFIG, settings={**PROXY_SETTINGS, "redis.timeout": "200ms"}).start()
+    proxy = make_proxy(redis.url, PROXY_CONFIG, settings={**either, "redis.timeout": "200ms"}).start()
     try:
         with RespConn.to(proxy, timeout=10) as slow, RespConn.to(proxy, timeout=10) as fast:
             assert fast.cmd("SET", "k", "v") == "OK"
@@ -339,10 +354,10 @@ def test_readonly_replica(tmp_path, make_proxy):
         redis.kill()
 
 
-def test_out_of_memory(fresh_redis, fresh_proxy):
+def test_out_of_memory(fresh_redis, either_proxy):
     """-OOM in Redis's words; nothing is half done; what gives memory back still works on managed keys."""
     real = fresh_redis.client(decode_responses=True)
-    with RespConn.to(fresh_proxy) as conn, RespConn.to(fresh_redis) as direct:
+    with RespConn.to(either_proxy) as conn, RespConn.to(fresh_redis) as direct:
         assert conn.cmd("RPUSH", "conv:l", "a", "b", "c") == 3 and conn.cmd("SET", "conv:s", "v") == "OK"
         assert conn.cmd("HSET", "conv:h", "f", "v") == 1
         real.pexpire("conv:l", 500_000)
@@ -353,7 +368,7 @@ def test_out_of_memory(fresh_redis, fresh_proxy):
         commands = (["RPUSH", "conv:l", "d"], ["LPUSH", "conv:l", "d"], ["SET", "conv:s", "w"], ["HSET", "conv:h", "f", "w"])
         for command in commands:
             assert conn.cmd(*command) == refused, command
-        assert persist_errors(fresh_proxy, "oom") == len(commands)
+        assert persist_errors(either_proxy, "oom") == len(commands)
         transaction = conn.pipeline(["MULTI"], ["RPUSH", "conv:l", "d"], ["EXEC"])
         print(transaction)
         assert isinstance(transaction[2], RespError) and transaction[2].startswith(("OOM ", "EXECABORT "))
@@ -363,8 +378,8 @@ def test_out_of_memory(fresh_redis, fresh_proxy):
         assert conn.cmd("LPOP", "conv:l") == b"a" and conn.cmd("RPOP", "conv:l", 1) == [b"c"]
         assert conn.cmd("HDEL", "conv:h", "f") == 1 and conn.cmd("EXPIRE", "conv:l", 100) == 1
         assert conn.cmd("DEL", "conv:l", "conv:s") == 2
-        assert real.keys() == []
-        fresh_proxy.log_contains("event=persist_error policy=conv store=redis reason=oom")
+        assert [key for key in real.keys() if not key.startswith("cvp:")] == []
+        either_proxy.log_contains("event=persist_error policy=conv store=redis reason=oom")
         real.config_set("maxmemory", 0)
         assert conn.cmd("RPUSH", "conv:l", "d") == 1
 
@@ -372,9 +387,9 @@ def test_out_of_memory(fresh_redis, fresh_proxy):
 # ---- WATCH and connections of its own ----
 
 
-def test_more_watchers_than_connects_a_second(fresh_redis, make_proxy):
+def test_more_watchers_than_connects_a_second(fresh_redis, make_proxy, either):
     """Every WATCH needs a connection, and only 50 a second may be made (pitfall 5): late ones are late, not lost."""
-    settings = {**PROXY_SETTINGS, "redis.timeout": "3s", "redis.pinned_max": 200}
+    settings = {**either, "redis.timeout": "3s", "redis.pinned_max": 200}
     proxy = make_proxy(fresh_redis.url, PROXY_CONFIG, settings=settings).start()
 
     async def watch(conn, n):
@@ -407,50 +422,50 @@ def test_watch_of_a_client_that_left_does_not_reach_the_next(fresh_redis, make_p
             assert conn.pipeline(["MULTI"], ["SET", "mine", 1], ["EXEC"])[2] == ["OK"]
 
 
-def test_watch_does_not_survive_its_connection(fresh_redis, fresh_proxy):
+def test_watch_does_not_survive_its_connection(fresh_redis, either_proxy):
     """A lost connection watches nothing: EXEC answers as if the key had been touched, never as if all were well."""
     for protocol in (2, 3):
-        with RespConn.to(fresh_proxy) as conn:
+        with RespConn.to(either_proxy) as conn:
             conn.cmd("HELLO", protocol)
             assert conn.cmd("WATCH", "conv:w") == "OK"
             fresh_redis.cli("CLIENT", "KILL", "TYPE", "normal")
-            fresh_redis.client().set("conv:w", "changed meanwhile")
+            assert ask(either_proxy, "SET", "conv:w", "changed meanwhile") == "OK"
             assert conn.pipeline(["MULTI"], ["SET", "conv:w", "lost update"], ["EXEC"])[2] is None
             assert conn.cmd("GET", "conv:w") == b"changed meanwhile"
-            eventually(lambda: fresh_proxy.metrics()["convproxy_upstream_pinned_connections"] == 0)
+            eventually(lambda: either_proxy.metrics()["convproxy_upstream_pinned_connections"] == 0)
 
 
-def test_a_refused_watch_lends_nothing(fresh_redis, fresh_proxy):
+def test_a_refused_watch_lends_nothing(fresh_redis, either_proxy):
     """EXEC after it does nothing, and a client that forgets about it goes back to the shared connection."""
-    with RespConn.to(fresh_proxy) as exec_conn, RespConn.to(fresh_proxy) as conn:
+    with RespConn.to(either_proxy) as exec_conn, RespConn.to(either_proxy) as conn:
         fresh_redis.kill()
         for watcher in (exec_conn, conn):
             assert is_down(watcher.cmd("WATCH", "k"))
         fresh_redis.start()
-        up_again(fresh_proxy, "GET", "k")
+        up_again(either_proxy, "GET", "k")
         assert exec_conn.pipeline(["MULTI"], ["SET", "k", "v"], ["EXEC"])[2] is None
         eventually(lambda: conn.cmd("GET", "k") is None)
-        eventually(lambda: fresh_proxy.metrics()["convproxy_upstream_pinned_connections"] == 0)
+        eventually(lambda: either_proxy.metrics()["convproxy_upstream_pinned_connections"] == 0)
 
 
 @pytest.mark.parametrize("state", ["idle", "in flight", "in MULTI", "watching", "half a reply"])
-def test_connections_cut_in_every_state(fresh_redis, fresh_proxy, state):
+def test_connections_cut_in_every_state(fresh_redis, either_proxy, state):
     """CLIENT KILL on Redis: an error where an answer was due, and the client goes on (pitfall 19)."""
     fresh_redis.client().set("huge", "v" * 30_000_000)
-    with RespConn.to(fresh_proxy, timeout=10) as conn, RespConn.to(fresh_proxy) as other:
+    with RespConn.to(either_proxy, timeout=10) as conn, RespConn.to(either_proxy) as other:
         assert conn.cmd("SET", "k", "v") == "OK"
         if state == "in flight":
             fresh_redis.pause()
             conn.send_cmd("GET", "k")
-            eventually(lambda: fresh_proxy.metrics()["convproxy_requests_total"] >= 2)
+            eventually(lambda: either_proxy.metrics()["convproxy_requests_total"] >= 2)
         elif state == "in MULTI":
             assert conn.pipeline(["MULTI"], ["SET", "k", "w"]) == ["OK", "QUEUED"]
         elif state == "watching":
             assert conn.cmd("WATCH", "k") == "OK"
         elif state == "half a reply":
             conn.send_cmd("GET", "huge")
-            eventually(lambda: fresh_proxy.metrics()["convproxy_buffered_bytes"] > 1_000_000)
-            eventually(lambda: fresh_proxy.metrics()["convproxy_bytes_out_total"] > 0)
+            eventually(lambda: either_proxy.metrics()["convproxy_buffered_bytes"] > 1_000_000)
+            eventually(lambda: either_proxy.metrics()["convproxy_bytes_out_total"] > 0)
         fresh_redis.kill()
         if state == "half a reply":
             with pytest.raises((ConnectionError, TimeoutError)):
@@ -467,9 +482,9 @@ def test_connections_cut_in_every_state(fresh_redis, fresh_proxy, state):
             assert client.cmd("ECHO", "end") == b"end" and not client.buffer
 
 
-def test_proxy_ends_while_redis_is_gone(tmp_path, fresh_redis):
+def test_proxy_ends_while_redis_is_gone(tmp_path, fresh_redis, either):
     """SIGTERM with requests in flight to a frozen Redis: an end in time, with exit code 0."""
-    proxy = Proxy(tmp_path, fresh_redis.url, PROXY_CONFIG, settings={**PROXY_SETTINGS, "proxy.drain_time": "1s"}).start()
+    proxy = Proxy(tmp_path, fresh_redis.url, PROXY_CONFIG, settings={**either, "proxy.drain_time": "1s"}).start()
     with RespConn.to(proxy) as conn:
         assert conn.cmd("SET", "k", "v") == "OK"
         fresh_redis.pause()
@@ -479,3 +494,79 @@ def test_proxy_ends_while_redis_is_gone(tmp_path, fresh_redis):
         proxy.stop()
         assert time.monotonic() - start < 5
     fresh_redis.resume()
+
+
+# ---- with an archive ----
+
+
+def phase(proxy, name):
+    return proxy.metrics()[f'conv_phase{{phase="{name}",policy="conv"}}'] == 1
+
+
+@pytest.fixture
+def with_archive(fresh_redis, make_proxy):
+    proxy = make_proxy(fresh_redis.url, PROXY_CONFIG, settings={**WITH_ARCHIVE, "redis.timeout": "300ms"}).start()
+    eventually(lambda: phase(proxy, "redis"))
+    return proxy
+
+
+def test_other_databases_are_not_asked_of_the_archive(fresh_redis, with_archive):
+    """It has database 0 only: who asks in another while Redis is lost is told so, and never gets the key of the same name."""
+    with RespConn.to(with_archive, timeout=10) as zero, RespConn.to(with_archive, timeout=10) as one:
+        assert zero.cmd("SET", "conv:k", "of database 0") == "OK"
+        assert one.pipeline(["SELECT", 1], ["SET", "conv:k", "of database 1"]) == ["OK", "OK"]
+        fresh_redis.pause()
+        one.send_cmd("GET", "conv:k")
+        zero.send_cmd("GET", "conv:k")
+        assert zero.read() == b"of database 0"
+        assert is_down(one.read())
+        eventually(lambda: phase(with_archive, "archive"))
+        assert one.cmd("GET", "conv:k") == "ERR the archive serves database 0 only"
+        fresh_redis.resume()
+        eventually(lambda: phase(with_archive, "redis"), timeout=10)
+        eventually(lambda: one.cmd("GET", "conv:k") == b"of database 1")
+
+
+def test_a_frozen_redis_is_replaced(fresh_redis, with_archive):
+    """What was under way when it froze is answered by the archive, once each; only keys of no policy are refused."""
+    conns = [RespConn.to(with_archive, timeout=10) for _ in range(10)]
+    for n, conn in enumerate(conns):
+        assert conn.pipeline(("SET", f"k{n}", f"old {n}"), ("RPUSH", f"conv:l{n}", "old")) == ["OK", 1]
+    fresh_redis.pause()
+    start = time.monotonic()
+    for n, conn in enumerate(conns):
+        conn.send(b"".join(b"GET k%d\r\nECHO %d\r\nRPUSH conv:l%d %d\r\n" % (n, i, n, i) for i in range(20)))
+    for conn in conns:
+        replies = [conn.read() for _ in range(60)]
+        assert all(is_down(reply) for reply in replies[0::3])
+        assert replies[1::3] == [b"%d" % i for i in range(20)] and replies[2::3] == list(range(2, 22))
+    took = time.monotonic() - start
+    print(f"all answered after {took * 1000:.0f} ms")
+    assert took < 2.0
+    fresh_redis.resume()
+    eventually(lambda: phase(with_archive, "redis"), timeout=10)
+    for n, conn in enumerate(conns):
+        kept = [b"old"] + [b"%d" % i for i in range(20)]
+        assert conn.cmd("LRANGE", f"conv:l{n}", 0, -1) == kept == fresh_redis.client().lrange(f"conv:l{n}", 0, -1)
+        eventually(lambda conn=conn, n=n: conn.cmd("GET", f"k{n}") == b"old %d" % n)
+        conn.close()
+
+
+def test_a_redis_that_refuses_writes_is_replaced(fresh_redis, with_archive):
+    """It has become a replica: READONLY, until that is noticed. It gets what was written meanwhile when it is a master again."""
+    direct = fresh_redis.client()
+    with RespConn.to(with_archive, timeout=10) as conn:
+        assert conn.cmd("RPUSH", "conv:l", "before") == 1
+        direct.replicaof("127.0.0.1", free_port())
+
+        def pushed():
+            reply = conn.cmd("RPUSH", "conv:l", "meanwhile")
+            assert reply == 2 or reply.startswith("READONLY "), reply
+            return reply == 2
+
+        eventually(pushed)
+        assert phase(with_archive, "archive")
+        assert conn.cmd("SET", "k", "v").startswith("READONLY ")
+        direct.replicaof("NO", "ONE")
+        eventually(lambda: phase(with_archive, "redis"), timeout=10)
+        assert conn.cmd("LRANGE", "conv:l", 0, -1) == [b"before", b"meanwhile"] == direct.lrange("conv:l", 0, -1)
