@@ -194,7 +194,8 @@ static bool is_archives(struct session *s, const struct job *job, bool *ret_take
 /* It must wait while the stores change places, or Redis' connection is not where it goes. */
 static bool is_taken(struct session *s, const struct job *job, bool *ret_taken)
 {
-    enum gate gate = hold_gate(s, job->cmd, job->argv, job->argc);
+    enum gate gate =
+        keyspace_handles(s, job->cmd) ? hold_gate_any(s) : hold_gate(s, job->cmd, job->argv, job->argc);
 
     *ret_taken = gate == GATE_REFUSED;
     return gate != GATE_GO || (s->loop->acting.any && is_archives(s, job, ret_taken)) ||

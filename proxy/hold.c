@@ -279,6 +279,17 @@ enum gate hold_gate_all(struct session *s, struct slice requests, unsigned *ret_
     return gate;
 }
 
+enum gate hold_gate_any(struct session *s)
+{
+    struct loop *l = s->loop;
+    struct gating g = {.session = s, .since_us = l->turn.now_us};
+
+    for (size_t i = 0; i < l->settings->policy_count && i < STATS_POLICIES; i++)
+        if (l->acting.phase[i] == PHASE_HOLD)
+            see_hold(&g, l->hold.since_us[i]);
+    return judge(&g);
+}
+
 enum gate hold_for_redis(struct session *s, const struct policy_conf *policy)
 {
     struct loop *l = s->loop;

@@ -42,6 +42,8 @@ enum gate hold_gate(struct session *s, const struct command *cmd, const struct s
 /* The same for the requests of a transaction; where their keys live now (enum home), and the policy of a managed one, or NULL. */
 enum gate hold_gate_all(struct session *s, struct slice requests, unsigned *ret_home,
                         const struct policy_conf **ret_policy);
+/* The same for what is about all keys: it would miss those for which nobody acts. */
+enum gate hold_gate_any(struct session *s);
 /* Redis acts for the policy but can't be asked now: waits when another store may take over. GATE_GO: it may not. */
 enum gate hold_for_redis(struct session *s, const struct policy_conf *policy);
 

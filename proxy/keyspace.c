@@ -39,20 +39,26 @@ static bool names_only_archives(const struct loop *l, struct slice pattern)
 
 /* ---- replies ---- */
 
-/* Keys on their way back are in either store, or in both. */
+/* Keys on their way back are in either store, or in both; on HOLD, what was asked before it comes from who acted then. */
+static bool is_changing(const struct loop *l, size_t policy)
+{
+    return policy < STATS_POLICIES &&
+           (l->acting.phase[policy] == PHASE_CATCHUP || l->acting.phase[policy] == PHASE_HOLD);
+}
+
 static bool may_tell(const struct loop *l, enum split_store store, struct slice key)
 {
     if (key.p == NULL || hide_is_internal(key))
         return false;
     const struct policy_conf *policy = policy_find(l->policies, key);
-    bool returns = policy != NULL && policy->index < STATS_POLICIES && l->acting.phase[policy->index] == PHASE_CATCHUP;
-    return returns || acting_is_archive(&l->acting, policy) == (store == SPLIT_ARCHIVE);
+    return (policy != NULL && is_changing(l, policy->index)) ||
+           acting_is_archive(&l->acting, policy) == (store == SPLIT_ARCHIVE);
 }
 
-static bool some_return(const struct loop *l)
+static bool some_change(const struct loop *l)
 {
-    for (size_t i = 0; i < l->settings->policy_count && i < STATS_POLICIES; i++)
-        if (l->acting.phase[i] == PHASE_CATCHUP)
+    for (size_t i = 0; i < l->settings->policy_count; i++)
+        if (is_changing(l, i))
             return true;
     return false;
 }
@@ -207,7 +213,7 @@ static void finish_keys(struct split *sp, struct chain *out)
         struct reader r = {split_reply(sp, (enum split_store)i)};
         told += tell_keys(sp->slot->loop, (enum split_store)i, &r, &keys);
     }
-    if (some_return(sp->slot->loop)) {
+    if (some_change(sp->slot->loop)) {
         put_once(&keys, told, out);
         return;
     }

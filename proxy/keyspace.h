@@ -7,7 +7,7 @@
  *   FLUSHDB, FLUSHALL  both
  *
  * Invariants: a key is told by the store that acts for it only, whatever the other one holds; while keys are given back to Redis, by
- *             both (SCAN may tell one twice then, KEYS does not). Keys that start with "cvp:" are
+ *             both (SCAN may tell one twice then, KEYS does not). Nothing is asked while nobody acts. Keys that start with "cvp:" are
  *             not told. When Redis can't be asked the answer is an error: nothing is missing silently.
  * Threads:    [loop] only. */
 #ifndef PROXY_KEYSPACE_H

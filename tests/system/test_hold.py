@@ -1,4 +1,5 @@
 """Requests for managed keys while nobody acts: how long they wait, and what those are told that have waited for long enough."""
+import threading
 import time
 
 import pytest
@@ -42,7 +43,37 @@ def test_who_has_waited_once_may_wait_again(make_proxy, fresh_redis):
         fresh_redis.resume()
         assert conn.read() == 1
         eventually(lambda: phase(proxy) == "redis", 15)
-        assert "to=ARCHIVE" not in proxy.log_text()
+        assert "to=archive" not in proxy.log_text()
         time.sleep(4.1)  # longer than the hold
         fresh_redis.kill()
         assert conn.cmd("RPUSH", "conv:1", "b") == 2
+
+
+def test_nothing_is_missing_while_the_stores_change_places(make_proxy, fresh_redis):
+    """Commands about all keys wait as well: until the hand-over begins Redis alone would tell them."""
+    settings = {"conv.primary": "archive", "conv.ttl": 0, "archive.faults": "yes"}
+    proxy = make_proxy(fresh_redis.url, settings=settings).start()
+    keys, looks, over = {b"raw", *(b"conv:%d" % n for n in range(20))}, [], threading.Event()
+
+    def look():
+        with RespConn.to(proxy, timeout=20) as conn:
+            while not over.is_set():
+                looks.append(conn.pipeline(("KEYS", "*"), ("SCAN", "0", "COUNT", "1000"), ("DBSIZE",), ("MGET", *keys)))
+
+    with RespConn.to(proxy, timeout=20) as conn, RespConn.to(proxy) as writer:
+        conn.pipeline(*[("SET", key, "v") for key in keys])
+        conn.cmd("CONV", "FAULT", "op=commit delay=300ms")
+        writer.send_cmd("SET", "conv:1", "w")  # the hold lasts until it is done
+        looking = threading.Thread(target=look)
+        looking.start()
+        assert not isinstance(conn.cmd("CONV", "PRIMARY", "redis"), RespError)
+        eventually(lambda: phase(proxy) == "catchup", 10)
+        conn.cmd("CONV", "FAULT", "")
+        eventually(lambda: phase(proxy) == "redis", 15)
+        over.set()
+        looking.join()
+        assert writer.read() == "OK"
+    assert len(looks) > 2 and "to=return" in proxy.log_text()
+    for told, (_, page), size, values in looks:
+        assert set(told) == keys and size >= len(keys) and set(values) <= {b"v", b"w"}
+        assert set(page) <= keys and b"raw" in page
