@@ -1,5 +1,6 @@
 #include "proxy/copies.h"
 
+#include "base/mutant.h"
 #include "executor/executor.h"
 #include "executor/op.h"
 #include "proxy/archived.h"
@@ -297,7 +298,7 @@ bool copies_take(struct slot *slot)
 
     if (slot->block == NULL || !block_has_marked(slot->block))
         return false;
-    bool waits = is_awaited(slot) && block_acks_both(slot->block);
+    bool waits = is_awaited(slot) && block_acks_both(slot->block) && !MUTANT(ack_early);
     if (l->executor == NULL || !executor_up(l->executor))
         return without(slot);
     if (waits)

@@ -1,6 +1,7 @@
 #include "proxy/placement_state.h"
 
 #include "base/clock.h"
+#include "base/mutant.h"
 #include "proxy/server.h"
 
 #include <string.h>
@@ -135,9 +136,9 @@ uint32_t facts_of(const struct placement *p, const struct spot *spot, const stru
     f |= executor_up(p->executor) ? FACT_ARCHIVE : 0;
     f |= wants_archive(p, spot, conf) ? FACT_WANT_ARCHIVE : 0;
     f |= p->settings->failover_automatic ? FACT_AUTOMATIC : 0;
-    f |= facts_quiet(p, now_us) ? FACT_QUIET : 0;
-    f |= is_copied(p, now_us) ? FACT_COPIED : 0;
-    f |= atomic_load(&p->caught_up) == p->ledger.epoch ? FACT_CAUGHT_UP : 0;
+    f |= facts_quiet(p, now_us) || MUTANT(skip_barrier) ? FACT_QUIET : 0;
+    f |= is_copied(p, now_us) || MUTANT(skip_copied) ? FACT_COPIED : 0;
+    f |= atomic_load(&p->caught_up) == p->ledger.epoch || MUTANT(global_flip) ? FACT_CAUGHT_UP : 0;
     f |= limit > 0 && now_us - spot->since_us > limit * 1000 ? FACT_LATE : 0;
     return f;
 }

@@ -1,5 +1,6 @@
 #include "router/marking.h"
 
+#include "base/mutant.h"
 #include "router/marks.h"
 
 #include <string.h>
@@ -68,7 +69,7 @@ void marking_put(struct chain *out, const struct marking *m)
         put_versions(out, m);
         build_array(out, 2 + m->nkeys);
         build_text(out, "SADD");
-        build_text(out, MARKS_DIRTY);
+        build_text(out, MUTANT(no_mark) ? "cvp:none" : MARKS_DIRTY);
         put_slices(out, m->keys, m->nkeys);
     }
     build_array(out, 4);
@@ -90,7 +91,7 @@ void marking_put_script(struct chain *out, const struct marking *m, const struct
     put_slices(out, script->expiring, script->nexpiring);
     build_text(out, MARKS_SESSION);
     build_text(out, MARKS_VERSION);
-    build_text(out, MARKS_DIRTY);
+    build_text(out, MUTANT(no_mark) ? "cvp:none" : MARKS_DIRTY);
     build_text(out, m->session);
     build_number(out, m->seq);
     build_number(out, m->fresh);

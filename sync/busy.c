@@ -1,5 +1,6 @@
 #include "sync/busy.h"
 
+#include "base/mutant.h"
 #include "router/marks.h"
 #include "sync/reply.h"
 
@@ -17,7 +18,7 @@ static struct slice text(const char *s)
 static struct slice set_of(const char *proxy, char buf[NAME_CAP])
 {
     snprintf(buf, NAME_CAP, MARKS_BUSY "%s", proxy);
-    return text(buf);
+    return text(MUTANT(skip_claim) ? MARKS_DIRTY : buf);
 }
 
 /* ---- replies ---- */

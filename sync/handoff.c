@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "base/version.h"
 #include "sync/kept.h"
 #include "sync/merge.h"
@@ -277,6 +278,8 @@ static void decide(struct page *p, struct item *item)
         return;
     }
     item->verdict = merge_decide(&c);
+    if (MUTANT(lww) && item->verdict.action == MERGE_REPLAY)
+        item->verdict.action = MERGE_ARCHIVE;
     switch (item->verdict.action) {
     case MERGE_NOTHING:
         end_item(item, HANDOFF_DONE);
