@@ -5,6 +5,7 @@
 #include "proxy/metrics.h"
 #include "proxy/server.h"
 #include "router/command_doc.h"
+#include "router/place.h"
 #include "version.h"
 
 #include <getopt.h>
@@ -40,7 +41,7 @@ static void help(FILE *out)
           "      --check-config    read the settings, say what is wrong with them, and exit\n"
           "      --takeover        take the port and the clients over from the convproxy that listens on\n"
           "                        proxy.handover\n"
-          "      --docs PAGE       print a reference page: settings, commands or metrics\n"
+          "      --docs PAGE       print a reference page: settings, commands, metrics or places\n"
           "  -h, --help            this text\n"
           "  -v, --version         the version\n\n"
           "Signals: TERM drains and ends, INT ends at once, HUP reads the file again.\n"
@@ -55,14 +56,14 @@ static int print_docs(const char *page)
     static const struct {
         const char *name;
         void (*print)(FILE *out);
-    } pages[] = {{"settings", settings_markdown}, {"commands", commands_markdown}, {"metrics", metrics_markdown}};
+    } pages[] = {{"settings", settings_markdown}, {"commands", commands_markdown}, {"metrics", metrics_markdown}, {"places", place_markdown}};
 
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
         if (strcmp(page, pages[i].name) == 0) {
             pages[i].print(stdout);
             return ferror(stdout) != 0;
         }
-    fprintf(stderr, "convproxy: --docs %s: expected settings, commands or metrics\n", page);
+    fprintf(stderr, "convproxy: --docs %s: expected settings, commands, metrics or places\n", page);
     return EXIT_USAGE;
 }
 

@@ -212,7 +212,7 @@ static void write_policy(const struct ledger_policy *p, bson_t *policies)
 bson_t *ledger_write(const struct ledger *l)
 {
     bson_t *doc = bson_new(), part;
-    char number[16];
+    char number[24];
 
     BSON_APPEND_INT64(doc, "ep", l->epoch);
     BSON_APPEND_INT64(doc, "lost", l->lost_epoch);

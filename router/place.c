@@ -1,7 +1,9 @@
 #include "router/place.h"
 
-#include <stdio.h>
+#include <ctype.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* The rows' words. */
 enum {
@@ -27,11 +29,11 @@ enum {
 };
 
 static const struct {
-    const char *name, *help;
+    const char *help;
     enum phase phase;
     int64_t limit_ms;
 } places[] = {
-#define PLACE(name, phase, limit, help) {#name, help, PHASE_##phase, limit},
+#define PLACE(name, phase, limit, help) {help, PHASE_##phase, limit},
 #define STEP(...)
 #include "router/place.def"
 #undef PLACE
@@ -90,18 +92,54 @@ const char *phase_name(enum phase p)
     return names[p];
 }
 
+/* KNOWN | OURS → "known, ours" */
+static void put_facts(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == ' ' && text[1] == '|')
+            continue;
+        if (*text == '|')
+            fputc(',', out);
+        else
+            fputc(*text == '_' ? ' ' : tolower((unsigned char)*text), out);
+    }
+}
+
+static void put_diagram(FILE *out)
+{
+    fputs("```mermaid\nstateDiagram-v2\n", out);
+    for (size_t i = 0; i < STEPS; i++) {
+        bool told = false;
+        for (size_t k = 0; k < i; k++)
+            told |= steps[k].from == steps[i].from && steps[k].to == steps[i].to;
+        if (!told)
+            fprintf(out, "    %s --> %s\n", place_name(steps[i].from), place_name(steps[i].to));
+    }
+    fputs("```\n", out);
+}
+
 void place_markdown(FILE *out)
 {
-    fputs("| place | phase | limit | what happens |\n|---|---|---|---|\n", out);
+    fputs("# Where a policy is between the two stores\n\nMade by `convproxy --docs places` from "
+          "`router/place.def`; do not edit. "
+          "[protocol.md](protocol.md) explains.\n\n",
+          out);
+    put_diagram(out);
+    fputs("\n| place | clients' requests | at most | what happens |\n|---|---|---|---|\n", out);
     for (size_t i = 0; i < PLACES; i++) {
-        fprintf(out, "| %s | %s | ", places[i].name, phase_name(places[i].phase));
+        fprintf(out, "| %s | %s | ", place_name((enum place)i), phase_name(places[i].phase));
         if (places[i].limit_ms > 0)
             fprintf(out, "%lld ms", (long long)places[i].limit_ms);
         fprintf(out, " | %s |\n", places[i].help);
     }
-    fputs("\n| from | needs | unless | to |\n|---|---|---|---|\n", out);
-    for (size_t i = 0; i < STEPS; i++)
-        fprintf(out, "| %s | %s | %s | %s |\n", places[steps[i].from].name,
-                steps[i].needs == 0 ? "" : steps[i].needs_text,
-                steps[i].unless == 0 ? "" : steps[i].unless_text, places[steps[i].to].name);
+    fputs("\nThe first row whose facts hold counts; without one the policy stays.\n\n| from | to | when | "
+          "and not |\n|---|---|---|---|\n",
+          out);
+    for (size_t i = 0; i < STEPS; i++) {
+        fprintf(out, "| %s | %s | ", place_name(steps[i].from), place_name(steps[i].to));
+        put_facts(out, steps[i].needs == 0 ? "" : steps[i].needs_text);
+        fputs(" | ", out);
+        put_facts(out, steps[i].unless == 0 ? "" : steps[i].unless_text);
+        fputs(" |\n", out);
+    }
 }

@@ -8,6 +8,7 @@
 #define ROUTER_PLACE_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 /* What loops do with the policy's keys (docs/protocol.md). */
 enum phase { PHASE_REDIS, PHASE_HOLD, PHASE_ARCHIVE, PHASE_CATCHUP };
@@ -52,8 +53,7 @@ int64_t place_limit_ms(enum place p); /* 0: none */
 const char *place_name(enum place p); /* "start", "redis" … */
 const char *place_help(enum place p);
 const char *phase_name(enum phase p); /* "redis", "hold", "archive", "catchup" */
-/* The table as a page of docs, with the diagram. */
-struct _IO_FILE;
-void place_markdown(struct _IO_FILE *out);
+/* The page docs/places.md. */
+void place_markdown(FILE *out);
 
 #endif
