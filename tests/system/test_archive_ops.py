@@ -189,7 +189,9 @@ def test_a_switch_without_copies_says_what_is_not_seen(both, conn):
     assert told[1].startswith("warning: dual_write is off: what was never copied to the archive will not be seen")
 
 
-def test_a_switch_reaches_all_clients_and_a_restart(both, conn):
+@pytest.mark.parametrize("rewritten, store", [(True, "archive"), (False, "redis")], ids=["rewritten", "not rewritten"])
+def test_a_switch_reaches_all_clients_and_a_restart(both, conn, fresh_redis, rewritten, store):
+    """The setting counts after a restart: the new one if it was written to the file, else the old one. Nothing is lost in either."""
     settled(both, "redis")
     with RespConn.to(both) as other:
         assert other.cmd("SET", "conv:s", "in redis") == "OK"
@@ -198,10 +200,15 @@ def test_a_switch_reaches_all_clients_and_a_restart(both, conn):
         assert conn.cmd("GET", "conv:s") == other.cmd("GET", "conv:s") == b"in redis"
         assert other.cmd("SET", "conv:s", "in the archive") == "OK"
         assert conn.cmd("GET", "conv:s") == b"in the archive"
+    if rewritten:
+        assert conn.cmd("CONFIG", "REWRITE") == "OK"
     both.restart()
-    settled(both, "archive")
+    eventually(lambda: both.metrics()["redis_up"] == 1)
     with RespConn.to(both) as again:
         assert again.cmd("GET", "conv:s") == b"in the archive"
+        settled(both, store)
+        assert again.cmd("GET", "conv:s") == b"in the archive"
+    assert fresh_redis.client().get("conv:s") == (b"in redis" if rewritten else b"in the archive")
 
 
 def test_an_order_counts_though_the_setting_has_that_value(alone, conn, fresh_redis):

@@ -211,6 +211,7 @@ def test_a_unix_socket_in_use_is_not_taken_away(tmp_path, redis_server, make_pro
 def test_clients_share_few_connections(redis_server, make_proxy):
     """redis.connections for all clients of a thread, spread by their ids; a change counts for the next requests."""
     proxy = make_proxy(redis_server.url, settings={"redis.connections": 3, "proxy.threads": 1}).start()
+    eventually(lambda: proxy.metrics()['conv_phase{phase="redis",policy="conv"}'] == 1)  # then connections are greeted anew
     clients = [RespConn.to(proxy) for _ in range(6)]
 
     def connections():
