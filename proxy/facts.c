@@ -17,6 +17,12 @@ const struct policy_conf *facts_conf(const struct settings *s, const char *polic
     return NULL;
 }
 
+bool facts_marked(const struct placement *p, const struct spot *spot)
+{
+    const struct policy_conf *conf = facts_conf(p->settings, spot->name);
+    return conf != NULL && conf->dual_write && moves_filled(sync_moves(p->sync), spot->name);
+}
+
 bool facts_leased(const struct placement *p)
 {
     return !p->shared || clock_boot_us() < atomic_load(&p->lease_us);
@@ -126,8 +132,8 @@ static uint32_t redis_facts(const struct placement *p, const struct spot *spot, 
     return f;
 }
 
-uint32_t facts_of(const struct placement *p, const struct spot *spot, const struct policy_conf *conf,
-                  int64_t now_us)
+static uint32_t own_facts(const struct placement *p, const struct spot *spot, const struct policy_conf *conf,
+                          int64_t now_us)
 {
     uint32_t f = redis_facts(p, spot, now_us);
     int64_t limit = place_limit_ms(spot->place);
@@ -140,5 +146,50 @@ uint32_t facts_of(const struct placement *p, const struct spot *spot, const stru
     f |= is_copied(p, now_us) || MUTANT(skip_copied) ? FACT_COPIED : 0;
     f |= atomic_load(&p->caught_up) == p->ledger.epoch || MUTANT(global_flip) ? FACT_CAUGHT_UP : 0;
     f |= limit > 0 && now_us - spot->since_us > limit * 1000 ? FACT_LATE : 0;
+    return f;
+}
+
+/* ---- policies that go together ----
+ *
+ * A claim raises the epoch and ends the connections to Redis, of all policies: those for which Redis acts would have lost it, and
+ * their own claim would do the same to the one that has just returned, for ever. So who wants to return waits until the archive acts
+ * for the others, too, which are moved there as if that was ordered; then all return with one claim. */
+
+enum others { NOBODY_RETURNS, SOME_RETURN, ALL_RETURN };
+
+static bool is_redis_s(enum place p)
+{
+    static const bool redis[PLACES] = {[PLACE_REDIS] = true, [PLACE_DRAIN] = true,  [PLACE_LEAVE] = true,
+                                       [PLACE_LOSE] = true,  [PLACE_RETURN] = true, [PLACE_CATCHUP] = true};
+    return redis[p];
+}
+
+static enum others who_returns(const struct placement *p, int64_t now_us)
+{
+    bool some = false, all = true;
+
+    for (size_t i = 0; i < p->nspots; i++) {
+        const struct spot *s = &p->spots[i];
+        const struct policy_conf *conf = facts_conf(p->settings, s->name);
+        all &= !is_redis_s(s->place);
+        if (conf == NULL || s->place != PLACE_ARCHIVE || wants_archive(p, s, conf))
+            continue;
+        bool ready = (redis_facts(p, s, now_us) & FACT_WELL) != 0;
+        some |= ready;
+        all &= ready;
+    }
+    return !some ? NOBODY_RETURNS : all ? ALL_RETURN : SOME_RETURN;
+}
+
+uint32_t facts_of(const struct placement *p, const struct spot *spot, const struct policy_conf *conf,
+                  int64_t now_us)
+{
+    uint32_t f = own_facts(p, spot, conf, now_us);
+    enum others others = who_returns(p, now_us);
+
+    if (others == SOME_RETURN && is_redis_s(spot->place))
+        f |= FACT_WANT_ARCHIVE;
+    if (others != ALL_RETURN && spot->place == PLACE_ARCHIVE)
+        f &= ~(uint32_t)FACT_WELL;
     return f;
 }

@@ -123,7 +123,7 @@ static bool go(struct placement *p, struct spot *spot, enum place to, bool *rais
     struct ledger scratch = {0};
 
     ledger_copy(&scratch, p->saving ? &p->next : &p->ledger);
-    bool save = spot_record(spot, to, &scratch, raised) || p->shared;
+    bool save = spot_record(spot, to, facts_marked(p, spot), &scratch, raised) || p->shared;
     if (save) {
         agreement_begin(p);
         p->next.epoch = scratch.epoch;

@@ -74,6 +74,8 @@ bool facts_quiet(const struct placement *p, int64_t now_us);
 bool facts_copied_here(const struct placement *p);
 /* The last look has met the Redis of this epoch. */
 bool facts_is_ours(const struct placement *p);
+/* Every write of the policy to Redis has left a mark there until it was copied. */
+bool facts_marked(const struct placement *p, const struct spot *spot);
 /* This process can't use the Redis that acts. */
 bool facts_lost_here(const struct placement *p, int64_t now_us);
 /* Its word is still good. */

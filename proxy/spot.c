@@ -33,7 +33,7 @@ static void raise_epoch(struct ledger *ledger, bool *raised)
     *raised = true;
 }
 
-bool spot_record(const struct spot *s, enum place to, struct ledger *ledger, bool *raised)
+bool spot_record(const struct spot *s, enum place to, bool marked, struct ledger *ledger, bool *raised)
 {
     enum acted acted = ledger_acted(ledger, s->name);
 
@@ -42,7 +42,7 @@ bool spot_record(const struct spot *s, enum place to, struct ledger *ledger, boo
         ledger->lost_epoch = ledger->epoch;
         ledger_policy(ledger, s->name)->acted = ACTED_JOURNAL;
     } else if (to == PLACE_ARCHIVE && s->place == PLACE_LEAVE) {
-        ledger_policy(ledger, s->name)->acted = ACTED_ARCHIVE;
+        ledger_policy(ledger, s->name)->acted = marked ? ACTED_ARCHIVE : ACTED_JOURNAL;
     } else if (to == PLACE_CLAIM || to == PLACE_FIRST) {
         raise_epoch(ledger, raised);
         ledger_policy(ledger, s->name)->acted = acted == ACTED_NONE ? ACTED_NONE : ACTED_JOURNAL;

@@ -27,9 +27,9 @@ struct spot {
 void spot_init(struct spot *s, const char *name);
 /* How long Redis must have been well before it acts for this policy again. */
 int64_t spot_patience_us(const struct spot *s, enum acted acted, int64_t return_after_ms, int64_t now_us);
-/* What is written down before the policy goes there; raised: the epoch has been, for another policy. False: nothing that must
- * outlive the proxies. */
-bool spot_record(const struct spot *s, enum place to, struct ledger *ledger, bool *raised);
+/* What is written down before the policy goes there; marked: every write to Redis has left a mark, so that without marks the archive
+ * has all; raised: the epoch has been, for another policy. False: nothing that must outlive the proxies. */
+bool spot_record(const struct spot *s, enum place to, bool marked, struct ledger *ledger, bool *raised);
 void spot_enter(struct spot *s, enum place to, enum acted acted);
 struct spot_view {
     bool known;  /* the ledger was read */

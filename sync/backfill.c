@@ -1,9 +1,13 @@
-/* The moves that bring the archive up to date: every key of Redis gets a mark; all marks are carried. */
+/* The moves that bring the archive up to date: every key of Redis gets a mark, and every one that only the archive has; all marks
+ * are carried. */
 #include "sync/move.h"
 
 #include "base/clock.h"
 #include "base/version.h"
+#include "engine/object.h"
 #include "router/marks.h"
+#include "sync/compare.h"
+#include "sync/value.h"
 
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
@@ -13,7 +17,7 @@
 #define ROUND      512
 #define REST       512 /* marks: one round's. While clients write there are always some */
 
-enum stage { MARK, FIRST_ROUND, CARRY };
+enum stage { MARK, MARK_GONE, FIRST_ROUND, CARRY };
 
 /* ---- carrying ---- */
 
@@ -125,6 +129,64 @@ static enum err mark(struct move_at *at)
     at->place.cursor = next;
     move_done(at, at->page.n, next == 0 ? 1 : page_progress(next));
     if (next == 0)
+        at->place.stage = MARK_GONE;
+    return ERR_NONE;
+}
+
+static enum err raise_versions(struct move_at *at, const struct archive_entry **of, struct slice *keys,
+                               size_t n)
+{
+    struct marking *m = arena_get(&at->page.arena, n * sizeof *m);
+    int64_t *versions = arena_get(&at->page.arena, n * sizeof *versions);
+    enum err e = value_versions(at->stores->link, keys, n, versions);
+
+    for (size_t i = 0; e == ERR_NONE && i < n; i++) {
+        int64_t r = versions[i], higher = r > of[i]->version ? r : of[i]->version;
+        int64_t next = version_next(higher, at->stores->epoch, clock_wall_us() / 1000);
+        m[i] = (struct marking){.key = keys[i], .fresh = next - 1, .raise = r > 0 ? next - r : 1};
+    }
+    return e == ERR_NONE ? marking_do(at->stores->link, m, n) : e;
+}
+
+/* Of those that live in the archive. */
+static enum err mark_absent(struct move_at *at)
+{
+    struct page *p = &at->page;
+    const struct archive_entry **of = arena_get(&p->arena, p->n * sizeof *of);
+    struct slice *keys = arena_get(&p->arena, p->n * sizeof *keys);
+    bool *there = arena_get(&p->arena, p->n * sizeof *there);
+    size_t live = 0, absent = 0;
+
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->entries[i].type == OBJECT_NONE)
+            continue;
+        of[live] = &p->entries[i];
+        keys[live++] = p->entries[i].key;
+    }
+    enum err e = live > 0 ? compare_presence(at->stores->link, keys, live, there) : ERR_NONE;
+    for (size_t i = 0; e == ERR_NONE && i < live; i++) {
+        if (there[i])
+            continue;
+        of[absent] = of[i];
+        keys[absent++] = keys[i];
+    }
+    return e == ERR_NONE && absent > 0 ? raise_versions(at, of, keys, absent) : e;
+}
+
+/* A key that was deleted without dual writes has left no mark, and would rise again when the archive acts. */
+static enum err mark_gone(struct move_at *at)
+{
+    int64_t hash = at->place.hash;
+    enum err e =
+        page_of_archive(&at->page, at->stores->handle, ARCHIVE_ALL, &hash, at->limit, move_wants, at);
+
+    at->looked = at->page.looked;
+    if (e == ERR_NONE)
+        e = mark_absent(at);
+    if (e != ERR_NONE)
+        return e;
+    at->place.hash = hash;
+    if (hash < 0)
         at->place.stage = FIRST_ROUND;
     return ERR_NONE;
 }
@@ -134,13 +196,13 @@ enum err backfill_step(struct move_at *at, enum move_step *ret)
     struct round r;
     int64_t marks;
 
-    if (at->place.stage != MARK)
+    if (at->place.stage >= FIRST_ROUND)
         return drain(at, ret, &r);
     enum err e = count_marks(at, &marks);
     if (e != ERR_NONE)
         return e;
     if (marks + (int64_t)at->limit <= MOST_MARKS)
-        return mark(at);
+        return at->place.stage == MARK ? mark(at) : mark_gone(at);
     e = carry(at, &r);
     snprintf(at->tally.why, sizeof at->tally.why, "%" PRId64 " marks wait for the copier", marks);
     if (e == ERR_NONE && r.claimed == r.failed)

@@ -213,6 +213,20 @@ bool moves_any(struct moves *m)
     return any;
 }
 
+bool moves_filled(struct moves *m, const char *policy)
+{
+    bool filled = true;
+
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < m->n; i++) {
+        const struct move_report *r = &m->list[i]->report;
+        if (r->order.kind == MOVE_BACKFILL && strcmp(r->order.policy, policy) == 0)
+            filled = r->state == MOVE_DONE;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return filled;
+}
+
 static struct move_report report_of(const struct moves *m, const struct move *mv, const struct move *next)
 {
     struct move_report r = mv->report;

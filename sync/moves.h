@@ -1,7 +1,9 @@
 /* sync/moves — long work on a policy's keys that an operator has ordered: watched, throttled, and ended at will.
  *
- *   backfill  every key of Redis gets a mark, then all marks are carried    verify  both stores are compared, by versions or by content
- *   drain     all marks are carried                                        ttl-audit  keys without an expiry; repaired when asked
+ *   backfill  every key of Redis, and every one that only the archive has, gets a mark, then all marks are carried
+ *   verify    both stores are compared, by versions or by content
+ *   drain     all marks are carried
+ *   ttl-audit keys without an expiry; repaired when asked
  *
  * Owns:       the list of moves, the newest 32; each one's cursor, so that one that was interrupted (a store was away) goes on.
  * Invariants: one runs at a time; the next waits. Progress is true at every moment: done, total (-1: not known yet), rate, ETA.
@@ -56,6 +58,8 @@ bool moves_abort(struct moves *m, uint64_t id);
 /* The newest first, up to cap; how many. */
 size_t moves_report(struct moves *m, struct move_report *ret, size_t cap);
 bool moves_any(struct moves *m); /* one is waiting or running */
+/* False: the policy's last backfill has not come to its end, so Redis may have writes that have left neither mark nor version. */
+bool moves_filled(struct moves *m, const char *policy);
 
 struct moves_stores {
     struct archive_handle *handle;

@@ -124,15 +124,21 @@ void side_tell(struct side *t, enum err e)
 
 /* ---- hand-over ---- */
 
-/* Those of the same kind of policy and not done; *ret_from: where they stand among all. */
+/* Without dual writes Redis has written without versions, also until a backfill has passed. */
+static bool is_counted(const struct side *t, struct slice key)
+{
+    const struct policy_conf *policy = policy_find(t->policies, key);
+    return policy != NULL && policy->dual_write && moves_filled(t->sync->moves, policy->name);
+}
+
+/* Those that are counted alike and not done; *ret_from: where they stand among all. */
 static size_t pick(struct side *t, const struct slice *keys, size_t n, const enum handoff_result *results,
-                   bool dual, struct slice *ret, size_t *ret_from)
+                   bool counted, struct slice *ret, size_t *ret_from)
 {
     size_t picked = 0;
 
     for (size_t i = 0; i < n; i++) {
-        const struct policy_conf *policy = policy_find(t->policies, keys[i]);
-        if (results[i] != HANDOFF_AGAIN || (policy != NULL && policy->dual_write) != dual)
+        if (results[i] != HANDOFF_AGAIN || is_counted(t, keys[i]) != counted)
             continue;
         ret_from[picked] = i;
         ret[picked++] = keys[i];
@@ -141,16 +147,16 @@ static size_t pick(struct side *t, const struct slice *keys, size_t n, const enu
 }
 
 static enum err once(struct side *t, const struct slice *keys, size_t n, enum handoff_result *results,
-                     bool dual)
+                     bool counted)
 {
     struct slice some[SYNC_BATCH];
     size_t from[SYNC_BATCH];
     enum handoff_result came[SYNC_BATCH];
-    size_t picked = pick(t, keys, n, results, dual, some, from);
+    size_t picked = pick(t, keys, n, results, counted, some, from);
 
     if (picked == 0)
         return ERR_NONE;
-    t->handoff.versions_count = dual;
+    t->handoff.versions_count = counted;
     enum err e = handoff_keys(&t->handoff, some, picked, came);
     for (size_t i = 0; e == ERR_NONE && i < picked; i++)
         results[from[i]] = came[i];

@@ -23,9 +23,10 @@ UNKNOWN = "may or may not have run"
 class World:
     """A proxy with both stores, and clients that append to lists and count."""
 
-    def __init__(self, folder, **policy):
+    def __init__(self, folder, others=(), **policy):
         self.redis, self.archive = Redis(folder, "always"), Sqlite(folder)
-        config = {"policies": [{"name": "conv", "match": "conv:*", "ttl": "1h", "max_messages": 0, **policy}]}
+        config = {"policies": [{"name": name, "match": f"{name}:*", "ttl": "1h", "max_messages": 0, **policy}
+                               for name in ("conv", *others)]}  # fmt: skip
         settings = {**SETTINGS, "archive.url": self.archive.url(None)}
         self.redis.start()
         self.proxy = Proxy(folder, self.redis.server.url, config, settings=settings).start()
@@ -95,8 +96,18 @@ class World:
         with self.proxy.client(decode_responses=True, protocol=2) as client:
             return client.execute_command("CONV", "STATUS")
 
+    def phases(self):
+        return [policy.get("phase") for policy in self.proxy.get_json("/api/v1/primary")["placement"]]
+
     def phase(self):
-        return self.proxy.get_json("/api/v1/primary")["placement"][0].get("phase")
+        return self.phases()[0]
+
+    def epoch(self):
+        return self.proxy.get_json("/api/v1/state")["sync"]["epoch"]
+
+    def filled(self):
+        """No backfill is to be done."""
+        return all(move["state"] == "done" for move in self.proxy.get_json("/api/v1/moves")["moves"])
 
     def archive_acts(self):
         return self.phase() == "archive"
@@ -269,3 +280,91 @@ def test_without_dual_writes_both_histories_are_joined(make_world):
         assert told == [b"old %d" % i for i in range(10)] + [b"new %d" % i for i in range(10)]
         assert client.lrange("conv:list:1", 0, -1) == [b"only new"]
     assert world.redis.client().lrange("conv:list:0", 0, -1) == told
+
+
+# ---- orders ----
+
+
+def test_one_policy_returns_and_the_others_stay(make_world):
+    """A claim is for all policies: who was not moved must not lose its Redis by it, over and over."""
+    world = make_world(others=["trim"])
+    eventually(world.filled, 10)
+    with world.proxy.client() as client:
+        client.rpush("conv:list:0", "a")
+        client.config_set("trim.primary", "mongo")
+        eventually(lambda: world.phases() == ["redis", "archive"], 10)
+        client.rpush("trim:list:0", "b")
+        client.config_set("trim.primary", "redis")
+        eventually(lambda: world.phases() == ["redis", "redis"], 10)
+        epoch = world.epoch()
+        looks = [world.phases() for _ in until_s_have_gone(1.0)]
+        assert all(look == ["redis", "redis"] for look in looks) and world.epoch() == epoch
+        assert (client.lrange("conv:list:0", 0, -1), client.lrange("trim:list:0", 0, -1)) == ([b"a"], [b"b"])
+
+
+def until_s_have_gone(seconds):
+    """Longer than failover.return_after, after which one would have gone on to the next round."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(0.02)
+
+
+def test_moved_and_back_without_dual_writes(make_world):
+    """An order to move carries nothing then: Redis' old messages and the archive's new ones are joined on return."""
+    world = make_world(dual_write=False)
+    with world.proxy.client() as client:
+        client.rpush("conv:list:0", "old")
+        client.config_set("conv.primary", "mongo")
+        eventually(world.archive_acts, 10)
+        client.rpush("conv:list:0", "new")
+        client.config_set("conv.primary", "redis")
+        eventually(world.redis_acts, 10)
+        assert client.lrange("conv:list:0", 0, -1) == [b"old", b"new"]
+
+
+def test_deleted_without_dual_writes(make_world):
+    """What the archive alone still has when dual writes are switched on was deleted, and must not rise when it acts."""
+    world = make_world()
+    eventually(world.filled, 10)
+    with world.proxy.client() as client:
+        client.rpush("conv:list:0", "a")
+        client.rpush("conv:list:1", "b")
+        client.execute_command("CONV", "DUALWRITE", "OFF")
+        client.delete("conv:list:0")
+        client.execute_command("CONV", "DUALWRITE", "ON")
+        eventually(lambda: world.filled() and world.quiet(), 10)
+        client.config_set("conv.primary", "mongo")
+        eventually(world.archive_acts, 10)
+        assert (client.lrange("conv:list:0", 0, -1), client.lrange("conv:list:1", 0, -1)) == ([], [b"b"])
+
+
+@pytest.mark.parametrize("goes", ["lost", "moved"])
+def test_redis_goes_before_the_backfill_has_passed(make_world, goes):
+    """Dual writes are on, and what was written without them has left no version: it is joined all the same."""
+    world = make_world()
+    eventually(world.filled, 10)
+    with world.proxy.client() as client:
+        for i in range(50):
+            client.rpush(f"conv:list:{i}", "old")
+        eventually(world.quiet, 10)
+        client.execute_command("CONV", "DUALWRITE", "OFF")
+        for i in range(50):
+            client.rpush(f"conv:list:{i}", "alone")
+        client.config_set("sync.rate", 1)
+        client.execute_command("CONV", "DUALWRITE", "ON")
+        if goes == "lost":
+            world.redis.kill()
+        else:
+            client.config_set("conv.primary", "mongo")
+        eventually(world.archive_acts, 10)
+        assert not world.filled()
+        for i in range(50):
+            eventually(lambda i=i: client.rpush(f"conv:list:{i}", "new"), 5)
+        if goes == "lost":
+            world.redis.restart_intact()
+        else:
+            client.config_set("conv.primary", "redis")
+        client.config_set("sync.rate", 100_000)
+        eventually(world.redis_acts, 20)
+        assert {tuple(client.lrange(f"conv:list:{i}", 0, -1)) for i in range(50)} == {(b"old", b"alone", b"new")}
