@@ -19,6 +19,7 @@ def arguments():
     parser.add_argument("--proxies", type=int, default=1, help="more than one needs --archive ferretdb")
     parser.add_argument("--minutes", type=float, default=0, help="of faults; without it one to six")
     parser.add_argument("--ack", choices=["both", "primary"], help="instead of the seed's")
+    parser.add_argument("--dual-write", choices=["yes", "no"], help="instead of the seed's")
     parser.add_argument("--debug", action="store_true", help="log.level debug")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a run that went well, too")
     parser.add_argument("--plan", action="store_true", help="only print the schedule")
@@ -27,7 +28,8 @@ def arguments():
 
 
 def one(options):
-    plan = draw(options.seed, options.archive, options.proxies, options.minutes, abilities())
+    dual_write = None if options.dual_write is None else options.dual_write == "yes"
+    plan = draw(options.seed, options.archive, options.proxies, options.minutes, abilities(), dual_write)
     plan.ack, plan.debug = options.ack or plan.ack, options.debug
     print("\n".join(plan.lines()), flush=True)
     if options.plan:
@@ -51,6 +53,7 @@ def many(options):
     first = options.first if options.first is not None else int(time.strftime("%y%m%d")) * 1000
     more = ["--archive", options.archive, "--proxies", str(options.proxies), "--minutes", str(options.minutes)]
     more += ["--ack", options.ack] if options.ack else []
+    more += ["--dual-write", options.dual_write] if options.dual_write else []
 
     def single(seed):
         command = [sys.executable, "-m", __package__, "--seed", str(seed), *more]

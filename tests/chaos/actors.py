@@ -14,10 +14,10 @@ TRIM = int(POLICIES["trim"])
 SHORT_TTL = 3  # seconds, of policy ttl
 
 
-def policies(ack):
+def policies(ack, dual_write):
     ttl = {"conv": "1h", "trim": "1h", "ttl": f"{SHORT_TTL}s"}
-    return {"policies": [{"name": name, "match": f"{name}:*", "ttl": ttl[name], "max_messages": int(limit), "ack": ack}
-                         for name, limit in POLICIES.items()]}
+    return {"policies": [{"name": name, "match": f"{name}:*", "ttl": ttl[name], "max_messages": int(limit), "ack": ack,
+                          "dual_write": dual_write} for name, limit in POLICIES.items()]}
 
 
 class _ClockedRedis(RedisServer):
@@ -162,7 +162,7 @@ class ProxyActor:
         folder = Path(folder) / f"proxy-{number}"
         folder.mkdir()
         redis = f"redis://127.0.0.1:{redis_link.port}/0"
-        self.server = Proxy(folder, redis, policies(plan.ack), settings={**settings, **plan.settings}, env=env)
+        self.server = Proxy(folder, redis, policies(plan.ack, plan.dual_write), settings={**settings, **plan.settings}, env=env)
 
     def start(self):
         self.server.start()
@@ -186,6 +186,12 @@ class ProxyActor:
     def phases(self):
         """policy -> phase, in its own words."""
         return {policy["policy"]: policy["phase"] for policy in self.server.get_json("/api/v1/primary")["placement"]}
+
+    def moves(self):
+        """Lines: scans that are not over. A key that nobody has marked is copied by them."""
+        for move in self.server.get_json("/api/v1/moves")["moves"]:
+            if move["state"] in ("waiting", "running"):
+                yield f"proxy {self.number}: {move['kind']} of {move['policy']} is {move['state']}"
 
     def epoch(self):
         return self.server.get_json("/api/v1/state")["sync"]["epoch"]

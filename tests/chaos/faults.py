@@ -3,13 +3,19 @@
   loses     Redis may come back without writes that it has acknowledged
   archive   writes may not reach the archive meanwhile
   process   the proxy's own process is stopped: its connections end
+  alone     writes do not reach the archive meanwhile, though all is well
   only      the archive it is for; "" for both
 A cast (chaos/run.py) has redis, archive, proxies, clocks, and links(kind, number) of one proxy or of all."""
 import asyncio
 import dataclasses
 import signal
 import subprocess
+import time
 from collections.abc import Callable
+
+import redis as redis_py
+
+from .actors import POLICIES
 
 LONG = (0.3, 1.0, 3.0)  # seconds that something is stopped
 
@@ -25,6 +31,7 @@ class Fault:
     loses: bool = False
     archive: bool = False
     process: bool = False
+    alone: bool = False
     only: str = ""
     needs: str = ""  # "mount": a small file system; "clock": processes whose clocks can jump
 
@@ -236,6 +243,61 @@ async def _restart_proxy(cast, numbers):
         await asyncio.to_thread(proxy.restart)
 
 
+# ---- orders: nothing is hurt, the stores change places, or copies are not made for a while ----
+
+PATIENCE = 20.0  # seconds until an order is heard: its proxy may be stopped, or may just be starting again
+
+
+def _say(proxy, command):
+    """A proxy that is down hears it when it is there again."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with proxy.server.client(socket_timeout=5) as client:
+                return client.execute_command(*command)
+        except redis_py.ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _named(numbers):
+    return list(POLICIES) if numbers["policy"] == "all" else [numbers["policy"]]
+
+
+async def _order(cast, commands):
+    for proxy in cast.proxies:
+        for command in commands:
+            await asyncio.to_thread(_say, proxy, command)
+
+
+def _move(store):
+    """All in one order: the policies go together."""
+
+    async def begin(cast, numbers):
+        await _order(cast, [["CONFIG", "SET", *(word for name in _named(numbers) for word in (f"{name}.primary", store))]])
+
+    return begin
+
+
+async def _to_and_fro(cast, numbers):
+    for _ in range(numbers["times"]):
+        for store in ("mongo", "redis"):
+            await _move(store)(cast, numbers)
+            await asyncio.sleep(numbers["rest"])
+
+
+async def dual_writes(cast, how, names=tuple(POLICIES)):
+    await _order(cast, [["CONV", "DUALWRITE", how, name] for name in names])
+
+
+def _dual_writes(how):
+    async def begin(cast, numbers):
+        await dual_writes(cast, how, _named(numbers))
+
+    return begin
+
+
 # ---- clocks ----
 
 
@@ -249,6 +311,7 @@ async def _jump_back(cast, numbers):
 
 JUMPS = (-5.0, -0.2, 0.2, 5.0)
 PROXY = one_of(0, 1, 2)
+POLICY = one_of("conv", "ttl", "trim", "all", "all", "all")
 
 FAULTS = [
     Fault("redis killed, intact", "redis", 8, _for(0.0, 0.3, 1.0, 3.0), _kill, _back(lambda r, n: r.restart_intact())),
@@ -278,6 +341,10 @@ FAULTS = [
     Fault("proxy killed", "proxy", 8, _for(0.0, 0.3, 1.0, proxy=PROXY), _kill_proxy, _start_proxy, process=True),
     Fault("proxy stopped", "proxy", 5, _for(*LONG, proxy=PROXY), _stop_proxy, _go_on_proxy),
     Fault("proxy restarted", "proxy", 3, _for(0.0, proxy=PROXY), _restart_proxy, nothing, process=True),
+    Fault("moved to the archive", "order", 12, _for(0.0, 0.1, 0.5, 1.0, 3.0, policy=POLICY), _move("mongo"), _move("redis")),
+    Fault("moved to and fro", "order", 6, _for(0.0, policy=POLICY, times=one_of(2, 5), rest=one_of(0.0, 0.03, 0.2, 0.6)),
+          _to_and_fro, nothing),
+    Fault("dual writes off", "dual", 5, _for(0.0, 0.3, 1.0, policy=POLICY), _dual_writes("off"), _dual_writes("on"), alone=True),
     Fault("clock jumps", "clock", 4, _for(0.5, 2.0, whose=one_of("redis", "proxy-0"), by=one_of(*JUMPS)), _jump, _jump_back,
           needs="clock"),
 ]  # fmt: skip

@@ -390,7 +390,7 @@ def seen(op, blind, gap):
 
 
 # What answers that depend on the state can't keep when the archive has acted without Redis' last writes (H11).
-STRICT = (c7_count, c8_linear, c1_handed, c2_handed, c5_handed, checker.c5_real_time, c1_alive, c9_expired, checker.c9_deleted)
+STRICT = (c7_count, c8_linear, c1_handed, c2_handed, c5_handed, checker.c5_real_time, c1_alive, c9_expired, checker.c9_deleted, c9_member)
 
 
 def c7_least(key):

@@ -2,7 +2,8 @@
 
 An episode is one to three faults, of different actors, that may overlap. Before an episode in which Redis may lose what it
 has acknowledged both stores are made equal again ("settle") when writes may have been acknowledged without the archive:
-that loss is what docs/protocol.md promises of such writes, and not what is looked for here."""
+that loss is what docs/protocol.md promises of such writes, and not what is looked for here. Without dual writes Redis loses
+nothing at all: then the looked-for is that old and new messages are both there, in order, when it acts again."""
 import dataclasses
 import json
 import random
@@ -44,6 +45,7 @@ class Plan:
     archive: str = "sqlite"
     proxies: int = 1
     ack: str = "both"
+    dual_write: bool = True
     fsync: str = "everysec"
     keys: int = 40
     clients: int = 5
@@ -60,13 +62,17 @@ class Plan:
         return any(test(planned.fault) for planned in self.faults())
 
     def has_gap(self):
-        """Whether Redis may go while it alone has writes that were acknowledged: the archive acts without them then, and until both
-        histories are joined nobody sees them. docs/protocol.md promises that they come back, and that is all."""
-        open_since_settled = False
+        """Whether the archive may act while Redis alone has writes that were acknowledged: until both histories are joined nobody
+        sees them. docs/protocol.md promises that they come back, and that is all. An order to move waits for copies that are
+        owed, but not for those that nobody has asked for."""
+        owed, unasked = not self.dual_write, not self.dual_write
         for episode in self.episodes:
             faults = [planned.fault for planned in episode.faults]
-            open_since_settled = (open_since_settled and not episode.settle) or any(endangers(f, self.ack) for f in faults)
-            if open_since_settled and any(f.actor.startswith("redis") or f.process for f in faults):
+            owed = (owed and not episode.settle) or any(endangers(f, self.ack) for f in faults)
+            unasked = (unasked and not episode.settle) or any(f.alone for f in faults)
+            if owed and any(f.actor.startswith("redis") or f.process for f in faults):
+                return True
+            if unasked and any(f.actor == "order" for f in faults):
                 return True
         return False
 
@@ -74,7 +80,7 @@ class Plan:
         return self.any(lambda fault: fault.needs == needs)
 
     def lines(self):
-        yield (f"seed {self.seed}: {self.archive}, {self.proxies} proxies, ack {self.ack}, appendfsync {self.fsync}, "
+        yield (f"seed {self.seed}: {self.archive}, {self.proxies} proxies, ack {self.ack}{'' if self.dual_write else ', no dual writes'}, appendfsync {self.fsync}, "
                f"{self.keys} keys, {' '.join(self.workloads)}, return after {self.return_after} ms")
         for number, episode in enumerate(self.episodes):
             for planned in episode.faults:
@@ -93,6 +99,8 @@ class Plan:
 
 
 def fits(fault, plan, can):
+    if not plan.dual_write and (fault.loses or fault.alone):
+        return False
     return fault.only in ("", plan.archive) and (not fault.needs or fault.needs in can)
 
 
@@ -107,7 +115,7 @@ def agree(chosen, fault, ack):
 
 def endangers(fault, ack):
     """Writes may be acknowledged that are in Redis alone, with nobody left who knows them."""
-    return fault.archive or (fault.process and ack == "primary")
+    return fault.archive or fault.alone or (fault.process and ack == "primary")
 
 
 def draw_episode(rnd, plan, can, endangered):
@@ -123,11 +131,13 @@ def draw_episode(rnd, plan, can, endangered):
     return Episode(settle, round(rnd.uniform(0.1, 1.2), 2), faults)
 
 
-def draw(seed, archive="sqlite", proxies=1, minutes=0.0, can=("mount", "clock")):
-    """The same seed and arguments give the same plan wherever the same faults can be had."""
+def draw(seed, archive="sqlite", proxies=1, minutes=0.0, can=("mount", "clock"), dual_write=None):
+    """The same seed and arguments give the same plan wherever the same faults can be had. dual_write None: mostly."""
     rnd = random.Random(f"{seed} {archive} {proxies}")
     plan = Plan(seed, archive, proxies)
     plan.ack = rnd.choices(["both", "primary"], [3, 1])[0]
+    drawn = rnd.random() < 0.85
+    plan.dual_write = drawn if dual_write is None else dual_write
     plan.fsync = rnd.choice(["always", "everysec"])
     plan.keys = rnd.choice([20, 40, 80, 200])
     plan.workloads = sorted(rnd.sample(list(WORKLOADS), rnd.choice([3, 5, len(WORKLOADS)])), key=lambda w: int(w[1:]))
