@@ -453,7 +453,6 @@ static unsigned default_threads(void)
 
 static void start_loops(struct server *s, const struct settings *now)
 {
-    s->nloops = now->threads > 0 ? (unsigned)now->threads : default_threads();
     s->loops = calloc(s->nloops, sizeof(struct loop *));
     if (s->loops == NULL)
         abort();
@@ -477,6 +476,24 @@ static void start_depot(struct server *s)
     depot_start(s->depot, &s->uv);
     if (depot_placement(s->depot) != NULL)
         probe_on_change(s->probe, on_redis_change, s);
+}
+
+/* Ports below 1024 need root. The archive's files are opened as the user who goes on writing them: after this. */
+static bool open_as_root(struct server *s, const struct settings *now, bool takeover, char *why,
+                         size_t why_cap)
+{
+    return (!takeover || start_takeover(s, now, why, why_cap)) && open_listeners(s, now, why, why_cap) &&
+           drop_root(now, why, why_cap);
+}
+
+static void start_parts(struct server *s, const struct settings *now, bool takeover)
+{
+    s->probe = probe_start(&s->uv, s->config);
+    probe_on_commands(s->probe, on_commands, s);
+    s->depot = depot_open(s, now, takeover);
+    start_loops(s, now);
+    start_depot(s);
+    config_subscribe(s->config, on_settings, s);
 }
 
 static void begin(struct server *s)
@@ -507,17 +524,13 @@ struct server *server_new(struct config *own_config, bool has_config_file, bool 
     uv_timer_start(&s->tick, on_tick, 100, 1000 / TICKS_A_SECOND);
     s->guarantees = guarantee_log_new();
     start_signals(s);
-    s->probe = probe_start(&s->uv, s->config);
-    probe_on_commands(s->probe, on_commands, s);
-    s->depot = depot_open(s, now, takeover);
-    start_loops(s, now);
-    start_depot(s);
-    config_subscribe(s->config, on_settings, s);
-    bool ok = !depot_is_taken(s->depot);
-    if (!ok)
+    s->nloops = now->threads > 0 ? (unsigned)now->threads : default_threads();
+    bool ok = open_as_root(s, now, takeover, why, why_cap);
+    start_parts(s, now, takeover);
+    if (ok && depot_is_taken(s->depot)) {
         snprintf(why, why_cap, "%s", depot_why(s->depot));
-    ok = ok && (!takeover || start_takeover(s, now, why, why_cap));
-    ok = ok && open_listeners(s, now, why, why_cap) && drop_root(now, why, why_cap);
+        ok = false;
+    }
     ok = ok && start_admin(s, now, why, why_cap) && start_handover(s, now, why, why_cap);
     settings_unref(now);
     if (ok) {

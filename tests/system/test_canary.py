@@ -308,8 +308,8 @@ async def round_trip(life, conn, may_cancel):
         problem.add_note(f"no reply to {batch[done][0][:120]}, request {done} of {len(batch)}")
         raise
     except ConnectionError:
-        # Allowed for one reason only: a reply was half told when Redis went away.
-        assert conn.buffer and world.cut_since(cuts), f"client {life.name} was disconnected"
+        # Allowed for one reason only: a reply was half told when Redis went away, or was too slow for a short time-out.
+        assert conn.buffer and (world.cut_since(cuts) or not world.strict), f"client {life.name} was disconnected"
         raise Cancelled from None
     finally:
         sending.cancel()

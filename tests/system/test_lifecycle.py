@@ -383,7 +383,7 @@ def test_listeners_that_are_new_and_that_are_gone(old, tmp_path):
         conn.sock.connect(address.removeprefix("unix:"))
         return conn
 
-    with connect(gone) as from_gone, connect(stays) as from_unix:
+    with eventually(lambda: connect(gone)) as from_gone, eventually(lambda: connect(stays)) as from_unix:
         assert from_gone.cmd("PING") == from_unix.cmd("PING") == "PONG"
         old.settings["listen"] = f"{main},{stays},{fresh}"
         take_over(old)
@@ -1010,12 +1010,31 @@ def test_admin_address_in_use(make_proxy, fresh_redis):
 @ROOT_ONLY
 def test_root_becomes_the_user(make_proxy, fresh_redis):
     proxy = make_proxy(fresh_redis.url, settings={"proxy.user": "nobody", "proxy.threads": 2}).start()
+    with RespConn.to(proxy) as conn:
+        assert conn.cmd("PING") == "PONG"  # before, only the kernel has answered
     for task in Path(f"/proc/{proxy.process.pid}/task").iterdir():
         status = (task / "status").read_text()
         assert re.search(rf"^Uid:(\s+{NOBODY}){{4}}$", status, re.M), status
         assert re.search(rf"^Gid:(\s+{NOBODY}){{4}}$", status, re.M), status
     with RespConn.to(proxy) as conn:
         assert conn.cmd("SET", key("user"), "1") == "OK"
+
+
+@ROOT_ONLY
+def test_the_user_has_the_archive(make_proxy, fresh_redis):
+    """Its files are made by the user that goes on writing them."""
+    with tempfile.TemporaryDirectory(prefix="convproxy-") as folder:
+        os.chown(folder, NOBODY, NOBODY)
+        settings = {"proxy.user": "nobody", "archive.url": f"sqlite:{folder}/archive.db"}
+        proxy = make_proxy(fresh_redis.url, settings=settings).start()
+        with RespConn.to(proxy) as conn:
+            assert conn.cmd("RPUSH", "conv:1", "a") == 1
+            fresh_redis.kill()
+            assert conn.cmd("RPUSH", "conv:1", "b") == 2
+            assert conn.cmd("LRANGE", "conv:1", 0, -1) == [b"a", b"b"]
+        proxy.log_contains("event=placement policy=conv from=lose to=archive")
+        assert {os.stat(f"{folder}/{name}").st_uid for name in os.listdir(folder)} == {NOBODY}
+        proxy.stop()
 
 
 @ROOT_ONLY
@@ -1094,7 +1113,7 @@ def test_version():
         (["--nonsense"], "unrecognized option '--nonsense'"),
         (["--set"], "option '--set' requires an argument"),
         (["extra"], "unexpected argument 'extra'"),
-        (["--docs", "poems"], "--docs poems: expected settings, commands or metrics"),
+        (["--docs", "poems"], "--docs poems: expected settings, commands, metrics or places"),
         (["--set", "a.b=1"], "--set a.b: there is no setting named 'a.b'"),
     ],
 )
