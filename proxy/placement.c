@@ -249,6 +249,18 @@ static void give_orders(struct placement *p, const struct policy_conf *was, cons
         placement_choose(p, now->name, now->primary != STORE_REDIS);
 }
 
+/* Redis, when it was asked for, does not have to be well for long. */
+static void take_orders(struct placement *p)
+{
+    for (size_t i = 0; i < p->nspots; i++) {
+        enum wanted asked = (enum wanted)atomic_exchange(&p->spots[i].asked, WANTED_NOTHING);
+        if (asked == WANTED_NOTHING)
+            continue;
+        p->spots[i].hurry = asked == WANTED_REDIS;
+        p->spots[i].order = asked;
+    }
+}
+
 /* True: there were new settings. */
 static bool take_fresh(struct placement *p)
 {
@@ -276,6 +288,7 @@ void placement_step(struct placement *p)
         p->serial == 0 || p->told_up != executor_up(p->executor) || p->told_leased != facts_leased(p);
 
     changed |= take_fresh(p);
+    take_orders(p);
     if (atomic_exchange(&p->doubt, false))
         p->doubt_us = clock_mono_us();
     while (!p->saving && evaluate(p))
@@ -421,7 +434,7 @@ void placement_choose(struct placement *p, const char *policy, bool archive)
     pthread_mutex_lock(&p->lock);
     for (size_t i = 0; i < p->nspots; i++)
         if (strcmp(p->spots[i].name, policy) == 0)
-            p->spots[i].hurry = !archive, p->spots[i].order = archive ? WANTED_ARCHIVE : WANTED_REDIS;
+            atomic_store(&p->spots[i].asked, archive ? WANTED_ARCHIVE : WANTED_REDIS);
     pthread_mutex_unlock(&p->lock);
     uv_async_send(&p->wake);
 }

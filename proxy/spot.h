@@ -17,6 +17,7 @@ struct spot {
     int64_t since_us, held_since_us; /* mono; held_since 0: it is not on hold */
     int64_t rest_until_us; /* mono: a change that did not come about in time is not tried again before */
     bool hurry;            /* the operator has asked for Redis */
+    _Atomic uint8_t asked; /* enum wanted: what another thread has asked for, until [main] takes it */
     enum wanted order;     /* the operator's word to this process, until the ledger has it */
     bool first;            /* Redis has never acted: what it holds has no marks */
     uint64_t failovers;
