@@ -7,7 +7,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 DOC_PAGES := settings commands metrics places
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-tools model bench engine-soak kill-soak chaos fmt fuzz asan tsan docs clean
+.PHONY: help run build test test-tools model bench engine-soak kill-soak chaos mutants fmt fuzz asan tsan docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ kill-soak: build test-tools ## 100 rounds of kill -9 while clients write to the 
 
 chaos: build test-tools ## seeds of faults against both stores, checked: make chaos SEEDS=200 (ARGS="--archive ferretdb --proxies 3 --first 1")
 	@.venv/bin/python -m tests.chaos --seeds $(or $(SEEDS),20) $(ARGS)
+
+mutants: test-tools ## builds that lack one rule each, which the chaos checker must catch: make mutants ARGS="--only lww"
+	@.venv/bin/python -m tests.chaos.mutants $(ARGS)
 
 fmt: ## format all C files
 	@scripts/install-deps fmt
