@@ -406,9 +406,9 @@ def rules_of(key, gap):
     return [*rules, c7_least] if gap and key.kind == "count" else rules
 
 
-def check(history, blind=(), samples=(), limit=None, orphans=False, gap=False, rests=()):
+def check(history, blind=(), samples=(), limit=None, orphans=False, gap=False, rests=(), late=()):
     """All violations. blind: [(from, to)] in ns; limit: of pauses, None where nothing is promised; orphans: a proxy has died;
-    gap: Plan.has_gap; rests: as pauses has them."""
+    gap: Plan.has_gap; rests: as pauses has them; late: Plan.late_kinds."""
     keys = {}
     for op in history.ops:
         if seen(op, blind, gap):
@@ -417,7 +417,7 @@ def check(history, blind=(), samples=(), limit=None, orphans=False, gap=False, r
     found = []
     for name, key in keys.items():
         key.failed = {value: op for value, op in key.failed.items() if value not in key.appends}  # a later attempt was not
-        for rule in rules_of(key, gap):
+        for rule in rules_of(key, gap or key.kind in late):
             found += [Violation(rule.__name__.split("_")[0].upper(), name, text) for text in dict.fromkeys(rule(key))]
     return [*found, *torn(history, keys), *c11_authority(samples), *c12_available(history, limit, rests)]
 

@@ -273,7 +273,8 @@ class Run:
 
     def judge(self):
         self.found += rules.check(self.history, self.cast.blind_until, self.samples, self.limit(),
-                                  self.plan.any(lambda fault: fault.process), self.plan.has_gap(), self.rests)
+                                  self.plan.any(lambda fault: fault.process), self.plan.has_gap(), self.rests,
+                                  self.plan.late_kinds())
         self.found += [Violation("RUN", "*", problem) for problem in self.problems]
         (self.folder / "result.txt").write_text("\n".join([*self.plan.lines(), *self.report()]) + "\n")
 
@@ -317,5 +318,6 @@ def check_again(folder):
     samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
     history = History.read(folder / "history.jsonl")
     plan = Plan.read(folder / "plan.json")
-    found = rules.check(history, events["blind"], samples, orphans=plan.any(lambda fault: fault.process), gap=plan.has_gap())
+    found = rules.check(history, events["blind"], samples, orphans=plan.any(lambda fault: fault.process), gap=plan.has_gap(),
+                        late=plan.late_kinds())
     return plan, history, found

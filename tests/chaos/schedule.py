@@ -76,6 +76,11 @@ class Plan:
                 return True
         return False
 
+    def late_kinds(self):
+        """Keys whose first write is a SET, which the archive gets as a whole copy, a moment later: with ack primary docs/consistency.md
+        promises that it is back with Redis, and no more."""
+        return ("reg", "lock") if self.ack == "primary" and self.any(lambda fault: fault.actor.startswith("redis")) else ()
+
     def uses(self, needs):
         return self.any(lambda fault: fault.needs == needs)
 

@@ -11,7 +11,7 @@ from chaos.actors import SHORT_TTL, TRIM, Redis
 from chaos.faults import FAULTS
 from chaos.linear import explain
 from chaos.link import Link
-from chaos.schedule import agree, draw, endangers
+from chaos.schedule import Episode, Plan, Planned, agree, draw, endangers
 from chaos.workload import Keys, plain
 from harness import RedisServer, RespError, free_port
 from harness.aio import AsyncConn
@@ -447,6 +447,24 @@ def test_what_may_be_lost_by_promise_is_not_drawn():
             assert all(agree(faults[:i], fault, plan.ack) for i, fault in enumerate(faults))
             assert not (endangered and not episode.settle and any(fault.loses for fault in faults)), seed
             endangered = (endangered and not episode.settle) or any(endangers(fault, plan.ack) for fault in faults)
+
+
+def test_without_dual_writes_nothing_is_lost_but_gaps_are_expected():
+    for seed in range(100):
+        plan = draw(seed, dual_write=False)
+        assert not plan.any(lambda fault: fault.loses or fault.alone), seed
+        if plan.any(lambda fault: fault.actor in ("redis", "order") or fault.process):
+            assert plan.has_gap(), seed
+
+
+def test_dual_writes_off_make_a_gap_of_what_follows():
+    off, move, kill = (Planned(name, 0.0, {"for": 0.0}) for name in ("dual writes off", "moved to the archive", "redis killed, intact"))
+    for then in (move, kill):
+        plan = Plan(1, episodes=[Episode(False, 0, [off]), Episode(False, 0, [then])])
+        assert plan.has_gap()
+        plan.episodes[1].settle = True
+        assert not plan.has_gap()
+    assert not Plan(1, episodes=[Episode(False, 0, [move])]).has_gap()
 
 
 def test_a_plan_survives_its_file(tmp_path):
