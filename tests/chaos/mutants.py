@@ -43,7 +43,7 @@ def build(folder, name):
     objects, binary = folder / "build", folder / (name or "whole") / "convproxy"
     setup = ["meson", "configure", objects] if objects.exists() else \
             ["meson", "setup", "--buildtype=release", "-Db_lto=false", "-Dtests=false", objects]  # fmt: skip
-    for command in ([*setup, f"-Dmutant={name}"], ["ninja", "-C", objects, "convproxy"]):
+    for command in ([*setup, f"-Dmutant={name}"], ["ninja", "-j2", "-C", objects, "convproxy"]):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SystemExit(f"mutant {name}: {command[0]} failed\n{done.stdout[-3000:]}{done.stderr[-3000:]}")

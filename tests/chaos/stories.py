@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import re
 import sys
+import time
 
 from .actors import Redis
 from .faults import BY_NAME, Fault
@@ -14,13 +15,21 @@ from .run import run
 from .schedule import Episode, Plan, Planned
 
 SESSION = re.compile(r"convproxy-[0-9a-z]+-\d+$")
+APPEAR = 10.0  # seconds, on a machine with much else to do
 
 
 async def sessions(cast, link):
-    """The link's wires that carry writes."""
-    ports = {client["addr"].rsplit(":", 1)[1] for client in await asyncio.to_thread(cast.redis.client(decode_responses=True).client_list)
-             if SESSION.match(client["name"])}  # fmt: skip
-    return [wire for wire in link.wires if str(wire.server.get_extra_info("sockname")[1]) in ports]
+    """The link's wires that carry writes, as soon as there are any."""
+    redis = cast.redis.client(decode_responses=True)
+    deadline = time.monotonic() + APPEAR
+    while True:
+        clients = await asyncio.to_thread(redis.client_list)
+        ports = {client["addr"].rsplit(":", 1)[1] for client in clients if SESSION.match(client["name"])}
+        wires = [wire for wire in link.wires if str(wire.server.get_extra_info("sockname")[1]) in ports]
+        if wires:
+            return wires
+        assert time.monotonic() < deadline, f"no session within {APPEAR:.0f} s: {[client['name'] for client in clients]}"
+        await asyncio.sleep(0.05)
 
 
 def _paused(direction):
@@ -32,7 +41,6 @@ def _paused(direction):
 
     async def begin(cast, _numbers):
         cast.paused = [wire for link in cast.redis.links for wire in await sessions(cast, link)]
-        assert cast.paused, "no session is open"
         for wire in cast.paused:
             end(wire).pause_reading()
 
