@@ -32,7 +32,12 @@ def launch(proxy, *args):
     """Another process with the settings of proxy, writing to the same log."""
     with open(proxy.log_path, "ab") as log:
         return subprocess.Popen(
-            [*proxy.command(), *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=proxy.environment()
+            [*proxy.command(), *args],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=proxy.environment(),
+            cwd=proxy.directory(),  # the same ./data
         )
 
 
@@ -49,7 +54,6 @@ def old(make_proxy, fresh_redis, tmp_path):
     """A proxy that a new process can take over from."""
     settings = {"proxy.handover": tmp_path / "handover.sock", "proxy.threads": 2, "proxy.drain_time": "10s"}
     proxy = make_proxy(fresh_redis.url, settings=settings).start()
-    proxy.log_contains("event=listening")  # connecting works a moment before the start is over
     return proxy
 
 

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -82,6 +83,11 @@ class Proxy(Endpoint, ServerProcess):
         folder.mkdir(exist_ok=True)
         return folder
 
+    def answers(self):
+        """Connecting works before the start is over: the admin server, the hand-over and proxy.user come between."""
+        with RespConn.to(self) as conn:
+            return conn.cmd("PING") is not None
+
     def environment(self):
         """The test run's own environment must not configure the proxy; the sanitizers say as much as they can."""
         ours = re.compile(r"^(CONV|REDIS|MONGO|MEMORY)_(?!TEST_)")
@@ -153,6 +159,8 @@ SAME_PID = re.compile(r"^[^\n]*WARNING: +mongoc: Falling back to malloc for coun
 
 def run_once(*args, timeout=10):
     """Runs the binary for options that end by themselves (--version, --check-config …): a CompletedProcess with text."""
-    done = subprocess.run([binary(), *map(str, args)], capture_output=True, text=True, timeout=timeout, check=False)
+    with tempfile.TemporaryDirectory() as folder:  # where it makes ./data, if it comes to that
+        command = [binary(), *map(str, args)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, cwd=folder)
     done.stderr = SAME_PID.sub("", done.stderr)
     return done
