@@ -36,8 +36,10 @@ static bool has_tail(const struct merge_case *c)
         return false;
     if (r->redis) /* a hand-over was begun: base is what it found in Redis */
         return c->redis > r->base;
+    /* A value from before dual writes. Where all had versions Redis was emptied, and this is what old connections had sent, which
+     * the archive has done, too. */
     if (c->redis == 0 && r->base == 0)
-        return c->in_redis; /* from before dual writes were switched on */
+        return c->in_redis && !c->versions_count;
     return c->versions_count ? c->redis > r->base : c->redis >= r->base;
 }
 

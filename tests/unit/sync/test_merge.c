@@ -76,7 +76,7 @@ static const struct row rows[] = {
     {"journal, one more in the tail", {.document = V9, HAS(V0 + 2)}, {JOURNAL(V0)}, MERGE_REPLAY, NONE},
     {"journal, deleted in Redis' tail", {.document = V9, GONE(V0 + 2)}, {JOURNAL(V0)}, MERGE_REPLAY, NONE},
     {"journal, of a key that was new", {.document = V9, HAS(V0 + 1)}, {JOURNAL(0)}, MERGE_REPLAY, NONE},
-    {"journal, Redis' value is older than versions", {.document = V9, HAS(0)}, {JOURNAL(0)}, MERGE_REPLAY, NONE},
+    {"journal, written into a Redis that was emptied", {.document = V9, HAS(0)}, {JOURNAL(0)}, MERGE_ARCHIVE, REDIS},
     {"journal, Redis' value has lost its version", {.document = V9, HAS(0)}, {JOURNAL(V0)}, MERGE_ARCHIVE, REDIS},
     {"journal of what expired, a tail", {.document = V9, .dead = true, HAS(V0 + 2)}, {JOURNAL(V0)}, MERGE_REPLAY, NONE},
     {"deleted, Redis at base", {.document = V9, .dead = true, HAS(V0)}, {JOURNAL(V0)}, MERGE_ARCHIVE, NONE},
