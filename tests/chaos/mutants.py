@@ -104,7 +104,8 @@ class Row:
     def cells(self):
         kinds = ", ".join(sorted({finding.split(" ", 1)[0] for finding in self.findings}))
         example = next((re.sub(r"\|", "/", f)[:90] for f in self.findings), "")
-        passed = ", ".join(map(str, self.controls)) + (f"; fails {', '.join(map(str, self.broken))}" if self.broken else "")
+        passed = ", ".join(map(str, self.controls)) or "none"
+        passed += f"; fails {', '.join(map(str, self.broken))}" if self.broken else ""
         return [f"`{self.name}`", self.what, self.verdict(), kinds, example, passed]
 
 
