@@ -120,7 +120,7 @@ static void conclude(struct slot *slot, enum err e)
 {
     if (e != ERR_NONE && !can_wait(e, block_redis_is_there(slot->block))) {
         /* Redis has been lost meanwhile. It has the write: whoever tried again might have it twice. */
-        slot_fail(slot, e == ERR_MOVED ? ERR_REDISLOST : e, "copying it to the archive");
+        slot_fail(slot, ERR_REDISLOST, "copying it to the archive");
         return;
     }
     if (e != ERR_NONE)

@@ -340,7 +340,7 @@ static void settle(struct slot *slot)
     if (slot->finish != NULL)
         slot->finish(slot);
     if (slot->block != NULL && block_is_strange(slot->block))
-        slot_fail(slot, ERR_STRANGER, "it was emptied");
+        slot_fail(slot, ERR_REDISLOST, "Redis was emptied");
     else if (slot->managed_write && !placement_is_leased(server_placement(slot->loop->server)))
         slot_fail(slot, slot->archived ? ERR_ARCHIVELOST : ERR_REDISLOST, "this proxy was out of touch");
     else if (!copies_take(slot))

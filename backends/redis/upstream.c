@@ -186,7 +186,8 @@ static void greeting_failed(struct upstream *u, const char *why)
 static void close_open(struct upstream *u)
 {
     set_state(u, UEV_BROKEN);
-    u->spent = u->met.ours && u->sent.count == 0;
+    /* Copies of what it was answered may be on their way for a while: their ids must be found until then. */
+    u->spent = u->met.ours && u->sent.count == 0 && turn_now(u->env->turn) - u->wanted_us > IDLE_END_US;
     set_pause(u);
     stream_close(&u->stream);
 }
