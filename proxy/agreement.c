@@ -70,10 +70,20 @@ static void begin_round(struct placement *p)
     errands_round(p->errands, CONTROL, &p->members, p->word_version, members_write(&p->word));
 }
 
+/* What was staged does not happen: it is decided anew. */
+static void drop_staged(struct placement *p)
+{
+    p->saving = false;
+    for (size_t i = 0; i < p->nspots; i++)
+        p->spots[i].staged = p->spots[i].place;
+}
+
 void agreement_keep(struct placement *p)
 {
     int64_t pause = placement_is_busy(p) || !p->known ? BUSY_ROUND_US : ROUND_US;
 
+    if (p->saving && !errands_archive_busy(p->errands) && !executor_up(p->executor))
+        drop_staged(p);
     if (errands_archive_busy(p->errands) || !executor_up(p->executor) || agreement_rests(p))
         return;
     if (p->saving)
@@ -168,8 +178,7 @@ void agreement_saved(void *ctx, enum err e)
                 placement_go_where(p, &p->spots[i], p->spots[i].staged);
         placement_publish(p);
     } else {
-        for (size_t i = 0; i < p->nspots; i++)
-            p->spots[i].staged = p->spots[i].place;
+        drop_staged(p);
         p->stale = e != ERR_ARCHIVEDOWN; /* another was faster, or it may have been done: read it first */
     }
     placement_step(p);

@@ -337,6 +337,8 @@ static void on_looked(void *ctx, const struct look *look)
     p->who = look->who;
     if (look->well && look->claimed && look->who.epoch == p->ledger.epoch) {
         snprintf(p->ledger.run_id, sizeof p->ledger.run_id, "%s", look->who.run_id);
+        snprintf(p->next.run_id, sizeof p->next.run_id, "%s",
+                 look->who.run_id); /* which may be about to become it */
         p->claimed = look->who.epoch;
     }
     pthread_mutex_unlock(&p->lock);
