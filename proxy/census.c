@@ -30,7 +30,7 @@ struct census *census_start(uv_loop_t *main_loop, struct archive *a)
     c->loop = main_loop;
     c->work.data = c;
     c->handle = archive_attach(a);
-    c->last = (struct archive_stats){-1, -1};
+    c->last = (struct archive_stats){.documents = -1, .bytes = -1};
     pthread_mutex_init(&c->lock, NULL);
     return c;
 }

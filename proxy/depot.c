@@ -207,7 +207,7 @@ void depot_report(const struct depot *d, struct depot_report *ret)
 
     memset(ret, 0, sizeof *ret);
     ret->present = d->archive != NULL;
-    ret->stored = (struct archive_stats){-1, -1};
+    ret->stored = (struct archive_stats){.documents = -1, .bytes = -1};
     if (!ret->present) {
         ret->executor.kind = "none";
         snprintf(ret->executor.why, sizeof ret->executor.why, "%s", d->why);

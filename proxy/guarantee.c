@@ -82,6 +82,11 @@ static bool other_writers(facts *f)
 {
     return copies(f) && f->mismatches > 0;
 }
+static bool racy(facts *f)
+{
+    return f->archive_racy;
+}
+
 static bool no_aof(facts *f)
 {
     return redis_acts(f) && f->redis_up && f->no_aof;
@@ -100,6 +105,8 @@ static const struct {
     {evicts, GUARANTEE_NONE,
      "Redis may evict conversations: its maxmemory-policy is %s, expected noeviction"},
     {replica, GUARANTEE_NONE, "Redis is a replica: its master overwrites what is written to it"},
+    {racy, GUARANTEE_NONE,
+     "several proxies share an archive whose compare-and-set is not atomic (FerretDB 1): writes may be lost"},
     {no_archive, GUARANTEE_REDIS, "there is no archive"},
     {dual_off, GUARANTEE_REDIS, "dual_write is off: the archive gets no copies"},
     {archive_down, GUARANTEE_REDIS,

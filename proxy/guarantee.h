@@ -44,6 +44,7 @@ struct guarantee_facts {
     bool no_aof;
     int64_t clock_offset_ms; /* Redis's minus ours */
     bool archive_present, archive_up;
+    bool archive_racy; /* several proxies share one that is not made for it */
     int64_t marks;       /* keys owed to the archive; -1: not known */
     int64_t marks_age_s; /* since when there were always some */
     int64_t mismatches;  /* that the last verify has found and not repaired: somebody writes past the proxy */

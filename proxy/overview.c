@@ -210,6 +210,7 @@ static void gather(const struct overview *o, const struct policy_conf *policy, s
                                   .clock_offset_ms = r->clock_offset_us / 1000,
                                   .archive_present = o->archive.present,
                                   .archive_up = o->archive.executor.up,
+                                  .archive_racy = o->archive.stored.racy && o->places.nmembers > 1,
                                   .marks = o->sync.copier.dirty,
                                   .marks_age_s = (int64_t)overview_copy_lag_s(o),
                                   .mismatches = overview_mismatches(o, policy->name)};

@@ -496,6 +496,7 @@ void placement_report(struct placement *p, struct placement_report *ret)
     ret->redis_ours = facts_is_ours(p);
     snprintf(ret->proxy, sizeof ret->proxy, "%s", p->proxy);
     ret->npolicies = p->nspots;
+    ret->nmembers = p->ledger.nmembers;
     for (size_t i = 0; i < p->nspots; i++) {
         const struct spot *s = &p->spots[i];
         struct placement_policy *to = &ret->policies[i];

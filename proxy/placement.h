@@ -38,6 +38,7 @@ struct placement_report {
     int64_t epoch;
     bool redis_ours;
     char proxy[16];
+    size_t nmembers; /* proxies that share the archive, this one too; 0: it is alone */
     size_t npolicies;
     struct placement_policy policies[STATS_POLICIES];
 };

@@ -123,6 +123,7 @@ enum err archive_clear(struct archive_handle *h)
 
 enum err archive_stats(struct archive_handle *h, struct archive_stats *ret)
 {
+    ret->racy = false;
     return h->archive->ops->stats(h, ret);
 }
 

@@ -58,6 +58,7 @@ enum archive_filter { ARCHIVE_ALL, ARCHIVE_DIRTY };
 struct archive_stats {
     int64_t documents; /* -1: not known */
     int64_t bytes;     /* -1: not known */
+    bool racy;         /* its compare-and-set is not one step between processes: it is for one */
 };
 
 struct archive;        /* one for the process */

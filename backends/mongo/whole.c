@@ -30,6 +30,7 @@ enum err mongo_stats(struct archive_handle *base, struct archive_stats *ret)
     if (e != ERR_NONE)
         return e;
     ret->bytes = -1;
+    ret->racy = h->caps.racy_updates;
     ret->documents = mongoc_collection_estimated_document_count(h->keys, NULL, NULL, NULL, &error);
     if (ret->documents < 0)
         return mongo_error(h, &error, false);

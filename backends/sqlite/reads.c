@@ -152,7 +152,7 @@ static enum err number(struct connection *c, enum statement which, int64_t *ret_
 enum err reads_stats(struct archive_handle *h, struct archive_stats *ret)
 {
     struct connection *c = connection_of(h);
-    struct archive_stats stats = {-1, -1};
+    struct archive_stats stats = {.documents = -1, .bytes = -1};
     enum err e = connection_begin(c, STATEMENT_BEGIN_READ);
 
     if (e == ERR_NONE)

@@ -97,7 +97,7 @@ void test_clear(void **state)
 
 static void expect_documents(struct archive_world *w, int64_t n)
 {
-    struct archive_stats stats = {-7, -7};
+    struct archive_stats stats = {.documents = -7, .bytes = -7};
 
     assert_int_equal(archive_stats(w->h, &stats), ERR_NONE);
     assert_true(stats.documents == n || stats.documents == -1);

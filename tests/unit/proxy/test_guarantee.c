@@ -67,6 +67,7 @@ static void test_what_lowers_it(void **state)
          "maxmemory-policy is allkeys-lru, expected noeviction");
     CASE(well, f.replica = true, "none", true, "its master overwrites");
     CASE(well, f.replica = f.read_only = true, "none", true, "refuses writes");
+    CASE(well, f.archive_racy = true, "none", true, "not atomic");
     CASE(well, f.archive_present = f.archive_up = false, "redis", true, "there is no archive");
     CASE(well, f.dual_write = false, "redis", true, "dual_write is off");
     CASE(well, f.archive_up = false, "redis", true, "the archive is down");
