@@ -6,6 +6,7 @@
 #include "proxy/archived.h"
 #include "proxy/hold.h"
 #include "proxy/outcome.h"
+#include "proxy/placement.h"
 #include "proxy/server.h"
 #include "router/copyable.h"
 #include "sync/sync.h"
@@ -153,6 +154,13 @@ static void conclude_unheard(struct loop *l, struct op *own_op, unsigned turn, e
     hold_leave(l, turn);
 }
 
+/* The Redis that was asked is still the one that has the write: a proxy that slept may have asked another. */
+static bool is_of_now(const struct slot *slot)
+{
+    const struct loop *l = slot->loop;
+    return block_epoch(slot->block) == l->acting.epoch && placement_is_leased(server_placement(l->server));
+}
+
 static void take_copied(struct loop *l, void *own_wait)
 {
     struct copy_wait *w = own_wait;
@@ -162,7 +170,7 @@ static void take_copied(struct loop *l, void *own_wait)
     if (slot != NULL || op != NULL)
         forget(w);
     if (slot != NULL)
-        conclude(slot, w->result);
+        conclude(slot, w->result == ERR_NONE && !is_of_now(slot) ? ERR_MOVED : w->result);
     else if (op != NULL)
         conclude_unheard(l, op, w->turn, w->result);
     free(w);

@@ -89,7 +89,8 @@ bool facts_lost_here(const struct placement *p, int64_t now_us)
 {
     bool stranger =
         !facts_is_ours(p) && redis_acts(p) && (!p->shared || p->look_began_us > p->serial_since_us);
-    return !is_well(p, now_us) || stranger || (p->doubt_us != 0 && now_us - p->doubt_us < DOUBT_US);
+    return p->asked &&
+           (!is_well(p, now_us) || stranger || (p->doubt_us != 0 && now_us - p->doubt_us < DOUBT_US));
 }
 
 static bool is_ours(const struct placement *p, const struct spot *spot, int64_t now_us)

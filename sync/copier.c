@@ -100,6 +100,15 @@ static enum fate fate_of(const struct copier *c, const struct kept *k, int64_t r
     return k->record.redis && !open ? FATE_DONE : FATE_GIVE;
 }
 
+/* Versions of a Redis that was claimed for a later epoch say nothing about what this one's has written. */
+static enum err is_ours_still(const struct copier *c)
+{
+    int64_t epoch;
+
+    enum err e = value_epoch(c->link, &epoch);
+    return e == ERR_NONE && epoch > c->epoch ? ERR_MOVED : e;
+}
+
 static enum err look(struct round *r)
 {
     size_t n;
@@ -111,6 +120,8 @@ static enum err look(struct round *r)
 
     if (e == ERR_NONE)
         e = value_versions(r->c->link, keys, n, versions);
+    if (e == ERR_NONE)
+        e = is_ours_still(r->c);
     for (size_t i = 0; e == ERR_NONE && i < n; i++) {
         list[i]->kept = kept[i];
         if (kept[i].damaged != NULL) {
