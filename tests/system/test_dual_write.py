@@ -70,8 +70,8 @@ class Served:
         return dict(zip(keys, (int(ver or 0) for ver in self.behind.cmd("HMGET", "cvp:ver", *keys)))) if keys else {}
 
     def marks(self):
-        busy = self.behind.cmd("KEYS", "cvp:busy:*")
-        return set(self.behind.cmd("SMEMBERS", "cvp:dirty")).union(*(self.behind.cmd("SMEMBERS", key) for key in busy))
+        dirty = set(self.behind.cmd("SMEMBERS", "cvp:dirty"))  # first: a claim moves a mark from here to the busy ones
+        return dirty.union(*(self.behind.cmd("SMEMBERS", key) for key in self.behind.cmd("KEYS", "cvp:busy:*")))
 
 
 def pairs(flat):
