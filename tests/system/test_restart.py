@@ -391,6 +391,7 @@ def test_more_watchers_than_connects_a_second(fresh_redis, make_proxy, either):
     """Every WATCH needs a connection, and only 50 a second may be made (pitfall 5): late ones are late, not lost."""
     settings = {**either, "redis.timeout": "3s", "redis.pinned_max": 200}
     proxy = make_proxy(fresh_redis.url, PROXY_CONFIG, settings=settings).start()
+    eventually(lambda: proxy.metrics().get('conv_phase{phase="redis",policy="conv"}', 1) == 1)  # a change of place ends watches
 
     async def watch(conn, n):
         return await conn.pipeline(["WATCH", f"k{n}"], ["GET", f"k{n}"], ["MULTI"], ["SET", f"k{n}", n], ["EXEC"])
