@@ -147,7 +147,7 @@ def test_a_proxy_is_killed_then_redis(world):
     world.all_are("archive")
     world.some_load()
     world.redis.restart(empty=True)
-    world.check(patience=LEASE + 3)
+    world.check(patience=LEASE + 12)  # measured 3.5 to 6.8 s: a lease, and a machine that does other things
 
 
 def test_a_paused_proxy_wakes_up_in_another_world(world):
