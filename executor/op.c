@@ -119,18 +119,13 @@ static void add_step(struct op *op, const struct request *r)
 
 static void parse(struct op *op, size_t n)
 {
+    struct slice rest = {op->bytes, n}, raw;
     struct request r;
-    size_t at = 0;
 
     request_init(&r);
-    while (at < n) {
-        struct request_progress progress = {0};
-        if (request_parse(&r, &progress, op->bytes + at, n - at, SIZE_MAX / 2) != REQUEST_DONE)
-            abort(); /* it was parsed before */
+    while (request_next(&r, &rest, &raw))
         if (r.argc > 0)
             add_step(op, &r);
-        at += r.used;
-    }
     request_done(&r);
 }
 

@@ -333,15 +333,12 @@ static void add_all(struct slot *slot, struct slice requests, struct chain *out)
     struct block *b = slot->block;
     struct session *s = slot->session;
     struct loop *l = s->loop;
+    struct slice raw;
     struct request r;
-    size_t at = 0;
 
     request_init(&r);
-    while (at < requests.len) {
-        struct request_progress progress = {0};
-        if (request_parse(&r, &progress, requests.p + at, requests.len - at, SIZE_MAX / 2) != REQUEST_DONE)
-            abort(); /* it was parsed before it was queued */
-        struct job job = {.argv = r.argv, .argc = r.argc, .raw = {requests.p + at, r.used}};
+    while (request_next(&r, &requests, &raw)) {
+        struct job job = {.argv = r.argv, .argc = r.argc, .raw = raw};
         job.cmd = dispatch_row(l, &job);
         const struct plan *plan =
             b->upstream != NULL ? managed_plan_redis(s, &job, true) : managed_plan(l, &job, s->resp, true);
@@ -350,7 +347,6 @@ static void add_all(struct slot *slot, struct slice requests, struct chain *out)
         if (plan->guarded && !slot->up.guarded)
             slot->policy = loop_policy_id(l, plan->policy);
         slot->up.guarded |= plan->guarded;
-        at += r.used;
     }
     request_done(&r);
 }

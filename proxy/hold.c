@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "proxy/archived.h"
 #include "proxy/block.h"
+#include "proxy/dispatch.h"
 #include "proxy/handed.h"
 #include "proxy/outcome.h"
 #include "proxy/placement.h"
@@ -260,14 +261,13 @@ enum gate hold_gate_all(struct session *s, struct slice requests, unsigned *ret_
                         const struct policy_conf **ret_policy)
 {
     struct gating g = {.session = s, .leased = is_leased(s->loop), .since_us = s->loop->turn.now_us};
+    struct slice raw;
     struct request r;
 
     request_init(&r);
-    for (size_t at = 0; at < requests.len; at += r.used) {
-        struct request_progress progress = {0};
-        if (request_parse(&r, &progress, requests.p + at, requests.len - at, SIZE_MAX / 2) != REQUEST_DONE)
-            abort(); /* it was parsed before it was queued */
-        const struct command *cmd = command_find(r.argv[0]);
+    while (request_next(&r, &requests, &raw)) {
+        struct job job = {.argv = r.argv, .argc = r.argc, .raw = raw};
+        const struct command *cmd = dispatch_row(s->loop, &job);
         g.argv = r.argv;
         if (cmd != NULL)
             keys_each(cmd, r.argv, r.argc, see_key, &g);

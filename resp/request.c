@@ -266,3 +266,16 @@ enum request_status request_parse(struct request *r, struct request_progress *pr
         return REQUEST_MORE;
     return p[0] == '*' ? parse_multibulk(r, progress, p, n, max_bytes) : parse_inline(r, progress, p, n);
 }
+
+bool request_next(struct request *r, struct slice *rest, struct slice *ret_raw)
+{
+    struct request_progress progress = {0};
+
+    if (rest->len == 0)
+        return false;
+    if (request_parse(r, &progress, rest->p, rest->len, SIZE_MAX / 2) != REQUEST_DONE)
+        abort(); /* it was parsed before */
+    *ret_raw = (struct slice){rest->p, r->used};
+    *rest = (struct slice){rest->p + r->used, rest->len - r->used};
+    return true;
+}

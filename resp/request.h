@@ -44,5 +44,7 @@ void request_done(struct request *r);
 /* p[0, n) starts at a request. max_bytes bounds an argument and the request as a whole. */
 enum request_status request_parse(struct request *r, struct request_progress *progress, const char *p,
                                   size_t n, size_t max_bytes);
+/* The next of a row of requests each of which was parsed whole before: *ret_raw is its bytes, and *rest what follows. False: there is none. */
+bool request_next(struct request *r, struct slice *rest, struct slice *ret_raw);
 
 #endif

@@ -272,6 +272,16 @@ def test_random_transactions(durable, plain):
 # ---- the policy's trim inside, and both stores ----
 
 
+def test_subcommands_alone(proxy, real):
+    """A transaction whose only key is a subcommand's: it is the archive's all the same."""
+    with RespConn.to(proxy) as conn:
+        conn.cmd("DEL", "conv:events")
+        assert conn.pipeline(("MULTI",), ("XGROUP", "CREATE", "conv:events", "g", "$", "MKSTREAM"), ("EXEC",))[-1] == ["OK"]
+        assert conn.pipeline(("MULTI",), ("OBJECT", "ENCODING", "conv:events"), ("EXEC",))[-1] == [b"stream"]
+        assert conn.cmd("TYPE", "conv:events") == "stream"
+    assert real.exists("conv:events") == 0
+
+
 def test_trim_inside(proxy, real):
     with RespConn.to(proxy) as conn:
         conn.cmd("DEL", "conv:t")
