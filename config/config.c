@@ -4,6 +4,7 @@
 #include "config/glob.h"
 #include "config/internal.h"
 #include "config/rewrite.h"
+#include "config/seeds.h"
 #include "config/sources.h"
 
 #include <pthread.h>
@@ -22,6 +23,7 @@ struct config {
     pthread_mutex_t change;
     struct sources sources;
     bool started; /* RESTART settings are fixed */
+    char *found_by, *found; /* by config_found; NULL: nothing yet */
 
     pthread_mutex_t lock;
     struct snapshot *now;
@@ -49,6 +51,8 @@ void config_free(struct config *cfg)
     settings_unref(&cfg->now->s);
     sources_done(&cfg->sources);
     free(cfg->subscribers);
+    free(cfg->found_by);
+    free(cfg->found);
     pthread_mutex_destroy(&cfg->lock);
     pthread_mutex_destroy(&cfg->change);
     free(cfg);
@@ -169,8 +173,18 @@ static enum err build(struct config *cfg, const struct sources *sources, struct 
     return ERR_NONE;
 }
 
+/* Called with change held. */
+static void add_found(const struct config *cfg, struct settings *s)
+{
+    bool known = cfg->found_by != NULL && strcmp(cfg->found_by, s->redis_url) == 0;
+
+    if (redis_kind(s->redis_url) != REDIS_SINGLE)
+        s->redis_found = must_dup(known ? cfg->found : "");
+}
+
 static void publish(struct config *cfg, struct snapshot *own_fresh, bool changed)
 {
+    add_found(cfg, &own_fresh->s);
     pthread_mutex_lock(&cfg->lock);
     struct snapshot *old = cfg->now;
     cfg->now = own_fresh;
@@ -309,6 +323,26 @@ enum err config_set(struct config *cfg, const struct config_pair *pairs, size_t 
     if (rc == ERR_NONE)
         deliver(cfg);
     return rc;
+}
+
+/* ---- what was found ---- */
+
+void config_found(struct config *cfg, const char *redis_url, const char *found)
+{
+    struct snapshot *fresh;
+    struct config_error err;
+
+    pthread_mutex_lock(&cfg->change);
+    free(cfg->found_by);
+    free(cfg->found);
+    cfg->found_by = must_dup(redis_url);
+    cfg->found = must_dup(found);
+    bool ok = build(cfg, &cfg->sources, &fresh, NULL, &err) == ERR_NONE;
+    if (ok)
+        publish(cfg, fresh, true);
+    pthread_mutex_unlock(&cfg->change);
+    if (ok)
+        deliver(cfg);
 }
 
 /* ---- reload ---- */

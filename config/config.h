@@ -74,6 +74,9 @@ MUST_USE enum err config_reload(struct config *cfg, struct config_report *report
 MUST_USE enum err config_rewrite(struct config *cfg, struct config_report *report, struct config_error *err);
 void config_report_done(struct config_report *report);
 
+/* What was found by redis_url (config/seeds): from now on snapshots with that very redis.url have it as redis_found. */
+void config_found(struct config *cfg, const char *redis_url, const char *found);
+
 /* cb is called after each change, with no lock held, by a thread that made a change (not always the one whose
  * change it is, when two come together), one call at a time, and ends with the newest snapshot; snapshots in
  * between may be left out. now is borrowed. Subscriptions last as long as cfg. */

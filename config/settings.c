@@ -222,6 +222,7 @@ void settings_unref(const struct settings *s)
     for (size_t i = 0; i < snap->s.policy_count; i++)
         free(snap->s.policies[i].name);
     free(snap->s.policies);
+    free(snap->s.redis_found);
     free(snap->slots);
     free(snap);
 }

@@ -48,6 +48,7 @@ struct settings {
 #undef SETTING
     size_t policy_count;
     struct policy_conf *policies;
+    char *redis_found; /* where redis.url names sentinels or a cluster: what config_found told, "" before; otherwise NULL */
 };
 
 const struct settings *settings_ref(const struct settings *s);

@@ -1,6 +1,7 @@
 #include "config/value.h"
 
 #include "config/internal.h"
+#include "config/seeds.h"
 #include "config/units.h"
 #include "config/url.h"
 
@@ -60,6 +61,13 @@ static bool check_address(const char *text, struct reason *why)
 static bool check_url(const char *text, struct reason *why)
 {
     struct redis_url url;
+    struct redis_seeds seeds;
+    if (redis_kind(text) != REDIS_SINGLE) {
+        bool good = redis_seeds_parse(text, &seeds, why);
+        if (good)
+            redis_seeds_done(&seeds);
+        return good;
+    }
     if (!redis_url_parse(text, &url, why))
         return false;
     redis_url_done(&url);

@@ -1,7 +1,7 @@
 #include "sync/link.h"
 
 #include "base/few.h"
-#include "config/url.h"
+#include "config/seeds.h"
 #include "router/marks.h"
 
 #include <errno.h>
@@ -203,19 +203,19 @@ bool link_open(struct link *l, const struct settings *settings)
     struct reason why;
 
     link_done(l);
-    if (l->c != NULL && strcmp(l->url, settings->redis_url) == 0 &&
+    if (l->c != NULL && strcmp(l->url, redis_at(settings)) == 0 &&
         strcmp(l->password, settings->redis_password) == 0)
         return true;
     link_close(l);
-    if (!redis_url_parse(settings->redis_url, &url, &why)) {
-        link_fail(l, "redis.url can't be read");
+    if (!redis_at_parse(redis_at(settings), &url, &why)) {
+        link_fail(l, why.text);
         return false;
     }
     bool ok = connect_to(l, &url, settings);
     redis_url_done(&url);
     if (!ok)
         return false;
-    l->url = copy_of(settings->redis_url);
+    l->url = copy_of(redis_at(settings));
     l->password = copy_of(settings->redis_password);
     l->why[0] = '\0';
     return true;

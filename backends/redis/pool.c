@@ -1,5 +1,7 @@
 #include "backends/redis/pool.h"
 
+#include "config/seeds.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,7 +151,7 @@ void pool_settings(struct pool *p, const struct settings *settings)
 {
     const struct settings *old = p->env.settings;
     bool moved =
-        differ(old->redis_url, settings->redis_url) || differ(old->redis_password, settings->redis_password);
+        differ(redis_at(old), redis_at(settings)) || differ(old->redis_password, settings->redis_password);
     p->env.settings = settings;
     if (moved)
         each(p, retire_one, NULL);

@@ -5,6 +5,7 @@
 #include "backends/redis/health.h"
 #include "base/clock.h"
 #include "base/stream.h"
+#include "config/seeds.h"
 
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -203,7 +204,7 @@ static void greet(struct probe *p, const struct redis_url *url)
 static void start_round(struct probe *p)
 {
     const struct settings *s = config_current(p->config);
-    bool moved = strcmp(s->redis_url, p->url) != 0 || strcmp(s->redis_password, p->password) != 0;
+    bool moved = strcmp(redis_at(s), p->url) != 0 || strcmp(s->redis_password, p->password) != 0;
     int64_t timeout = s->redis_timeout;
 
     settings_unref(s);
@@ -421,7 +422,7 @@ static void on_dialed(void *ctx, int result)
     p->dial = NULL;
     if (result < 0) {
         fail(p, uv_strerror(result));
-    } else if (redis_url_parse(p->url, &url, &why)) {
+    } else if (redis_at_parse(p->url, &url, &why)) {
         open_connection(p, &url, result);
         redis_url_done(&url);
     }
@@ -442,10 +443,10 @@ static void connect_now(struct probe *p)
     struct redis_url url;
     struct reason why;
 
-    keep(&p->url, s->redis_url);
+    keep(&p->url, redis_at(s));
     keep(&p->password, s->redis_password);
     settings_unref(s);
-    if (!redis_url_parse(p->url, &url, &why)) {
+    if (!redis_at_parse(p->url, &url, &why)) {
         fail(p, why.text);
         return;
     }

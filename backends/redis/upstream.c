@@ -5,7 +5,7 @@
 #include "backends/redis/greeting.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "config/url.h"
+#include "config/seeds.h"
 #include "resp/frame.h"
 
 #include <stdio.h>
@@ -465,7 +465,7 @@ static void attempt(struct upstream *u)
 
     set_state(u, UEV_RETRY);
     u->started_us = u->env->turn->now_us;
-    if (!redis_url_parse(s->redis_url, &url, &why)) {
+    if (!redis_at_parse(redis_at(s), &url, &why)) {
         attempt_failed(u, why.text);
         return;
     }
