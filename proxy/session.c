@@ -6,6 +6,7 @@
 #include "proxy/archived.h"
 #include "proxy/dispatch.h"
 #include "proxy/parcel.h"
+#include "proxy/push.h"
 #include "proxy/slot.h"
 #include "proxy/transaction.h"
 
@@ -301,11 +302,16 @@ static void on_broken(struct stream *stream, int neg_errno)
     session_close((struct session *)stream, strerror(-neg_errno));
 }
 
+static size_t unread(const struct session *s)
+{
+    return s->stream.out.len + push_waiting(s);
+}
+
 static void close_slow_reader(struct session *s, const char *which)
 {
     counter_add(&s->loop->stats->clients_output_closed, 1);
     log_event(LOG_WARN, "client_closed", LOG_STR("client", s->addr), LOG_STR("reason", which),
-              LOG_INT("unread_bytes", (int64_t)s->stream.out.len));
+              LOG_INT("unread_bytes", (int64_t)unread(s)));
     session_close(s, which);
 }
 
@@ -313,11 +319,11 @@ void session_touch(struct session *s)
 {
     if (s->stream.closing)
         return;
-    if (s->stream.out.len > LIMIT_CLIENT_HIGH) {
+    if (unread(s) > LIMIT_CLIENT_HIGH) {
         stream_flush(&s->stream);
         if (s->stream.closing)
             return;
-        if ((int64_t)s->stream.out.len > s->loop->settings->output_hard) {
+        if ((int64_t)unread(s) > s->loop->settings->output_hard) {
             close_slow_reader(s, "output_hard");
             return;
         }
@@ -334,7 +340,7 @@ void session_touch(struct session *s)
 void session_second(struct session *s, int64_t now_us)
 {
     const struct settings *set = s->loop->settings;
-    bool above = (int64_t)s->stream.out.len > set->output_soft;
+    bool above = (int64_t)unread(s) > set->output_soft;
 
     if (!above)
         s->soft_since_us = 0;
@@ -430,6 +436,7 @@ void session_close(struct session *s, const char *reason)
     detach(s);
     transaction_drop(s);
     slot_abandon_all(s);
+    push_drop(s);
     drop_input(s);
     atomic_fetch_sub(&l->clients, 1);
     stream_close(&s->stream);

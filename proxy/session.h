@@ -42,6 +42,7 @@ struct session {
     size_t kept;               /* bytes of those that the proxy made and that wait for others before them */
     size_t in_flight;          /* slots that wait for an upstream */
     size_t kept_slots;         /* by proxy/hold */
+    struct chain *pushed;      /* by proxy/push: what waits for the end of a reply; mostly NULL */
     int64_t held_since_us;     /* mono: the next request waits since then; 0: it does not */
     const void *current;       /* the upstream they are on, or &archived_target */
     struct slot *blocked;      /* the last one, when its request may wait for long; it listens for the client's end then */

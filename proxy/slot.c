@@ -8,6 +8,7 @@
 #include "proxy/hold.h"
 #include "proxy/outcome.h"
 #include "proxy/placement.h"
+#include "proxy/push.h"
 #include "proxy/server.h"
 #include "proxy/split.h"
 
@@ -108,6 +109,8 @@ static void advance(struct session *s)
         struct slot *slot = dequeue(s);
         chain_move(&s->stream.out, &slot->reply);
         slot_give(slot);
+        if (s->pushed != NULL)
+            push_release(s);
     }
     if (s->head != NULL && s->head->kind == SLOT_RAW && s->head->reply.len > 0) {
         s->head->partial = true;
@@ -404,4 +407,4 @@ static void on_change(struct upstream *u)
     session_wake_waiting(upstream_owner(u));
 }
 
-const struct upstream_ops slot_upstream_ops = {on_reply, on_failed, on_change};
+const struct upstream_ops slot_upstream_ops = {on_reply, on_failed, on_change, NULL};

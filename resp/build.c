@@ -120,6 +120,11 @@ void build_set(struct chain *c, enum resp resp, size_t items)
     put_header(c, resp == RESP3 ? '~' : '*', (int64_t)items);
 }
 
+void build_push(struct chain *c, enum resp resp, size_t items)
+{
+    put_header(c, resp == RESP3 ? '>' : '*', (int64_t)items);
+}
+
 void build_verbatim(struct chain *c, enum resp resp, const void *p, size_t n)
 {
     if (resp == RESP2) {

@@ -26,6 +26,7 @@ void build_null_array(struct chain *c, enum resp resp);        /* *-1 or _ */
 void build_array(struct chain *c, size_t items);               /* header; items values follow */
 void build_map(struct chain *c, enum resp resp, size_t pairs); /* %pairs, or an array of 2 * pairs */
 void build_set(struct chain *c, enum resp resp, size_t items); /* ~items, or an array */
+void build_push(struct chain *c, enum resp resp, size_t items); /* >items, or an array: what nobody asked for */
 void build_verbatim(struct chain *c, enum resp resp, const void *p, size_t n); /* =txt: or a bulk */
 /* A request as clients send it. */
 void build_request(struct chain *c, const struct slice *argv, size_t argc);

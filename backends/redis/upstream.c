@@ -41,6 +41,7 @@ struct upstream {
     struct frame frame;
     bool in_reply; /* inside a frame */
     bool in_push;  /* that frame is a push: nobody asked */
+    struct chain push; /* what is there of it */
     char *rest;    /* start of a line that was cut by the end of a read */
     size_t rest_len, rest_cap;
     struct backoff backoff;
@@ -223,17 +224,9 @@ static void close_when_drained(struct upstream *u)
 
 /* ---- replies ---- */
 
-/* Hands n bytes of a frame to the request they belong to. False: nobody asked for it. */
-static bool deliver(struct upstream *u, const char *p, size_t n, bool end)
+/* Bytes of a reply for the oldest request. False: nobody asked for it. */
+static bool deliver_reply(struct upstream *u, const char *p, size_t n, bool end)
 {
-    if (!u->in_reply) {
-        u->in_push = p[0] == '>';
-        u->in_reply = true;
-    }
-    if (end)
-        u->in_reply = false;
-    if (u->in_push)
-        return true;
     struct upstream_request *r = u->sent.head;
     if (r == NULL)
         return false;
@@ -243,6 +236,39 @@ static bool deliver(struct upstream *u, const char *p, size_t n, bool end)
     }
     u->env->ops->on_reply(r, p, n, end);
     return true;
+}
+
+/* Bytes of a push, which is shown when it is whole. False: it stands for a reply that nobody asked for. */
+static bool deliver_push(struct upstream *u, const char *p, size_t n, bool end)
+{
+    bool ok = true;
+
+    if (u->env->ops->on_push == NULL)
+        return true;
+    if (!end || u->push.len > 0) {
+        chain_put(&u->push, p, n);
+        if (!end)
+            return true;
+        struct slice whole = chain_flat(&u->push);
+        p = whole.p;
+        n = whole.len;
+    }
+    if (u->env->ops->on_push(u, p, n))
+        ok = deliver_reply(u, p, n, true);
+    chain_clear(&u->push);
+    return ok;
+}
+
+/* Hands n bytes of a frame to whom they belong. False: nobody asked for it. */
+static bool deliver(struct upstream *u, const char *p, size_t n, bool end)
+{
+    if (!u->in_reply) {
+        u->in_push = p[0] == '>';
+        u->in_reply = true;
+    }
+    if (end)
+        u->in_reply = false;
+    return u->in_push ? deliver_push(u, p, n, end) : deliver_reply(u, p, n, end);
 }
 
 /* Passes whole and partial frames on. Returns the bytes that are settled, -1 when the connection was closed. */
@@ -407,6 +433,7 @@ static void on_broken(struct stream *s, int neg_errno)
 static void free_now(struct upstream *u)
 {
     chain_clear(&u->held_out);
+    chain_clear(&u->push);
     free(u->rest);
     free(u);
 }
@@ -422,6 +449,7 @@ static void on_closed(struct stream *s)
         return;
     }
     u->in_reply = u->in_push = u->full = false;
+    chain_clear(&u->push);
     u->rest_len = 0;
     u->frame = (struct frame){0};
     set_state(u, UEV_CLOSED);
@@ -498,6 +526,7 @@ struct upstream *upstream_new(struct upstream_env *env, enum lane lane, int db, 
     queue_init(&u->sent);
     queue_init(&u->held);
     chain_init(&u->held_out, &env->turn->chunks);
+    chain_init(&u->push, &env->turn->chunks);
     u->met.ours = true;
     renew_session(u);
     return u;

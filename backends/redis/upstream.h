@@ -44,6 +44,9 @@ struct upstream_ops {
     void (*on_failed)(struct upstream_request *r, enum err e, const char *detail);
     /* What was waiting for room in the output, for the connection to be usable, or for its end, may look again. */
     void (*on_change)(struct upstream *u);
+    /* A whole push (">…", RESP3 only); p is valid for the call. True: it stands for a reply, and is the next one of the oldest
+     * request (SUBSCRIBE is answered so); on_reply gets it. NULL: pushes are dropped. */
+    bool (*on_push)(struct upstream *u, const char *p, size_t n);
 };
 
 /* Counted by the owner of the pool; see proxy/stats. */

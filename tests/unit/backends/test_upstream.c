@@ -93,6 +93,25 @@ static void test_push_belongs_to_nobody(void **state)
     world_run_until(world_all_over);
     world_assert_got(c, "+C\r\n");
     assert_int_equal(w.accepted, 1);
+    assert_string_equal(w.pushed, ">2\r\n+invalidate\r\n*1\r\n$1\r\nk\r\n>1\r\n$3\r\nxyz\r\n>1\r\n+end\r\n");
+}
+
+static void test_push_that_is_a_reply(void **state)
+{
+    struct req *a = world_ask(), *b = world_ask();
+
+    world_run_until_asked(2);
+    world_say(">3\r\n$9\r\nsubsc");
+    for (int i = 0; i < 3; i++)
+        uv_run(&w.loop, UV_RUN_NOWAIT);
+    assert_int_equal(w.pushed_len, 0);
+    world_say("ribe\r\n$1\r\nk\r\n:1\r\n>1\r\n+message\r\n-NOPERM no\r\n");
+    world_run_until(world_all_over);
+    world_assert_got(a, ">3\r\n$9\r\nsubscribe\r\n$1\r\nk\r\n:1\r\n");
+    world_assert_got(b, "-NOPERM no\r\n");
+    world_say(">1\r\n$9\r\nsubscribe\r\n"); /* for which nobody has asked */
+    world_run_until(world_is_waiting);
+    assert_int_equal(w.counts[COUNT_LOST], 1);
 }
 
 /* ---- the end of a connection ---- */
@@ -256,6 +275,7 @@ int main(void)
         WORLD(test_one_byte_at_a_time),
         WORLD(test_block_of_replies),
         WORLD(test_push_belongs_to_nobody),
+        WORLD(test_push_that_is_a_reply),
         WORLD(test_unexpected_reply_closes),
         WORLD(test_malformed_reply_closes),
         WORLD(test_lost_in_the_middle_of_a_reply),

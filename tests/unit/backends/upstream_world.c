@@ -38,12 +38,21 @@ static void on_change(struct upstream *u)
     w.changes++;
 }
 
+/* A push that tells "subscribe" is a reply, as in proxy/pubsub. */
+static bool on_push(struct upstream *u, const char *p, size_t n)
+{
+    assert_true(w.pushed_len + n < sizeof w.pushed);
+    memcpy(w.pushed + w.pushed_len, p, n);
+    w.pushed_len += n;
+    return memmem(p, n, "subscribe", strlen("subscribe")) != NULL;
+}
+
 static void on_count(void *ctx, enum upstream_count what, int by)
 {
     w.counts[what] += by;
 }
 
-static const struct upstream_ops ops = {on_reply, on_failed, on_change};
+static const struct upstream_ops ops = {on_reply, on_failed, on_change, on_push};
 
 static void on_wake(struct upstream_env *env)
 {

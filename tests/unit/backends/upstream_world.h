@@ -38,6 +38,8 @@ struct world {
     size_t nreqs;
     int counts[COUNT_OPEN + 1];
     int changes;
+    char pushed[4096]; /* all that came as a push */
+    size_t pushed_len;
     bool awake; /* it has asked for ticks */
     /* the server */
     uv_poll_t listening, *talking;

@@ -1,0 +1,59 @@
+#include "proxy/push.h"
+
+#include "proxy/slot.h"
+
+#include <stdlib.h>
+
+static bool is_inside_reply(const struct session *s)
+{
+    return s->head != NULL && s->head->partial;
+}
+
+/* Where the next push goes. */
+static struct chain *place(struct session *s)
+{
+    if (!is_inside_reply(s))
+        return &s->stream.out;
+    if (s->pushed == NULL) {
+        s->pushed = malloc(sizeof *s->pushed);
+        if (s->pushed == NULL)
+            abort();
+        chain_init(s->pushed, &s->loop->turn.chunks);
+    }
+    return s->pushed;
+}
+
+void push_send_two(struct session *s, struct slice first, struct slice rest)
+{
+    if (s->stream.closing)
+        return;
+    struct chain *to = place(s);
+    chain_put(to, first.p, first.len);
+    chain_put(to, rest.p, rest.len);
+    session_touch(s);
+}
+
+void push_send(struct session *s, struct slice whole)
+{
+    push_send_two(s, whole, (struct slice){NULL, 0});
+}
+
+void push_release(struct session *s)
+{
+    chain_move(&s->stream.out, s->pushed);
+    push_drop(s);
+}
+
+void push_drop(struct session *s)
+{
+    if (s->pushed == NULL)
+        return;
+    chain_clear(s->pushed);
+    free(s->pushed);
+    s->pushed = NULL;
+}
+
+size_t push_waiting(const struct session *s)
+{
+    return s->pushed != NULL ? s->pushed->len : 0;
+}
