@@ -35,8 +35,16 @@ bool agreement_rests(const struct placement *p)
 /* A race is no error: the ledger is read again at once. */
 static void note_error(struct placement *p, enum err e)
 {
-    if (e != ERR_NONE && e != ERR_RACE)
+    bool failed = e != ERR_NONE && e != ERR_RACE;
+    const char *why = failed ? errands_why(p->errands) : "";
+
+    if (failed)
         p->rest_until_us = clock_mono_us() + REST_US;
+    if (failed && strcmp(p->trouble, why) != 0)
+        log_event(LOG_ERROR, "ledger_error", LOG_STR("reason", why));
+    pthread_mutex_lock(&p->lock);
+    snprintf(p->trouble, sizeof p->trouble, "%s", why);
+    pthread_mutex_unlock(&p->lock);
 }
 
 void agreement_amend(struct placement *p)

@@ -24,14 +24,14 @@ struct entry {
     uint8_t policy; /* stats id */
     bool conditional;
     bool managed;
-    bool marked;     /* STEP_OLD_EXPIRY: putting the expiry back leaves a mark */
-    bool refused;    /* STEP_CLIENT: it has written nothing */
+    bool marked;  /* STEP_OLD_EXPIRY: putting the expiry back leaves a mark */
+    bool refused; /* STEP_CLIENT: it has written nothing */
     uint16_t command;
-    uint32_t pushed;   /* elements that a push adds */
-    uint32_t first;    /* STEP_CLIENT: index of the first entry of its plan */
+    uint32_t pushed; /* elements that a push adds */
+    uint32_t first;  /* STEP_CLIENT: index of the first entry of its plan */
     size_t key, key_len;
-    int64_t set_ms;    /* the expiry that the plan sets */
-    int64_t limit;     /* max_messages */
+    int64_t set_ms; /* the expiry that the plan sets */
+    int64_t limit;  /* max_messages */
 };
 
 struct block {
@@ -43,8 +43,8 @@ struct block {
     size_t keys_len, keys_cap;
     struct touched touched; /* keys that get marks */
     struct write_id id;
-    int64_t epoch;          /* of the loop when it was sent */
-    size_t nmarks;          /* requests behind the entries' */
+    int64_t epoch; /* of the loop when it was sent */
+    size_t nmarks; /* requests behind the entries' */
     bool tracked, mixed, acks_both;
     bool strange, has_marked;
     struct entry few_entries[FEW_ENTRIES]; /* what one managed command needs: no more memory is asked for */
@@ -317,8 +317,8 @@ static void put_script(struct block *b, const struct plan *plan, enum resp resp,
         free(keys);
 }
 
-void block_track_script(struct slot *slot, const struct plan *plan, enum resp resp, struct chain *own_commands,
-                        struct chain *out)
+void block_track_script(struct slot *slot, const struct plan *plan, enum resp resp,
+                        struct chain *own_commands, struct chain *out)
 {
     name(slot->block, slot->loop);
     copies_keep(slot, chain_flat(own_commands));
@@ -394,11 +394,13 @@ static void undo(struct slot *slot, const struct entry *refused, const struct sl
     struct block *b = slot->block;
     if (b->upstream == NULL)
         return; /* the archive has skipped what belongs to a refused write */
-    for (size_t i = refused->first; b->entries[i].role == STEP_OLD_EXPIRY; i++) { /* ends at the client's step */
+    for (size_t i = refused->first; b->entries[i].role == STEP_OLD_EXPIRY;
+         i++) { /* ends at the client's step */
         const struct entry *e = &b->entries[i];
         struct slice key = entry_key(b, e);
         int64_t old_ms;
-        if (!frame_number(elements[i].p + 1, elements[i].len - 3, &old_ms) || old_ms < 0 || written_after(b, refused, key))
+        if (!frame_number(elements[i].p + 1, elements[i].len - 3, &old_ms) || old_ms < 0 ||
+            written_after(b, refused, key))
             continue; /* old < 0: the key was not there, or had no TTL, which a managed key should have */
         if (upstream_state(b->upstream) != UP_READY)
             return; /* Redis went away meanwhile: the policy's TTL stays */
@@ -625,7 +627,8 @@ static void keep_script_version(struct slot *slot, size_t i, struct slice fresh,
 {
     const char *line = memchr(version.p, '\n', version.len);
 
-    if (version.p[0] == '$' && line != NULL && version.p + version.len - line > 3 && slice_is(fresh, ":0\r\n"))
+    if (version.p[0] == '$' && line != NULL && version.p + version.len - line > 3 &&
+        slice_is(fresh, ":0\r\n"))
         keep_version(slot, i, false, (struct slice){line + 1, (size_t)(version.p + version.len - line) - 3});
 }
 

@@ -26,9 +26,9 @@ size_t client_line(const struct session *s, char *buf, size_t cap)
         " rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d"
         " lib-name=%s lib-ver=%s\n",
         s->id, s->addr, s->laddr, s->stream.fd, s->name != NULL ? s->name : "", (now - s->born_us) / 1000000,
-        (now - s->last_us) / 1000000, client_flags(s), s->db,
-        transaction_is_open(s) ? 0 : -1, s->in_len, s->in_cap - s->in_len, s->stream.out.len,
-        s->stream.out.len, sizeof *s + s->in_cap + s->stream.out.len, s->last_command, (int)s->resp,
+        (now - s->last_us) / 1000000, client_flags(s), s->db, transaction_is_open(s) ? 0 : -1, s->in_len,
+        s->in_cap - s->in_len, s->stream.out.len, s->stream.out.len,
+        sizeof *s + s->in_cap + s->stream.out.len, s->last_command, (int)s->resp,
         s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
     if (n < 0 || (size_t)n < cap)
         return n < 0 ? 0 : (size_t)n;

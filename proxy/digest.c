@@ -28,8 +28,10 @@ static void tell(unsigned id, const struct seen *now, const struct seen *last)
 
     if (appends == 0 && reads == 0)
         return;
-    log_event(LOG_INFO, "context", LOG_STR("policy", stats_policy_name(id)), LOG_INT("appends", (int64_t)appends),
-              LOG_DBL("msg_count_before_mean", appends > 0 ? (double)(now->messages - last->messages) / (double)appends : 0),
+    log_event(LOG_INFO, "context", LOG_STR("policy", stats_policy_name(id)),
+              LOG_INT("appends", (int64_t)appends),
+              LOG_DBL("msg_count_before_mean",
+                      appends > 0 ? (double)(now->messages - last->messages) / (double)appends : 0),
               LOG_INT("msg_count_before_zero", (int64_t)(now->none_before - last->none_before)),
               LOG_INT("retrievals", (int64_t)reads), LOG_INT("misses", (int64_t)(now->misses - last->misses)),
               LOG_INT("errors", (int64_t)(now->errors - last->errors)));

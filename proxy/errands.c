@@ -361,6 +361,11 @@ void errands_stop(struct errands *own_e)
     free(e);
 }
 
+const char *errands_why(const struct errands *e)
+{
+    return archive_why(e->handle);
+}
+
 bool errands_archive_busy(const struct errands *e)
 {
     return e->archive.busy;

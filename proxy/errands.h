@@ -65,6 +65,9 @@ void errands_look(struct errands *e, const struct settings *settings, bool claim
 void errands_tidy(struct errands *e);
 void errands_enter(struct errands *e, enum sync_mode mode, int64_t epoch);
 
+/* About the last call of the archive that failed. */
+const char *errands_why(const struct errands *e);
+
 bool errands_archive_busy(const struct errands *e);
 bool errands_redis_busy(const struct errands *e);
 bool errands_sync_busy(const struct errands *e);

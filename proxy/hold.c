@@ -86,13 +86,15 @@ void hold_leave(struct loop *l, unsigned turn)
 
 static void put_held(const struct loop *l, char *text, size_t cap)
 {
-    struct executor_report archive;
+    struct executor_report archive = {.why = ""};
     int n = snprintf(text, cap, "waited %lld ms", (long long)l->settings->failover_hold);
 
-    if (l->executor == NULL || executor_up(l->executor))
-        return;
-    executor_report(l->executor, &archive);
-    snprintf(text + n, cap - (size_t)n, "; archive: %s", archive.why);
+    if (l->executor != NULL && !executor_up(l->executor))
+        executor_report(l->executor, &archive);
+    else if (l->executor != NULL)
+        placement_trouble(server_placement(l->server), archive.why, sizeof archive.why);
+    if (archive.why[0] != '\0')
+        snprintf(text + n, cap - (size_t)n, "; archive: %s", archive.why);
 }
 
 static enum gate wait(struct session *s, int64_t since_us)

@@ -217,11 +217,11 @@ static const struct {
 } handlers[] = {
     {"auth", do_auth, false, false},          {"client", local_client, false, false},
     {"command", local_commands, true, false}, {"config", local_config, true, false},
-    {"conv", local_conv, false, false},
-    {"echo", do_echo, true, false},           {"hello", do_hello, false, false},
-    {"info", local_info, true, false},        {"ping", do_ping, true, false},
-    {"quit", do_quit, false, true},           {"reset", do_reset, false, true},
-    {"select", do_select, false, false},      {"slowlog", local_slowlog, true, false},
+    {"conv", local_conv, false, false},       {"echo", do_echo, true, false},
+    {"hello", do_hello, false, false},        {"info", local_info, true, false},
+    {"ping", do_ping, true, false},           {"quit", do_quit, false, true},
+    {"reset", do_reset, false, true},         {"select", do_select, false, false},
+    {"slowlog", local_slowlog, true, false},
 };
 
 #define HANDLERS (sizeof handlers / sizeof handlers[0])

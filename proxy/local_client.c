@@ -44,7 +44,8 @@ static bool do_setinfo(struct session *s, const struct job *job)
         return local_error(s, "ERR wrong number of arguments for 'client|setinfo' command");
     for (size_t i = 0; i < job->argv[3].len; i++)
         if (job->argv[3].p[i] < '!' || job->argv[3].p[i] > '~')
-            return local_error(s, "ERR lib-name and lib-ver cannot contain spaces, newlines or special characters.");
+            return local_error(
+                s, "ERR lib-name and lib-ver cannot contain spaces, newlines or special characters.");
     if (slice_is(job->argv[2], "lib-name"))
         keep_text(&s->lib_name, job->argv[3]);
     else if (slice_is(job->argv[2], "lib-ver"))
@@ -85,16 +86,26 @@ static bool do_help(struct session *s, const struct job *job)
 {
     static const char *const lines[] = {
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "GETNAME", "    Return the name of the current connection.",
-        "ID", "    Return the ID of the current connection.",
-        "INFO", "    Return information about the current client connection.",
-        "KILL <ip:port>|<option> <value> ...", "    Close clients: ID, ADDR, LADDR, TYPE, USER, SKIPME.",
-        "LIST", "    Return information about the clients of this proxy.",
-        "NO-EVICT (ON|OFF)", "    Accepted; the proxy never evicts clients.",
-        "NO-TOUCH (ON|OFF)", "    Accepted; has no effect.",
-        "SETINFO <LIB-NAME|LIB-VER> <value>", "    Keep the name and version of the client library.",
-        "SETNAME <name>", "    Assign the name <name> to the current connection.",
-        "UNBLOCK <clientid> [TIMEOUT|ERROR]", "    End what the client waits for.",
+        "GETNAME",
+        "    Return the name of the current connection.",
+        "ID",
+        "    Return the ID of the current connection.",
+        "INFO",
+        "    Return information about the current client connection.",
+        "KILL <ip:port>|<option> <value> ...",
+        "    Close clients: ID, ADDR, LADDR, TYPE, USER, SKIPME.",
+        "LIST",
+        "    Return information about the clients of this proxy.",
+        "NO-EVICT (ON|OFF)",
+        "    Accepted; the proxy never evicts clients.",
+        "NO-TOUCH (ON|OFF)",
+        "    Accepted; has no effect.",
+        "SETINFO <LIB-NAME|LIB-VER> <value>",
+        "    Keep the name and version of the client library.",
+        "SETNAME <name>",
+        "    Assign the name <name> to the current connection.",
+        "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+        "    End what the client waits for.",
     };
     struct chain *out = slot_answer(s);
     build_array(out, sizeof lines / sizeof lines[0]);
@@ -108,9 +119,9 @@ static const struct {
     const char *name;
     bool (*fn)(struct session *s, const struct job *job);
 } subcommands[] = {
-    {"ID", do_id},           {"GETNAME", do_getname},   {"SETNAME", do_setname}, {"SETINFO", do_setinfo},
-    {"INFO", do_info},       {"NO-EVICT", do_no_evict}, {"NO-TOUCH", do_no_touch}, {"LIST", clients_list},
-    {"HELP", do_help},       {"KILL", reach_kill},      {"UNBLOCK", reach_unblock},
+    {"ID", do_id},     {"GETNAME", do_getname},   {"SETNAME", do_setname},    {"SETINFO", do_setinfo},
+    {"INFO", do_info}, {"NO-EVICT", do_no_evict}, {"NO-TOUCH", do_no_touch},  {"LIST", clients_list},
+    {"HELP", do_help}, {"KILL", reach_kill},      {"UNBLOCK", reach_unblock},
 };
 
 bool local_client(struct session *s, const struct job *job)

@@ -144,7 +144,8 @@ static void heed_primaries(struct session *s, const struct config_pair *pairs, s
     for (size_t i = 0; i < count; i++)
         if (primary_ordered(s->loop->server, pairs[i].name, "config set", &change))
             for (size_t w = 0; w < change.nwarnings; w++)
-                log_event(LOG_WARN, "primary_set", LOG_STR("policy", change.policy), LOG_STR("warning", change.warnings[w]));
+                log_event(LOG_WARN, "primary_set", LOG_STR("policy", change.policy),
+                          LOG_STR("warning", change.warnings[w]));
 }
 
 static bool config_set_own(struct session *s, const struct job *job)

@@ -5,7 +5,8 @@
 const struct plan *managed_plan_redis(struct session *s, const struct job *job, bool in_multi)
 {
     struct loop *l = s->loop;
-    struct plan_marks marks = {.keeps_id = l->acting.keeps_id, .marked = l->acting.marked, .count = STATS_POLICIES};
+    struct plan_marks marks = {
+        .keeps_id = l->acting.keeps_id, .marked = l->acting.marked, .count = STATS_POLICIES};
 
     l->plan.marks = l->acting.guarded && s->db == 0 ? &marks : NULL; /* the archive has database 0 only */
     plan_make(&l->plan, l->policies, job->cmd, job->argv, job->argc, s->resp, in_multi, loop_redis_now_ms(l));
@@ -117,7 +118,8 @@ static void count(struct slot *slot, const struct plan *plan, const struct job *
         counter_add(&slot->loop->stats->policies[slot->policy].writes, 1);
 }
 
-static void send_plan(struct slot *slot, struct upstream *u, const struct plan *plan, enum resp resp, const struct job *job)
+static void send_plan(struct slot *slot, struct upstream *u, const struct plan *plan, enum resp resp,
+                      const struct job *job)
 {
     slot->up.guarded = plan->guarded;
     if (plan->kind == PLAN_BLOCK)

@@ -488,6 +488,13 @@ bool placement_is_leased(const struct placement *p)
     return p == NULL || facts_leased(p);
 }
 
+void placement_trouble(struct placement *p, char *text, size_t cap)
+{
+    pthread_mutex_lock(&p->lock);
+    snprintf(text, cap, "%s", p->trouble);
+    pthread_mutex_unlock(&p->lock);
+}
+
 void placement_report(struct placement *p, struct placement_report *ret)
 {
     *ret = (struct placement_report){0};

@@ -66,6 +66,8 @@ bool placement_is_leased(const struct placement *p);
 bool placement_is_archive(struct placement *p, size_t policy);
 /* What loops are told, for policies in the order of settings; p NULL: there is no archive. */
 void placement_copy(struct placement *p, const struct settings *settings, struct acting *ret);
+/* Why the archive does not say who acts, or does not take it; "": it does. */
+void placement_trouble(struct placement *p, char *text, size_t cap);
 void placement_report(struct placement *p, struct placement_report *ret);
 
 #endif

@@ -36,6 +36,7 @@ struct placement {
     bool stale;  /* it must be read again before it is changed */
     int64_t rest_until_us; /* mono: an archive that has just failed is not asked before */
     struct ledger ledger, next;
+    char trouble[160]; /* under lock: why the ledger can't be read or saved; "": it can */
     int64_t serial_since_us; /* mono: since when ledger.serial is what it is */
     struct members members;
     struct member_word word;

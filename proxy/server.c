@@ -24,9 +24,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define MAX_SIGNALS 3
+#define MAX_SIGNALS    3
 #define TICKS_A_SECOND 4
-#define ADMIN_TRIES 50 /* within a second */
+#define ADMIN_TRIES    50 /* within a second */
 
 struct server {
     struct config *config;
@@ -185,7 +185,8 @@ static void on_commands(void *ctx, const struct redisReply *commands)
     struct learned *learned = learned_new(commands, STATS_UNKNOWN);
 
     if (learned == NULL) {
-        log_event(LOG_WARN, "commands_not_learned", LOG_STR("reason", "the reply of COMMAND is no list of commands"));
+        log_event(LOG_WARN, "commands_not_learned",
+                  LOG_STR("reason", "the reply of COMMAND is no list of commands"));
         return;
     }
     log_event(LOG_INFO, "commands_learned", LOG_INT("beyond_the_table", (int64_t)learned_count(learned)));
@@ -248,8 +249,8 @@ static void log_started(struct server *s)
 {
     const struct settings *now = config_current(s->config);
     for (size_t i = 0; i < now->listen.count; i++)
-        log_event(LOG_INFO, "listening", LOG_STR("address", now->listen.items[i]), LOG_INT("loops", s->nloops),
-                  LOG_STR("admin", now->admin_listen), LOG_INT("pid", getpid()));
+        log_event(LOG_INFO, "listening", LOG_STR("address", now->listen.items[i]),
+                  LOG_INT("loops", s->nloops), LOG_STR("admin", now->admin_listen), LOG_INT("pid", getpid()));
     settings_unref(now);
 }
 
@@ -425,7 +426,8 @@ static bool start_takeover(struct server *s, const struct settings *now, char *w
     bool nobody = false;
 
     if (now->handover[0] == '\0') {
-        snprintf(why, why_cap, "--takeover needs the setting proxy.handover, the same as that of the running process");
+        snprintf(why, why_cap,
+                 "--takeover needs the setting proxy.handover, the same as that of the running process");
         return false;
     }
     s->takeover = takeover_connect(now->handover, &nobody, why, why_cap);
@@ -504,7 +506,8 @@ static void begin(struct server *s)
         server_accept(s);
 }
 
-struct server *server_new(struct config *own_config, bool has_config_file, bool takeover, char *why, size_t why_cap)
+struct server *server_new(struct config *own_config, bool has_config_file, bool takeover, char *why,
+                          size_t why_cap)
 {
     struct server *s = calloc(1, sizeof *s);
     const struct settings *now = config_current(own_config);

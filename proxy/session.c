@@ -446,8 +446,8 @@ void session_close(struct session *s, const char *reason)
 
 bool session_is_idle(const struct session *s)
 {
-    return s->head == NULL && s->stream.out.len == 0 && s->txn == NULL && s->pinned == NULL && s->watched == NULL && !s->ending &&
-           !s->stream.closing;
+    return s->head == NULL && s->stream.out.len == 0 && s->txn == NULL && s->pinned == NULL &&
+           s->watched == NULL && !s->ending && !s->stream.closing;
 }
 
 static void move_text(struct parcel *to, enum parcel_part part, char **from)

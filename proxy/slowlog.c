@@ -14,7 +14,7 @@ struct entry {
     uint32_t argc;
     uint16_t preview_len;
     char preview[SLOT_PREVIEW];
-    char addr[sizeof ((struct session *)0)->addr];
+    char addr[sizeof((struct session *)0)->addr];
     char name[64];
 };
 

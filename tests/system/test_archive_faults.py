@@ -260,6 +260,15 @@ def bad_pages(path):
                 f.write(chosen.randbytes(4096))
 
 
+def control_page(path):
+    """The one that says who acts: all that is kept can be read."""
+    with sqlite3.connect(path) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'control'").fetchone()
+    with open(path, "r+b") as f:
+        f.seek((page - 1) * 4096)
+        f.write(b"\xff" * 4096)
+
+
 def wrong_magic(path):
     with open(path, "r+b") as f:
         f.write(b"not SQLite's")
@@ -287,6 +296,7 @@ DAMAGES = {
     "cut inside the first page": lambda path: os.truncate(path, 700),
     "noise": lambda path: path.write_bytes(random.Random(SEED).randbytes(40_000)),
     "bad pages": bad_pages,
+    "control page": control_page,
     "bits": flip_bits,
     "of another program": another_program,
     "a directory": directory,
