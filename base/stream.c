@@ -1,7 +1,10 @@
 #include "base/stream.h"
 
+#include "base/tls.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,6 +15,8 @@ static void on_poll(uv_poll_t *handle, int status, int events);
 static void watch(struct stream *s)
 {
     int want = (s->reading ? UV_READABLE : 0) | (s->writing ? UV_WRITABLE : 0);
+    if (s->tls != NULL && s->reading && tls_again(s->tls))
+        want |= UV_WRITABLE;
     if (s->closing || want == s->events)
         return;
     s->events = want;
@@ -31,10 +36,22 @@ int stream_init(struct stream *s, uv_loop_t *loop, int fd, struct chunk_pool *po
     s->events = 0;
     s->reading = s->writing = s->closing = false;
     chain_init(&s->out, pool);
+    s->tls = NULL;
     s->ops = ops;
     s->next = NULL;
     s->back = NULL;
     return 0;
+}
+
+void stream_secure(struct stream *s, struct tls *own_tls)
+{
+    s->tls = own_tls;
+    tls_set_fd(own_tls, s->fd);
+}
+
+const char *stream_why(const struct stream *s, int neg_errno)
+{
+    return s->tls != NULL && neg_errno == -EPROTO ? tls_why(s->tls) : strerror(-neg_errno);
 }
 
 void stream_set_reading(struct stream *s, bool on)
@@ -43,19 +60,47 @@ void stream_set_reading(struct stream *s, bool on)
     watch(s);
 }
 
+/* What waited for the handshake goes out as soon as it is over. */
+static ssize_t read_secure(struct stream *s, void *buf, size_t cap)
+{
+    bool was_open = tls_is_open(s->tls);
+    ssize_t n = tls_read(s->tls, buf, cap);
+
+    if (!was_open && tls_is_open(s->tls) && s->out.len > 0)
+        s->writing = true; /* on_poll watches for it */
+    return n;
+}
+
 ssize_t stream_read(struct stream *s, void *buf, size_t cap)
 {
     ssize_t n;
+    if (s->tls != NULL)
+        return read_secure(s, buf, cap);
     do
         n = read(s->fd, buf, cap);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }
 
+static int write_secure(struct stream *s)
+{
+    struct iovec iov;
+    while (s->out.len > 0) {
+        chain_iov(&s->out, &iov, 1);
+        ssize_t n = tls_write(s->tls, iov.iov_base, iov.iov_len);
+        if (n < 0)
+            return n == -EAGAIN ? 0 : (int)n;
+        chain_consume(&s->out, (size_t)n);
+    }
+    return 0;
+}
+
 /* Writes until done or the socket is full. Returns 0, or a negative errno that breaks the stream. */
 static int write_out(struct stream *s)
 {
     struct iovec iov[IOV_ROWS];
+    if (s->tls != NULL)
+        return write_secure(s);
     while (s->out.len > 0) {
         struct msghdr msg = {.msg_iov = iov, .msg_iovlen = (size_t)chain_iov(&s->out, iov, IOV_ROWS)};
         ssize_t n = msg.msg_iovlen == 1 ? send(s->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
@@ -79,7 +124,7 @@ static void flush(struct stream *s)
         s->ops->on_broken(s, rc);
         return;
     }
-    s->writing = s->out.len > 0;
+    s->writing = s->out.len > 0 && (s->tls == NULL || !tls_write_waits_to_read(s->tls));
     watch(s);
     if (s->out.len < before)
         s->ops->on_written(s, before - s->out.len);
@@ -94,6 +139,12 @@ void stream_flush(struct stream *s)
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct stream *s = (struct stream *)handle; /* poll is the first member */
+    if (s->tls != NULL && status >= 0) {
+        if (tls_must_wait(s->tls))
+            return; /* the kernel tells of the same again in the next turn */
+        if ((events & UV_WRITABLE) && tls_again(s->tls))
+            events |= UV_READABLE;
+    }
     if (status < 0) {
         s->events = 0; /* libuv has stopped the handle, although bytes may still wait to be read */
         events |=
@@ -109,6 +160,8 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct stream *s = (struct stream *)handle;
+    tls_free(s->tls);
+    s->tls = NULL;
     s->ops->on_closed(s);
 }
 
@@ -126,8 +179,11 @@ int stream_release(struct stream *s)
 
 void stream_close(struct stream *s)
 {
-    if (!s->closing)
-        close(stream_release(s));
+    if (s->closing)
+        return;
+    if (s->tls != NULL)
+        tls_close_notify(s->tls);
+    close(stream_release(s));
 }
 
 void stream_mark(struct stream *s, struct stream **list)

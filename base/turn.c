@@ -19,7 +19,9 @@ static void flush_all(struct turn *t)
 
 static void on_check(uv_check_t *handle)
 {
-    flush_all(handle->data);
+    struct turn *t = handle->data;
+    flush_all(t);
+    tls_line_turn(&t->tls);
 }
 
 /* What timers and messages from other threads produced is flushed before the loop sleeps. */
@@ -35,6 +37,7 @@ int turn_init(struct turn *t, uv_loop_t *loop, bool (*before_flush)(void *ctx), 
     t->ctx = ctx;
     t->dirty = NULL;
     chunk_pool_init(&t->chunks);
+    tls_line_init(&t->tls);
     t->buf = malloc(LIMIT_READ);
     if (t->buf == NULL)
         return UV_ENOMEM;
@@ -56,6 +59,7 @@ void turn_close(struct turn *t)
 void turn_done(struct turn *t)
 {
     chunk_pool_done(&t->chunks);
+    tls_line_done(&t->tls);
     free(t->buf);
     t->buf = NULL;
 }

@@ -7,6 +7,7 @@
 #define BASE_TURN_H
 
 #include "base/stream.h"
+#include "base/tls.h"
 
 #include <uv.h>
 
@@ -16,6 +17,7 @@ struct turn {
     char *buf;       /* LIMIT_READ bytes for the read of the moment */
     int64_t now_us;  /* clock_mono_us, read once when something happens on a stream */
     struct stream *dirty; /* first of the streams to flush */
+    struct tls_line tls;  /* what the loop's TLS connections share */
     uv_check_t check;
     uv_prepare_t prepare;
     bool (*before_flush)(void *ctx); /* the owner's chance to produce more output; true: it did something */
