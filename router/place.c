@@ -29,11 +29,11 @@ enum {
 };
 
 static const struct {
-    const char *help;
+    const char *name, *help;
     enum phase phase;
     int64_t limit_ms;
 } places[] = {
-#define PLACE(name, phase, limit, help) {help, PHASE_##phase, limit},
+#define PLACE(place, name, phase, limit, help) {name, help, PHASE_##phase, limit},
 #define STEP(...)
 #include "router/place.def"
 #undef PLACE
@@ -75,10 +75,7 @@ int64_t place_limit_ms(enum place p)
 
 const char *place_name(enum place p)
 {
-    static const char *const names[] = {"start", "first",   "redis", "drain",  "leave",
-                                        "lose",  "archive", "claim", "return", "catchup"};
-    _Static_assert(sizeof names / sizeof names[0] == PLACES, "one name for each place");
-    return names[p];
+    return places[p].name;
 }
 
 const char *place_help(enum place p)

@@ -14,7 +14,7 @@
 enum phase { PHASE_REDIS, PHASE_HOLD, PHASE_ARCHIVE, PHASE_CATCHUP };
 
 enum place {
-#define PLACE(name, ...) PLACE_##name,
+#define PLACE(place, ...) PLACE_##place,
 #define STEP(...)
 #include "router/place.def"
 #undef PLACE
