@@ -205,6 +205,14 @@ const struct settings *settings_ref(const struct settings *s)
     return s;
 }
 
+const struct policy_conf *settings_policy(const struct settings *s, const char *name)
+{
+    for (size_t i = 0; i < s->policy_count; i++)
+        if (strcmp(s->policies[i].name, name) == 0)
+            return &s->policies[i];
+    return NULL;
+}
+
 void settings_unref(const struct settings *s)
 {
     if (s == NULL)

@@ -48,11 +48,15 @@ struct settings {
 #undef SETTING
     size_t policy_count;
     struct policy_conf *policies;
-    char *redis_found; /* where redis.url names sentinels or a cluster: what config_found told, "" before; otherwise NULL */
+    char *
+        redis_found; /* where redis.url names sentinels or a cluster: what config_found told, "" before; otherwise NULL */
 };
 
 const struct settings *settings_ref(const struct settings *s);
 void settings_unref(const struct settings *s);
+
+/* By exact name; NULL when there is none. */
+const struct policy_conf *settings_policy(const struct settings *s, const char *name);
 
 /* The row of a setting, from settings.def. */
 enum setting_type {

@@ -36,9 +36,15 @@ void acting_wait(struct acting *a)
     memset(a->phase, PHASE_HOLD, sizeof a->phase);
 }
 
+enum phase acting_phase(const struct acting *a, const struct policy_conf *policy)
+{
+    return policy != NULL && policy->index < STATS_POLICIES ? (enum phase)a->phase[policy->index]
+                                                            : PHASE_REDIS;
+}
+
 bool acting_is_archive(const struct acting *a, const struct policy_conf *policy)
 {
-    return policy != NULL && policy->index < STATS_POLICIES && a->archive[policy->index];
+    return acting_phase(a, policy) == PHASE_ARCHIVE;
 }
 
 struct seeking {

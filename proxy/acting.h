@@ -17,7 +17,6 @@ struct acting {
     bool whole;      /* a policy "*", and all before it: every key is the archive's */
     bool guarded; /* some policy may change stores: connections to Redis are checked, and writes have ids */
     uint8_t phase[STATS_POLICIES]; /* enum phase */
-    bool archive[STATS_POLICIES];  /* phase ARCHIVE */
     bool lost[STATS_POLICIES];     /* phase HOLD because Redis is lost: nothing is waited for there */
     bool escapes[STATS_POLICIES];  /* when Redis is lost another store takes over: wait instead of failing */
     bool keeps_id[STATS_POLICIES]; /* writes on Redis tell their session and seq (cvp:sess) */
@@ -39,7 +38,9 @@ void acting_refresh(struct loop *l);
 void acting_wait(struct acting *a);
 /* Where the keys of a command live now. */
 enum home acting_home(const struct loop *l, const struct command *cmd, const struct slice *argv, size_t argc);
-/* Whether the archive acts for the policy; NULL: no policy. */
+/* Where the policy is; NULL: no policy, which is simply Redis'. */
+enum phase acting_phase(const struct acting *a, const struct policy_conf *policy);
+/* Whether the archive acts for it. */
 bool acting_is_archive(const struct acting *a, const struct policy_conf *policy);
 
 #endif

@@ -104,6 +104,19 @@ void agreement_keep(struct placement *p)
 
 /* ---- what errands bring ---- */
 
+/* What the archive holds now. */
+static void set_ledger(struct placement *p, struct ledger *own_fresh)
+{
+    if (own_fresh->serial != p->ledger.serial)
+        p->serial_since_us = clock_mono_us();
+    pthread_mutex_lock(&p->lock);
+    ledger_done(&p->ledger);
+    p->ledger = *own_fresh;
+    pthread_mutex_unlock(&p->lock);
+    members_follow(&p->members, &p->ledger, clock_mono_us());
+    errands_members(p->errands, &p->ledger);
+}
+
 static void take_ledger(struct placement *p, const struct archive_found *found)
 {
     struct ledger fresh;
@@ -114,14 +127,7 @@ static void take_ledger(struct placement *p, const struct archive_found *found)
         ledger_read(&fresh, found->doc);
     if (fresh.epoch < p->ledger.epoch)
         fresh.epoch = p->ledger.epoch;
-    if (fresh.serial != p->ledger.serial)
-        p->serial_since_us = clock_mono_us();
-    pthread_mutex_lock(&p->lock);
-    ledger_done(&p->ledger);
-    p->ledger = fresh;
-    pthread_mutex_unlock(&p->lock);
-    members_follow(&p->members, &p->ledger, clock_mono_us());
-    errands_members(p->errands, &p->ledger);
+    set_ledger(p, &fresh);
 }
 
 static void set_known(struct placement *p, bool known)
@@ -173,14 +179,10 @@ void agreement_saved(void *ctx, enum err e)
     p->saving = false;
     note_error(p, e);
     if (e == ERR_NONE) {
-        if (p->next.serial != p->ledger.serial)
-            p->serial_since_us = clock_mono_us();
-        pthread_mutex_lock(&p->lock);
-        ledger_copy(&p->ledger, &p->next);
-        p->ledger.version++;
-        pthread_mutex_unlock(&p->lock);
-        members_follow(&p->members, &p->ledger, clock_mono_us());
-        errands_members(p->errands, &p->ledger);
+        struct ledger saved = {0};
+        ledger_copy(&saved, &p->next);
+        saved.version++;
+        set_ledger(p, &saved);
         for (size_t i = 0; i < p->nspots; i++)
             if (p->spots[i].staged != p->spots[i].place)
                 placement_go_where(p, &p->spots[i], p->spots[i].staged);

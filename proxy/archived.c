@@ -74,16 +74,19 @@ static void forget(struct slot *slot)
         l->asked_tail = slot->asked_back;
 }
 
-void archived_send(struct slot *slot, struct op *own_op)
+void archived_submit(struct loop *l, struct op *own_op)
 {
-    struct loop *l = slot->loop;
-
-    ask(slot, own_op);
-    own_op->owner = slot;
     own_op->home = l->index;
     own_op->next = NULL;
     *l->ops_tail = own_op;
     l->ops_tail = &own_op->next;
+}
+
+void archived_send(struct slot *slot, struct op *own_op)
+{
+    ask(slot, own_op);
+    own_op->owner = slot;
+    archived_submit(slot->loop, own_op);
 }
 
 /* Some command of it sees, or changes, keys that it does not name. */
@@ -108,17 +111,12 @@ static uint8_t role_of(const struct loop *l, const struct op *op)
     return role;
 }
 
-void archived_send_unheard(struct loop *l, struct op *own_op)
+void archived_again(const struct loop *l, struct op *op)
 {
-    own_op->second = true;
-    own_op->epoch = l->acting.epoch;
-    own_op->role = role_of(l, own_op);
-    own_op->now_ms = 0;
-    own_op->owner = NULL;
-    own_op->home = l->index;
-    own_op->next = NULL;
-    *l->ops_tail = own_op;
-    l->ops_tail = &own_op->next;
+    op->second = true;
+    op->epoch = l->acting.epoch;
+    op->role = role_of(l, op);
+    op->now_ms = 0;
 }
 
 static void submit(struct slot *slot, struct op *op)

@@ -22,8 +22,10 @@ bool archived_exec(struct session *s, const struct job *exec, struct slice reque
 bool archived_refuses(struct session *s);
 /* Sends a part (slot_new_part), or a slot that is deferred already. */
 void archived_send(struct slot *slot, struct op *own_op);
-/* A write that may have been done before, and whose client has heard of it already. */
-void archived_send_unheard(struct loop *l, struct op *own_op);
+/* The same for an op that nobody waits for. */
+void archived_submit(struct loop *l, struct op *own_op);
+/* Before it is sent: a write that may have been done before, by Redis, becomes one of the archive, which acts now. */
+void archived_again(const struct loop *l, struct op *op);
 /* WATCH. False as above. */
 bool archived_watch(struct session *s, const struct job *job);
 /* Forgets what is watched. */

@@ -271,13 +271,6 @@ static bool is_delta(const struct op *op)
     return true;
 }
 
-static void send_unheard(struct loop *l, struct op *own_op)
-{
-    own_op->home = l->index;
-    *l->ops_tail = own_op;
-    l->ops_tail = &own_op->next;
-}
-
 static bool send_delta(struct slot *slot, bool waits)
 {
     struct op *op = slot->copy;
@@ -288,7 +281,7 @@ static bool send_delta(struct slot *slot, bool waits)
         archived_send(slot, op);
         slot->archived = false;
     } else {
-        send_unheard(slot->loop, op);
+        archived_submit(slot->loop, op);
     }
     return waits;
 }

@@ -9,17 +9,9 @@
 #define NEARLY_CLEAN 500     /* marks that are carried in an instant */
 #define DOUBT_US     2000000 /* how long a write in doubt speaks against Redis */
 
-const struct policy_conf *facts_conf(const struct settings *s, const char *policy)
-{
-    for (size_t i = 0; i < s->policy_count; i++)
-        if (strcmp(s->policies[i].name, policy) == 0)
-            return &s->policies[i];
-    return NULL;
-}
-
 bool facts_marked(const struct placement *p, const struct spot *spot)
 {
-    const struct policy_conf *conf = facts_conf(p->settings, spot->name);
+    const struct policy_conf *conf = settings_policy(p->settings, spot->name);
     return conf != NULL && conf->dual_write && moves_filled(sync_moves(p->sync), spot->name);
 }
 
@@ -171,7 +163,7 @@ static enum others who_returns(const struct placement *p, int64_t now_us)
 
     for (size_t i = 0; i < p->nspots; i++) {
         const struct spot *s = &p->spots[i];
-        const struct policy_conf *conf = facts_conf(p->settings, s->name);
+        const struct policy_conf *conf = settings_policy(p->settings, s->name);
         all &= !is_redis_s(s->place);
         if (conf == NULL || s->place != PLACE_ARCHIVE || wants_archive(p, s, conf))
             continue;

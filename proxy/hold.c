@@ -250,11 +250,11 @@ static bool is_leased(const struct loop *l)
 
 enum gate hold_gate(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc)
 {
-    struct gating g = {
-        .session = s, .argv = argv, .leased = is_leased(s->loop), .since_us = s->loop->turn.now_us};
+    bool leased = is_leased(s->loop);
 
-    if ((!s->loop->acting.any && g.leased) || cmd == NULL || s->db != 0)
+    if ((!s->loop->acting.any && leased) || cmd == NULL || s->db != 0)
         return GATE_GO;
+    struct gating g = {.session = s, .argv = argv, .leased = leased, .since_us = s->loop->turn.now_us};
     keys_each(cmd, argv, argc, see_key, &g);
     return judge(&g);
 }
@@ -373,10 +373,7 @@ static void to_archive(struct slot *slot, size_t policy)
     struct op *op = slot->copy != NULL ? slot->copy : op_of_read(slot);
 
     if (slot->copy != NULL) {
-        op->second = true;
-        op->role = l->acting.op_role[policy];
-        op->epoch = l->acting.epoch;
-        op->now_ms = 0;
+        archived_again(l, op);
         if (slot->block != NULL)
             block_turn_to_archive(slot->block);
     }
@@ -449,9 +446,7 @@ static void settle_all(struct loop *l)
 
 static enum phase phase_of(const struct loop *l, const struct op *op)
 {
-    const struct policy_conf *policy = policy_find(l->policies, op->keys[0].key);
-    return policy != NULL && policy->index < STATS_POLICIES ? (enum phase)l->acting.phase[policy->index]
-                                                            : PHASE_REDIS;
+    return acting_phase(&l->acting, policy_find(l->policies, op->keys[0].key));
 }
 
 static void settle_owed(struct loop *l);
@@ -463,6 +458,7 @@ void hold_owe(struct loop *l, struct op *own_op)
 
     while (*at != NULL && (*at)->keys[0].copied <= own_op->keys[0].copied)
         at = &(*at)->next;
+    own_op->owner = NULL;
     own_op->next = *at;
     *at = own_op;
     if (phase_of(l, own_op) != PHASE_HOLD)
@@ -481,10 +477,12 @@ static void settle_owed(struct loop *l)
             continue;
         }
         *at = op->next;
-        if (phase == PHASE_ARCHIVE)
-            archived_send_unheard(l, op);
-        else
+        if (phase != PHASE_ARCHIVE) {
             op_free(op);
+            continue;
+        }
+        archived_again(l, op);
+        archived_submit(l, op);
     }
 }
 

@@ -33,8 +33,8 @@ static bool names_only_archives(const struct loop *l, struct slice pattern)
 
     while (literal < pattern.len && memchr("*?[\\", pattern.p[literal], 4) == NULL)
         literal++;
-    return policy_of_prefix(l->policies, (struct slice){pattern.p, literal}, &policy) && policy != NULL &&
-           policy->index < STATS_POLICIES && l->acting.archive[policy->index];
+    return policy_of_prefix(l->policies, (struct slice){pattern.p, literal}, &policy) &&
+           acting_is_archive(&l->acting, policy);
 }
 
 /* ---- replies ---- */
@@ -410,7 +410,7 @@ static bool may_be_archives(const struct loop *l, struct slice pattern)
             i++;
         bool open = match[i] == '*' || (i < pattern.len && pattern.p[i] == '*') ||
                     (i == pattern.len && match[i] == '\0');
-        if (open && l->acting.archive[k])
+        if (open && acting_is_archive(&l->acting, &set->policies[k]))
             return true;
     }
     return false;

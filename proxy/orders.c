@@ -75,11 +75,9 @@ bool orders_abort(struct server *s, uint64_t id, const char *by, char *why, size
 static bool dual_write_of(struct server *s, const char *policy)
 {
     const struct settings *now = config_current(server_config(s));
-    bool on = false;
+    const struct policy_conf *conf = settings_policy(now, policy);
+    bool on = conf != NULL && conf->dual_write;
 
-    for (size_t i = 0; i < now->policy_count; i++)
-        if (strcmp(now->policies[i].name, policy) == 0)
-            on = now->policies[i].dual_write;
     settings_unref(now);
     return on;
 }

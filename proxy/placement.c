@@ -28,9 +28,10 @@ static const struct spot *spot_of(const struct placement *p, const char *name)
 /* Without an archive all is Redis', unless the operator wants the archive, which can't be opened. */
 static void tell_alone(const struct policy_conf *conf, struct acting *a)
 {
-    a->archive[conf->index] = conf->primary != STORE_REDIS;
-    a->phase[conf->index] = a->archive[conf->index] ? PHASE_ARCHIVE : PHASE_REDIS;
-    a->any |= a->archive[conf->index];
+    bool archive = conf->primary != STORE_REDIS;
+
+    a->phase[conf->index] = archive ? PHASE_ARCHIVE : PHASE_REDIS;
+    a->any |= archive;
 }
 
 /* The policy is new: placement has not seen it yet. */
@@ -60,7 +61,7 @@ void placement_copy(struct placement *p, const struct settings *settings, struct
             spot_tell(spot, conf, ledger_acted(&p->ledger, conf->name), view, ret);
         else
             tell_alone(conf, ret);
-        all &= ret->archive[k];
+        all &= ret->phase[k] == PHASE_ARCHIVE;
         ret->whole |= all && strcmp(conf->match, "*") == 0;
     }
     if (p != NULL) {
@@ -120,25 +121,20 @@ static void backfill(struct placement *p, const char *policy)
 /* Shared, all proxies go there when the ledger says so; alone, what need not outlive the process happens at once. */
 static bool go(struct placement *p, struct spot *spot, enum place to, bool *raised)
 {
-    struct ledger scratch = {0};
+    bool saving = p->saving;
 
-    ledger_copy(&scratch, p->saving ? &p->next : &p->ledger);
-    bool save = spot_record(spot, to, facts_marked(p, spot), &scratch, raised) || p->shared;
-    if (save) {
-        agreement_begin(p);
-        p->next.epoch = scratch.epoch;
-        p->next.lost_epoch = scratch.lost_epoch;
-        struct ledger_policy *row = ledger_policy(&p->next, spot->name);
-        row->acted = ledger_acted(&scratch, spot->name);
-        row->place = to;
-        row->placed = true;
-        p->next.serial = p->ledger.serial + 1;
-        spot->staged = to;
-    }
-    ledger_done(&scratch);
-    if (!save)
+    agreement_begin(p);
+    if (!spot_record(spot, to, facts_marked(p, spot), &p->next, raised) && !p->shared) {
+        p->saving = saving; /* it has recorded nothing */
         enter(p, spot, to);
-    return !save;
+        return true;
+    }
+    struct ledger_policy *row = ledger_policy(&p->next, spot->name);
+    row->place = to;
+    row->placed = true;
+    p->next.serial = p->ledger.serial + 1;
+    spot->staged = to;
+    return false;
 }
 
 /* Goes where nothing has to be saved first, and stages the rest. True: something has changed. */
@@ -151,7 +147,7 @@ static bool evaluate(struct placement *p)
         return false;
     for (size_t i = 0; i < p->nspots; i++) {
         struct spot *spot = &p->spots[i];
-        const struct policy_conf *conf = facts_conf(p->settings, spot->name);
+        const struct policy_conf *conf = settings_policy(p->settings, spot->name);
         enum place to = conf != NULL ? place_next(spot->place, facts_of(p, spot, conf, now_us)) : spot->place;
         if (to != spot->place)
             changed |= go(p, spot, to, &raised);
@@ -273,7 +269,7 @@ static bool take_fresh(struct placement *p)
     }
     pthread_mutex_unlock(&p->lock);
     for (size_t i = 0; fresh != NULL && i < fresh->policy_count; i++) {
-        const struct policy_conf *was = facts_conf(old, fresh->policies[i].name);
+        const struct policy_conf *was = settings_policy(old, fresh->policies[i].name);
         if (was != NULL)
             give_orders(p, was, &fresh->policies[i]);
     }
@@ -316,7 +312,7 @@ void placement_go_where(struct placement *p, struct spot *spot, enum place to)
         errands_tidy(p->errands);
     enter(p, spot, to);
     spot->first &= !first;
-    if (first && facts_conf(p->settings, spot->name)->dual_write)
+    if (first && settings_policy(p->settings, spot->name)->dual_write)
         backfill(p, spot->name);
 }
 

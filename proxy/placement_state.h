@@ -30,13 +30,13 @@ struct placement {
     uint64_t serial;           /* of what they were told */
 
     /* the ledger */
-    bool shared; /* other proxies may use the archive: leases, votes */
-    bool known;  /* it was read, and when shared this proxy is a member */
-    bool saving; /* next is to become the ledger */
-    bool stale;  /* it must be read again before it is changed */
+    bool shared;           /* other proxies may use the archive: leases, votes */
+    bool known;            /* it was read, and when shared this proxy is a member */
+    bool saving;           /* next is to become the ledger */
+    bool stale;            /* it must be read again before it is changed */
     int64_t rest_until_us; /* mono: an archive that has just failed is not asked before */
     struct ledger ledger, next;
-    char trouble[160]; /* under lock: why the ledger can't be read or saved; "": it can */
+    char trouble[160];       /* under lock: why the ledger can't be read or saved; "": it can */
     int64_t serial_since_us; /* mono: since when ledger.serial is what it is */
     struct members members;
     struct member_word word;
@@ -63,7 +63,6 @@ struct placement {
     _Atomic int64_t caught_up; /* epoch */
 };
 
-const struct policy_conf *facts_conf(const struct settings *s, const char *policy);
 /* What is so for this policy now: enum fact. */
 uint32_t facts_of(const struct placement *p, const struct spot *spot, const struct policy_conf *conf,
                   int64_t now_us);

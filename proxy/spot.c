@@ -102,7 +102,6 @@ void spot_tell(const struct spot *s, const struct policy_conf *conf, enum acted 
     size_t k = conf->index;
 
     a->phase[k] = (uint8_t)phase;
-    a->archive[k] = phase == PHASE_ARCHIVE;
     a->lost[k] = s->place == PLACE_LOSE;
     a->escapes[k] = phase != PHASE_REDIS || (guarded && v.safe);
     a->keeps_id[k] = guarded;

@@ -266,11 +266,7 @@ static bool prepare(struct move_at *at, const struct moves_stores *stores, const
 
     at->stores = stores;
     at->order = order;
-    at->policy = NULL;
-    for (size_t i = 0; i < s->policy_count && at->policy == NULL; i++) {
-        if (strcmp(s->policies[i].name, order->policy) == 0)
-            at->policy = &s->policies[i];
-    }
+    at->policy = settings_policy(s, order->policy);
     if (at->policy == NULL) {
         snprintf(at->tally.why, sizeof at->tally.why, "there is no policy '%s'", order->policy);
         return false;
