@@ -11,6 +11,7 @@
 #include "proxy/loop.h"
 #include "proxy/overview.h"
 #include "proxy/placement.h"
+#include "proxy/scripts.h"
 #include "proxy/takeover.h"
 
 #include <errno.h>
@@ -42,6 +43,7 @@ struct server {
     _Atomic unsigned running; /* loops that have not ended */
     struct probe *probe;
     struct depot *depot;
+    struct scripts *scripts;
     struct admin *admin;
     bool admin_lent;   /* closed for a successor */
     bool admin_wanted; /* the successor failed: opened again as soon as possible */
@@ -124,6 +126,11 @@ const struct listen_socket *server_sockets(const struct server *s, size_t *ret_c
 struct depot *server_depot(const struct server *s)
 {
     return s->depot;
+}
+
+struct scripts *server_scripts(const struct server *s)
+{
+    return s->scripts;
 }
 
 struct executor *server_executor(const struct server *s)
@@ -493,6 +500,7 @@ static void start_parts(struct server *s, const struct settings *now, bool takeo
     s->probe = probe_start(&s->uv, s->config);
     probe_on_commands(s->probe, on_commands, s);
     s->depot = depot_open(s, now, takeover);
+    s->scripts = scripts_new((size_t)now->script_cache);
     start_loops(s, now);
     start_depot(s);
     config_subscribe(s->config, on_settings, s);
@@ -568,6 +576,7 @@ int server_run(struct server *s)
     takeover_free(s->takeover);
     guarantee_log_free(s->guarantees);
     free_sockets(s);
+    scripts_free(s->scripts);
     config_free(s->config);
     code = s->exit_code;
     free(s->loops);

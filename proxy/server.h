@@ -13,6 +13,7 @@
 struct server;
 
 struct depot;
+struct scripts;
 struct executor;
 struct handover;
 struct loop;
@@ -49,6 +50,7 @@ struct handover *server_handover(const struct server *s);
 struct depot *server_depot(const struct server *s);
 struct executor *server_executor(const struct server *s);   /* NULL: there is no archive */
 struct placement *server_placement(const struct server *s); /* NULL: the same */
+struct scripts *server_scripts(const struct server *s);
 struct sync *server_sync(const struct server *s);           /* NULL: the same */
 
 /* For proxy/handover and proxy/takeover [main]. Descriptors are good until server_draining. */
