@@ -128,7 +128,7 @@ static void submit(struct slot *slot, struct op *op)
     op->role = role_of(slot->loop, op);
     archived_send(slot, op);
     if (op->block_until_us != 0) {
-        s->blocked = slot;
+        session_block(s, slot);
         session_pause(s, PAUSE_ORDER); /* what follows waits as long as this does */
     } else if (is_about_all(op)) {
         session_pause(s, PAUSE_ORDER); /* what follows has other lanes */
@@ -361,7 +361,7 @@ static void let_go(struct slot *slot, const struct op *op)
 
     forget(slot);
     if (s != NULL && s->blocked == slot)
-        s->blocked = NULL;
+        session_block(s, NULL);
     if (s != NULL && op->form == OP_WATCH)
         s->watching--;
 }

@@ -1,7 +1,7 @@
 #include "proxy/clients.h"
 
 #include "proxy/internal.h"
-#include "proxy/server.h"
+#include "proxy/round.h"
 #include "proxy/transaction.h"
 #include "resp/frame.h"
 
@@ -13,7 +13,8 @@
 static const char *client_flags(const struct session *s)
 {
     static const char *const flags[] = {"N", "e", "b", "be", "x", "xe", "xb", "xbe"};
-    return flags[4 * transaction_is_open(s) + 2 * (s->blocked != NULL) + s->no_evict];
+    bool waits = s->blocked != NULL || (s->pauses & PAUSE_CLIENTS) != 0;
+    return flags[4 * transaction_is_open(s) + 2 * waits + s->no_evict];
 }
 
 size_t client_line(const struct session *s, char *buf, size_t cap)
@@ -26,10 +27,10 @@ size_t client_line(const struct session *s, char *buf, size_t cap)
         " rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d"
         " lib-name=%s lib-ver=%s\n",
         s->id, s->addr, s->laddr, s->stream.fd, s->name != NULL ? s->name : "", (now - s->born_us) / 1000000,
-        (now - s->last_us) / 1000000, client_flags(s), s->db, transaction_is_open(s) ? 0 : -1, s->in_len,
-        s->in_cap - s->in_len, s->stream.out.len, s->stream.out.len,
-        sizeof *s + s->in_cap + s->stream.out.len, s->last_command, (int)s->resp,
-        s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
+        (now - s->last_us) / 1000000, client_flags(s), s->db,
+        transaction_is_open(s) ? (int)transaction_length(s) : -1, s->in_len, s->in_cap - s->in_len,
+        s->stream.out.len, s->stream.out.len, sizeof *s + s->in_cap + s->stream.out.len, s->last_command,
+        (int)s->resp, s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
     if (n < 0 || (size_t)n < cap)
         return n < 0 ? 0 : (size_t)n;
     buf[cap - 2] = '\n'; /* a long name was cut */
@@ -39,15 +40,15 @@ size_t client_line(const struct session *s, char *buf, size_t cap)
 /* ---- gathering from all loops ---- */
 
 struct gather {
-    struct loop *asker;
+    struct round round; /* first: visits get it */
     struct slot *slot;
     enum resp resp;
-    unsigned next; /* the loop to ask next */
     char *text;
     size_t len, cap;
     int64_t *ids; /* wanted; none: all */
     size_t nids;
     bool nobody; /* a type that the proxy has none of */
+    char error[96];
 };
 
 static bool wanted(const struct gather *g, const struct session *s)
@@ -89,41 +90,27 @@ static void answer(struct gather *own_g)
     gather_free(own_g);
 }
 
-static void visit(struct loop *l, void *arg);
-
-/* To the next loop that has not closed, or at the end to the one that was asked. When that has closed meanwhile, nobody
- * waits for the answer any more. */
-static void pass_on(struct server *server, struct gather *g)
+static void drop(struct round *own_r)
 {
-    struct loop *l;
-
-    while ((l = server_loop(server, g->next)) != NULL) {
-        g->next++;
-        if (l != g->asker && loop_try_post(l, visit, g))
-            return;
-    }
-    if (!loop_try_post(g->asker, visit, g))
-        gather_free(g);
+    gather_free((struct gather *)own_r);
 }
 
-/* Runs on one loop after the other, the asker's last. */
-static void visit(struct loop *l, void *arg)
+static void visit(struct loop *l, struct round *r)
 {
-    struct gather *g = arg;
+    struct gather *g = (struct gather *)r;
+
     add_clients(l, g);
-    if (l == g->asker)
+    if (l == r->asker)
         answer(g);
-    else
-        pass_on(l->server, g);
 }
 
 static void start(struct session *s, const struct job *job, struct gather *own_g)
 {
-    own_g->asker = s->loop;
+    own_g->round = (struct round){.asker = s->loop, .visit = visit, .drop = drop};
     own_g->resp = s->resp;
     own_g->slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
     slot_defer(own_g->slot, s->current);
-    pass_on(s->loop->server, own_g);
+    round_start(&own_g->round);
 }
 
 static const char *read_ids(const struct job *job, struct gather *g)
@@ -132,7 +119,7 @@ static const char *read_ids(const struct job *job, struct gather *g)
     if (g->ids == NULL)
         abort();
     for (size_t i = 3; i < job->argc; i++)
-        if (!frame_number(job->argv[i].p, job->argv[i].len, &g->ids[g->nids++]) || g->ids[g->nids - 1] < 1)
+        if (!frame_count(job->argv[i].p, job->argv[i].len, &g->ids[g->nids++]))
             return "ERR Invalid client ID";
     return NULL;
 }
@@ -151,7 +138,9 @@ static const char *read_options(const struct job *job, struct gather *g)
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (slice_is(job->argv[3], types[i]))
             return NULL;
-    return "ERR Unknown client type";
+    snprintf(g->error, sizeof g->error, "ERR Unknown client type '%.*s'",
+             (int)(job->argv[3].len < 64 ? job->argv[3].len : 64), job->argv[3].p);
+    return g->error;
 }
 
 bool clients_list(struct session *s, const struct job *job)
@@ -164,6 +153,7 @@ bool clients_list(struct session *s, const struct job *job)
         start(s, job, g);
         return true;
     }
+    local_error(s, error); /* it may be in g */
     gather_free(g);
-    return local_error(s, error);
+    return true;
 }

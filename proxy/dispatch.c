@@ -7,6 +7,7 @@
 #include "proxy/keyspace.h"
 #include "proxy/local.h"
 #include "proxy/outcome.h"
+#include "proxy/pause.h"
 #include "proxy/split.h"
 #include "proxy/transaction.h"
 
@@ -380,6 +381,8 @@ static bool dispatch_job(struct session *s, struct job *job)
 {
     if (job->cmd != NULL && !command_arity_ok(job->cmd, job->argc))
         return refuse_arity(s, job);
+    if (s->loop->pausing != NULL && pause_holds(s, job))
+        return false;
     if (transaction_is_open(s))
         return route_in_multi(s, job);
     if (is_beyond_archive(s, job))
@@ -403,5 +406,7 @@ bool dispatch(struct session *s, const struct request *r, struct slice raw)
     bool taken = dispatch_job(s, &job);
     counter_add(&s->loop->stats->requests, taken);
     s->held_since_us = taken ? 0 : s->held_since_us;
+    if (s->mute != 0 && taken)
+        local_replied(s);
     return taken;
 }

@@ -1,6 +1,7 @@
 #include "proxy/drain.h"
 
 #include "proxy/listener.h"
+#include "proxy/pause.h"
 #include "proxy/session.h"
 
 #include <stdlib.h>
@@ -92,6 +93,7 @@ void drain_start(struct loop *l, void *ms)
         abort();
     l->draining = true;
     listener_close_all(l);
+    pause_end(l);
     d->loop = l;
     d->end_us = turn_now(&l->turn) + (int64_t)(intptr_t)ms * 1000;
     uv_timer_init(&l->uv, &d->timer);

@@ -148,6 +148,7 @@ int wire_send_client(int sock, const struct parcel *p)
         .resp = (uint8_t)p->resp,
         .no_evict = p->no_evict,
         .no_touch = p->no_touch,
+        .mute = p->mute,
     };
     for (int i = 0; i < PARCEL_PARTS; i++)
         c.lens[i] = p->lens[i];
@@ -173,6 +174,7 @@ struct parcel *wire_read_client(struct wire_message *m)
     p->resp = (enum resp)c.resp;
     p->no_evict = c.no_evict;
     p->no_touch = c.no_touch;
+    p->mute = c.mute;
     return p;
 bad:
     parcel_free(p);

@@ -50,7 +50,7 @@ struct wire_client {
     int64_t age_us, idle_us;
     uint64_t lens[PARCEL_PARTS];
     int32_t db;
-    uint8_t resp, no_evict, no_touch, unused;
+    uint8_t resp, no_evict, no_touch, mute;
 };
 
 struct wire_message {

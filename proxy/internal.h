@@ -18,11 +18,13 @@ bool moves_do_abort(struct session *s, const struct job *job);
 bool moves_do_dual_write(struct session *s, const struct job *job);
 
 bool local_ok(struct session *s);
+/* "ERR unknown subcommand or wrong number of arguments for '…'. Try … HELP." */
+bool local_bad_args(struct session *s, const struct job *job);
 /* The other loops hear of changed settings in a moment; what this client sends next must already see them. */
 void local_see_settings(struct session *s);
 bool local_error(struct session *s, const char *line); /* always true: it is answered */
 bool local_set_name(struct session *s, struct slice name); /* false: it has characters that a name must not have */
-/* "ERR unknown subcommand or wrong number of arguments for …" as Redis words it. */
+/* "ERR unknown subcommand '…'. Try … HELP." */
 bool local_unknown_sub(struct session *s, const struct job *job);
 
 #endif

@@ -25,7 +25,7 @@ bool local_error(struct session *s, const char *line)
     return true;
 }
 
-bool local_unknown_sub(struct session *s, const struct job *job)
+static bool refuse_sub(struct session *s, const struct job *job, const char *what)
 {
     char line[256], upper[32];
     size_t n = job->argv[0].len < sizeof upper - 1 ? job->argv[0].len : sizeof upper - 1;
@@ -35,9 +35,25 @@ bool local_unknown_sub(struct session *s, const struct job *job)
         upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
     }
     upper[n] = '\0';
-    snprintf(line, sizeof line, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+    snprintf(line, sizeof line, "ERR unknown subcommand %s'%.*s'. Try %s HELP.", what,
              (int)(job->argv[1].len < 128 ? job->argv[1].len : 128), job->argv[1].p, upper);
     return local_error(s, line);
+}
+
+bool local_unknown_sub(struct session *s, const struct job *job)
+{
+    return refuse_sub(s, job, "");
+}
+
+bool local_bad_args(struct session *s, const struct job *job)
+{
+    return refuse_sub(s, job, "or wrong number of arguments for ");
+}
+
+void local_replied(struct session *s)
+{
+    unsigned this = (s->mute & MUTE_NEXT) != 0 ? MUTE_THIS : 0;
+    s->mute = (uint8_t)((s->mute & MUTE_OFF) | this);
 }
 
 /* ---- PING, ECHO, QUIT, RESET, SELECT, AUTH ---- */
@@ -73,6 +89,7 @@ static bool do_reset(struct session *s, const struct job *job)
     transaction_drop(s);
     s->db = 0;
     s->resp = RESP2;
+    s->mute &= MUTE_THIS;
     free(s->name);
     s->name = NULL;
     build_status(slot_answer(s), "RESET");
@@ -85,8 +102,11 @@ static bool do_select(struct session *s, const struct job *job)
     struct probe_report report;
     int64_t db;
 
-    if (!frame_number(job->argv[1].p, job->argv[1].len, &db) || db < INT32_MIN || db > INT32_MAX)
+    if (!frame_count(job->argv[1].p, job->argv[1].len, &db))
         return local_error(s, "ERR value is not an integer or out of range");
+    if (db < INT32_MIN || db > INT32_MAX)
+        return local_error(
+            s, "ERR value is out of range, value must between -2147483648 and 2147483647");
     server_redis(s->loop->server, &report);
     if (db < 0 || db >= report.databases)
         return local_error(s, "ERR DB index is out of range");
@@ -118,13 +138,31 @@ static bool do_auth(struct session *s, const struct job *job)
 
 struct hello {
     int64_t version;
-    struct slice name;
-    bool named;
     const char *error;
     char text[128]; /* room for an error that names something */
 };
 
-static void read_hello(const struct job *job, struct hello *h)
+static const char bad_name[] = "ERR Client names cannot contain spaces, newlines or special characters.";
+
+static bool valid_name(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.p[i] < '!' || name.p[i] > '~')
+            return false;
+    return true;
+}
+
+bool local_set_name(struct session *s, struct slice name)
+{
+    if (!valid_name(name))
+        return false;
+    free(s->name);
+    s->name = name.len > 0 ? strndup(name.p, name.len) : NULL;
+    return true;
+}
+
+/* A name is set as soon as it is met, also when what follows is wrong. */
+static void read_hello(struct session *s, const struct job *job, struct hello *h)
 {
     if (job->argc > 1 && !frame_number(job->argv[1].p, job->argv[1].len, &h->version)) {
         h->error = "ERR Protocol version is not an integer or out of range";
@@ -140,8 +178,8 @@ static void read_hello(const struct job *job, struct hello *h)
             h->error = check_auth(2, job->argv[i + 1]);
             i += 2;
         } else if (slice_is(job->argv[i], "SETNAME") && more >= 1) {
-            h->name = job->argv[++i];
-            h->named = true;
+            if (!local_set_name(s, job->argv[++i]))
+                h->error = bad_name;
         } else {
             snprintf(h->text, sizeof h->text, "ERR Syntax error in HELLO option '%.*s'",
                      (int)(job->argv[i].len < 64 ? job->argv[i].len : 64), job->argv[i].p);
@@ -174,34 +212,15 @@ static void tell_hello(struct session *s)
     slot_answered(s);
 }
 
-static bool valid_name(struct slice name)
-{
-    for (size_t i = 0; i < name.len; i++)
-        if (name.p[i] < '!' || name.p[i] > '~')
-            return false;
-    return true;
-}
-
-bool local_set_name(struct session *s, struct slice name)
-{
-    if (!valid_name(name))
-        return false;
-    free(s->name);
-    s->name = name.len > 0 ? strndup(name.p, name.len) : NULL;
-    return true;
-}
-
 static bool do_hello(struct session *s, const struct job *job)
 {
     struct hello h = {.version = (int64_t)s->resp};
 
-    read_hello(job, &h);
+    read_hello(s, job, &h);
     if (h.error != NULL)
         return local_error(s, h.error);
     if (s->pinned != NULL && h.version != (int64_t)s->resp)
         return local_error(s, "ERR HELLO between WATCH and EXEC is not supported by convproxy yet");
-    if (h.named && !local_set_name(s, h.name))
-        return local_error(s, "ERR Client names cannot contain spaces, newlines or special characters.");
     s->resp = h.version == 3 ? RESP3 : RESP2;
     tell_hello(s);
     return true;

@@ -8,6 +8,8 @@
 
 /* False: it must wait (the part that asks Redis); the session is paused. */
 bool local_command(struct session *s, const struct job *job);
+/* A request was taken: what CLIENT REPLY SKIP has said is about the next one now, or over. */
+void local_replied(struct session *s);
 /* There is a handler for this row; a test asks for every row of route LOCAL. */
 bool local_handles(const struct command *cmd);
 /* The same inside an open MULTI: what would change the connection is refused, the rest waits for EXEC. */

@@ -2,6 +2,7 @@
 
 #include "proxy/clients.h"
 #include "proxy/dispatch.h"
+#include "proxy/pause.h"
 #include "proxy/reach.h"
 
 #include <stdlib.h>
@@ -73,6 +74,29 @@ static bool do_no_touch(struct session *s, const struct job *job)
     return set_flag(s, job, &s->no_touch);
 }
 
+static bool do_reply(struct session *s, const struct job *job)
+{
+    if (slice_is(job->argv[2], "ON")) {
+        s->mute = 0;
+        return local_ok(s);
+    }
+    if (slice_is(job->argv[2], "OFF"))
+        s->mute |= MUTE_OFF;
+    else if (!slice_is(job->argv[2], "SKIP"))
+        return local_error(s, "ERR syntax error");
+    else if ((s->mute & MUTE_OFF) == 0)
+        s->mute |= MUTE_NEXT;
+    return true;
+}
+
+/* Nothing is tracked, so nothing is redirected. */
+static bool do_getredir(struct session *s, const struct job *job)
+{
+    build_int(slot_answer(s), -1);
+    slot_answered(s);
+    return true;
+}
+
 static bool do_info(struct session *s, const struct job *job)
 {
     char line[CLIENT_LINE];
@@ -88,24 +112,32 @@ static bool do_help(struct session *s, const struct job *job)
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "GETNAME",
         "    Return the name of the current connection.",
+        "GETREDIR",
+        "    Return the id of the client that invalidations go to, or -1.",
         "ID",
         "    Return the ID of the current connection.",
         "INFO",
         "    Return information about the current client connection.",
         "KILL <ip:port>|<option> <value> ...",
         "    Close clients: ID, ADDR, LADDR, TYPE, USER, SKIPME.",
-        "LIST",
+        "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> ...]",
         "    Return information about the clients of this proxy.",
         "NO-EVICT (ON|OFF)",
         "    Accepted; the proxy never evicts clients.",
         "NO-TOUCH (ON|OFF)",
         "    Accepted; has no effect.",
+        "PAUSE <timeout> [WRITE|ALL]",
+        "    Let the clients of this proxy wait, for so many milliseconds.",
+        "REPLY (ON|OFF|SKIP)",
+        "    Send replies to the current connection, or none.",
         "SETINFO <LIB-NAME|LIB-VER> <value>",
         "    Keep the name and version of the client library.",
         "SETNAME <name>",
         "    Assign the name <name> to the current connection.",
         "UNBLOCK <clientid> [TIMEOUT|ERROR]",
         "    End what the client waits for.",
+        "UNPAUSE",
+        "    End the pause.",
     };
     struct chain *out = slot_answer(s);
     build_array(out, sizeof lines / sizeof lines[0]);
@@ -119,9 +151,21 @@ static const struct {
     const char *name;
     bool (*fn)(struct session *s, const struct job *job);
 } subcommands[] = {
-    {"ID", do_id},     {"GETNAME", do_getname},   {"SETNAME", do_setname},    {"SETINFO", do_setinfo},
-    {"INFO", do_info}, {"NO-EVICT", do_no_evict}, {"NO-TOUCH", do_no_touch},  {"LIST", clients_list},
-    {"HELP", do_help}, {"KILL", reach_kill},      {"UNBLOCK", reach_unblock},
+    {"ID", do_id},
+    {"GETNAME", do_getname},
+    {"SETNAME", do_setname},
+    {"SETINFO", do_setinfo},
+    {"PAUSE", pause_command},
+    {"UNPAUSE", pause_unpause},
+    {"REPLY", do_reply},
+    {"GETREDIR", do_getredir},
+    {"INFO", do_info},
+    {"NO-EVICT", do_no_evict},
+    {"NO-TOUCH", do_no_touch},
+    {"LIST", clients_list},
+    {"HELP", do_help},
+    {"KILL", reach_kill},
+    {"UNBLOCK", reach_unblock},
 };
 
 bool local_client(struct session *s, const struct job *job)

@@ -218,6 +218,8 @@ bool local_slowlog(struct session *s, const struct job *job)
     int64_t count = 10;
 
     if (slice_is(job->argv[1], "GET")) {
+        if (job->argc > 3)
+            return local_bad_args(s, job);
         if (job->argc == 3 && (!frame_number(job->argv[2].p, job->argv[2].len, &count) || count < -1))
             return local_error(s, "ERR count should be greater than or equal to -1");
         slowlog_get(slot_answer(s), count);

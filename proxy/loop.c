@@ -6,6 +6,7 @@
 #include "proxy/archived.h"
 #include "proxy/copies.h"
 #include "proxy/listener.h"
+#include "proxy/pause.h"
 #include "proxy/placement.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
@@ -228,6 +229,7 @@ struct loop *loop_start(struct server *server, unsigned index, const struct sett
     plan_init(&l->plan, &l->turn.chunks);
     pool_init(&l->pool, &l->turn, l->settings, &slot_upstream_ops, count_upstream, l);
     l->pool.env.on_stranger = on_stranger;
+    chain_init(&l->unheard, &l->turn.chunks);
     l->ops_tail = &l->ops;
     l->asked_tail = &l->asked;
     hold_init(l);
@@ -250,6 +252,7 @@ void loop_close(struct loop *l, void *unused)
     listener_close_all(l);
     while (l->sessions != NULL)
         session_close(l->sessions, "shutting down");
+    pause_end(l);
     archived_flush(l);
     pool_close(&l->pool);
     uv_close((uv_handle_t *)&l->second, NULL);

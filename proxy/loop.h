@@ -27,6 +27,7 @@ struct loop;
 struct copy_wait;
 struct op;
 struct executor;
+struct pausing;
 
 #define BLOCK_SPREAD_MS 100
 
@@ -52,6 +53,7 @@ struct loop {
     struct executor *executor;       /* the server's; NULL: there is no archive */
     struct acting acting;            /* who acts for which policy */
     struct hold hold;                /* what waits while that changes */
+    struct pausing *pausing;         /* CLIENT PAUSE is in force; NULL: it is not */
     struct op *ops, **ops_tail;      /* made in this turn: submitted at its end */
     struct slot *asked, **asked_tail; /* whose ops the archive has, oldest first */
     struct copy_wait *copies;        /* slots that wait for sync (proxy/copies) */
@@ -60,6 +62,7 @@ struct loop {
     int64_t block_ms;                /* what loop_block_now_ms told last */
     int64_t wall_minus_mono_us;      /* looked at once a second: the turn's clock then tells the wall's */
     size_t in_bytes;                 /* input buffers of all sessions */
+    struct chain unheard;            /* where replies go that a client has turned off; emptied at once */
     struct listener *listeners;
     struct travel *travel;           /* its clients leave for another process; NULL: they stay */
     uv_timer_t second;

@@ -21,6 +21,7 @@ struct parcel {
     int32_t db;
     enum resp resp;
     bool no_evict, no_touch;
+    uint8_t mute; /* enum mute */
     char *parts[PARCEL_PARTS]; /* NULL where there is none. Texts end with NUL, which lens does not count */
     size_t lens[PARCEL_PARTS];
 };

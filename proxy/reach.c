@@ -2,7 +2,7 @@
 
 #include "proxy/archived.h"
 #include "proxy/internal.h"
-#include "proxy/server.h"
+#include "proxy/round.h"
 #include "proxy/slot.h"
 #include "resp/frame.h"
 
@@ -13,10 +13,9 @@
 enum act { ACT_KILL, ACT_UNBLOCK, ACT_UNBLOCK_ERROR };
 
 struct reach {
-    struct loop *asker;
-    struct slot *slot; /* of the one who asks */
+    struct round round; /* first: visits get it */
+    struct slot *slot;  /* of the one who asks */
     uint64_t asker_id;
-    unsigned next; /* the loop to go to next */
     enum act act;
     int64_t id;               /* 0: any */
     char addr[64], laddr[64]; /* "": any */
@@ -71,35 +70,22 @@ static void answer(struct reach *own_r)
     free(own_r);
 }
 
-static void visit(struct loop *l, void *arg);
-
-/* To the next loop that has not closed, or at the end to the asker's. When that has closed, nobody waits for an answer. */
-static void pass_on(struct server *server, struct reach *r)
+static void drop(struct round *own_r)
 {
-    struct loop *l;
-
-    while ((l = server_loop(server, r->next)) != NULL) {
-        r->next++;
-        if (l != r->asker && loop_try_post(l, visit, r))
-            return;
-    }
-    if (!loop_try_post(r->asker, visit, r))
-        free(r);
+    free(own_r);
 }
 
-static void visit(struct loop *l, void *arg)
+static void visit(struct loop *l, struct round *round)
 {
-    struct reach *r = arg;
+    struct reach *r = (struct reach *)round;
 
     for (struct session *s = l->sessions, *next; s != NULL; s = next) {
         next = s->next;
         if (is_meant(r, s))
             act_on(r, s);
     }
-    if (l == r->asker)
+    if (l == round->asker)
         answer(r);
-    else
-        pass_on(l->server, r);
 }
 
 static struct reach *reach_new(struct session *s, enum act act)
@@ -107,7 +93,7 @@ static struct reach *reach_new(struct session *s, enum act act)
     struct reach *r = calloc(1, sizeof *r);
     if (r == NULL)
         abort();
-    r->asker = s->loop;
+    r->round = (struct round){.asker = s->loop, .visit = visit, .drop = drop};
     r->asker_id = s->id;
     r->act = act;
     return r;
@@ -122,7 +108,7 @@ static bool start(struct session *s, const struct job *job, struct reach *own_r)
     }
     own_r->slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
     slot_defer(own_r->slot, s->current);
-    pass_on(s->loop->server, own_r);
+    round_start(&own_r->round);
     return true;
 }
 

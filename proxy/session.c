@@ -83,9 +83,23 @@ void session_wake_waiting(struct loop *l)
     }
 }
 
+/* blocked_clients of INFO: who waits for something to come, or for the end of CLIENT PAUSE. */
+static void count_blocked(struct session *s, int by)
+{
+    counter_add(&s->loop->stats->clients_blocked, (uint64_t)(int64_t)by);
+}
+
+void session_block(struct session *s, struct slot *slot)
+{
+    count_blocked(s, (slot != NULL) - (s->blocked != NULL));
+    s->blocked = slot;
+}
+
 void session_resume(struct session *s, unsigned pauses)
 {
     bool was_paused = (s->pauses & pauses) != 0;
+    if ((s->pauses & pauses & PAUSE_CLIENTS) != 0)
+        count_blocked(s, -1);
     s->pauses &= ~pauses;
     if (!was_paused || s->pauses != 0 || s->resume_back != NULL || s->stream.closing)
         return;
@@ -224,6 +238,8 @@ void session_unread(struct session *s, struct slice request)
 
 void session_pause(struct session *s, enum pause pause)
 {
+    if (pause == PAUSE_CLIENTS && (s->pauses & PAUSE_CLIENTS) == 0)
+        count_blocked(s, 1);
     s->pauses |= pause;
     update_reading(s);
 }
@@ -422,6 +438,9 @@ static void detach(struct session *s)
     stop_waiting(s);
     stop_resuming(s);
     unlink_session(s);
+    session_block(s, NULL);
+    if ((s->pauses & PAUSE_CLIENTS) != 0)
+        count_blocked(s, -1);
     counter_add(&s->loop->stats->clients_closed, 1);
 }
 
@@ -471,6 +490,7 @@ struct parcel *session_leave(struct session *s)
     p->resp = s->resp;
     p->no_evict = s->no_evict;
     p->no_touch = s->no_touch;
+    p->mute = s->mute;
     move_text(p, PARCEL_NAME, &s->name);
     move_text(p, PARCEL_LIB_NAME, &s->lib_name);
     move_text(p, PARCEL_LIB_VER, &s->lib_ver);
@@ -490,6 +510,7 @@ static void unpack(struct session *s, struct parcel *p)
     s->resp = p->resp;
     s->no_evict = p->no_evict;
     s->no_touch = p->no_touch;
+    s->mute = p->mute;
     s->name = parcel_take(p, PARCEL_NAME);
     s->lib_name = parcel_take(p, PARCEL_LIB_NAME);
     s->lib_ver = parcel_take(p, PARCEL_LIB_VER);

@@ -27,6 +27,15 @@ enum pause {
     PAUSE_UPSTREAM = 1 << 3, /* the upstream's output is full */
     PAUSE_HOLD = 1 << 5,     /* the stores change places, or a request was lost with Redis: see proxy/hold */
     PAUSE_LEAVING = 1 << 4,  /* it goes to another process as soon as it is owed nothing */
+    PAUSE_CLIENTS = 1 << 6,  /* CLIENT PAUSE: see proxy/pause */
+};
+
+/* CLIENT REPLY; bits. */
+enum mute {
+    MUTE_OFF = 1 << 0,  /* no replies until it is turned on */
+    MUTE_THIS = 1 << 1, /* none to the present request */
+    MUTE_NEXT = 1 << 2, /* none to the next one */
+    MUTE_NOW = MUTE_OFF | MUTE_THIS,
 };
 
 struct session {
@@ -62,6 +71,7 @@ struct session {
     char *name, *lib_name, *lib_ver;
     const char *last_command;
     bool no_evict, no_touch;
+    uint8_t mute; /* enum mute */
     char addr[64], laddr[64];
 };
 
@@ -73,6 +83,8 @@ void session_close(struct session *s, const char *reason);
 void session_end(struct session *s);
 /* Takes no further requests until session_resume. */
 void session_pause(struct session *s, enum pause pause);
+/* Its request may wait for long: slot is its last one. NULL: it does not, or no longer. */
+void session_block(struct session *s, struct slot *slot);
 /* Puts a request back in front of what was not taken yet. */
 void session_unread(struct session *s, struct slice request);
 /* Clears pauses and lets the session look at its input again before the turn ends. */

@@ -107,7 +107,8 @@ static void advance(struct session *s)
 {
     while (s->head != NULL && s->head->done) {
         struct slot *slot = dequeue(s);
-        chain_move(&s->stream.out, &slot->reply);
+        if (!slot->muted)
+            chain_move(&s->stream.out, &slot->reply);
         slot_give(slot);
         if (s->pushed != NULL)
             push_release(s);
@@ -123,6 +124,8 @@ static void advance(struct session *s)
 
 struct chain *slot_answer(struct session *s)
 {
+    if ((s->mute & MUTE_NOW) != 0)
+        return &s->loop->unheard;
     if (s->head == NULL)
         return &s->stream.out;
     struct slot *slot = slot_take(s->loop);
@@ -142,7 +145,9 @@ static void keep_answer(struct session *s)
 void slot_answered(struct session *s)
 {
     counter_add(&s->loop->stats->replies, 1);
-    if (s->head != NULL)
+    if ((s->mute & MUTE_NOW) != 0)
+        chain_clear(&s->loop->unheard);
+    else if (s->head != NULL)
         keep_answer(s);
     session_touch(s);
 }
@@ -174,6 +179,7 @@ struct slot *slot_new(struct session *s, enum slot_kind kind, const struct comma
     slot->argc = (uint32_t)argc;
     slot->elsewhere = s->db != 0;
     slot->resp = (uint8_t)s->resp;
+    slot->muted = (s->mute & MUTE_NOW) != 0;
     keep_preview(slot, argv, argc);
     enqueue(s, slot);
     return slot;
@@ -288,7 +294,7 @@ static void raw_reply(struct slot *slot, const char *p, size_t n)
 {
     struct session *s = slot->session;
 
-    if (s == NULL)
+    if (s == NULL || slot->muted)
         return;
     if (slot == s->head) {
         chain_put(&s->stream.out, p, n);

@@ -42,6 +42,7 @@ struct slot {
     struct split *whole; /* of a part: what it is a part of */
     uint8_t part;        /* enum split_store */
     uint8_t kind;
+    bool muted;      /* its client wants no reply */
     bool local;      /* answered by the proxy: was never in an upstream's queue */
     bool done;
     bool begun;      /* the first bytes of the reply were seen */

@@ -67,6 +67,7 @@ struct command_stats {
 
 struct stats {
     counter clients_accepted, clients_closed, clients_refused; /* connected = accepted - closed */
+    counter clients_blocked; /* gauge: they wait for something to come, or for the end of CLIENT PAUSE */
     counter clients_output_closed;                             /* closed for unread output */
     counter bytes_in, bytes_out;                               /* from and to clients */
     counter requests, replies, protocol_errors;

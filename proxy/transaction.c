@@ -6,6 +6,7 @@
 #include "proxy/hide.h"
 #include "proxy/hold.h"
 #include "proxy/keyspace.h"
+#include "proxy/pause.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 struct transaction {
     bool spoiled;
     bool slow;      /* a queued command belongs on the slow deadline */
+    bool may_write; /* as CLIENT PAUSE WRITE sees it */
     bool about_all; /* a queued command names no key, so it may be about all */
     bool unguarded; /* a queued command must not reach a Redis that is guarded */
     unsigned home;  /* where the keys of the queued commands live: enum home */
@@ -35,6 +37,16 @@ static void answer_ok(struct session *s)
 {
     build_status(slot_answer(s), "OK");
     slot_answered(s);
+}
+
+bool transaction_may_write(const struct session *s)
+{
+    return s->txn != NULL && s->txn->may_write;
+}
+
+size_t transaction_length(const struct session *s)
+{
+    return s->txn != NULL ? s->txn->count : 0;
 }
 
 /* ---- the pinned connection ---- */
@@ -395,6 +407,7 @@ void transaction_queue(struct session *s, const struct job *job)
     managed_put_raw(&txn->queued, job);
     txn->count++;
     txn->slow |= job->slow;
+    txn->may_write |= pause_may_write(job->cmd);
     txn->about_all |= job->cmd != NULL && command_sees_others(job->cmd);
     build_status(slot_answer(s), "QUEUED");
     slot_answered(s);

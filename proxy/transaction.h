@@ -18,7 +18,10 @@ struct upstream *transaction_upstream(struct session *s);
 bool transaction_handles(const struct command *cmd);
 /* MULTI is open: job waits for EXEC. */
 bool transaction_is_open(const struct session *s);
+size_t transaction_length(const struct session *s);
 void transaction_queue(struct session *s, const struct job *job);
+/* A command of the open MULTI may write. */
+bool transaction_may_write(const struct session *s);
 /* A command inside MULTI was refused: EXEC will abort. Without MULTI: nothing. */
 void transaction_spoil(struct session *s);
 /* Forgets everything, gives the pinned connection back: RESET, or the client is gone. */
