@@ -116,7 +116,8 @@ bool redis_seeds_parse(const char *text, struct redis_seeds *ret_seeds, struct r
     const char *end = text + strcspn(text, "/?#");
     if (!parse_hosts(&seeds, text, end) || !parse_path(&seeds, end)) {
         redis_seeds_done(&seeds);
-        return because(why, "it can't be read; %s, with at most %d hosts", kinds[seeds.kind].form, SEEDS_MOST);
+        return because(why, "it can't be read; %s, with at most %d hosts", kinds[seeds.kind].form,
+                       SEEDS_MOST);
     }
     *ret_seeds = seeds;
     return true;

@@ -19,9 +19,10 @@ enum redis_kind { REDIS_SINGLE, REDIS_SENTINEL, REDIS_CLUSTER };
 struct redis_seeds {
     enum redis_kind kind;
     size_t count;
-    struct net_address hosts[SEEDS_MOST]; /* ports: 26379 for sentinels, 6379 for nodes, when the URL names none */
-    char *master;                         /* the name that the sentinels know; NULL for a cluster */
-    char *user, *password;                /* NULL when the URL has none */
+    struct net_address
+        hosts[SEEDS_MOST]; /* ports: 26379 for sentinels, 6379 for nodes, when the URL names none */
+    char *master;          /* the name that the sentinels know; NULL for a cluster */
+    char *user, *password; /* NULL when the URL has none */
     int db;
 };
 

@@ -181,6 +181,16 @@ void loop_learn(struct loop *l, void *own_learned)
     learned_unref(old);
 }
 
+void loop_topology(struct loop *l, void *own_topology)
+{
+    if (l->closed) {
+        topology_unref(own_topology);
+        return;
+    }
+    topology_unref(l->topology);
+    l->topology = own_topology;
+}
+
 uint8_t loop_policy_id(const struct loop *l, const struct policy_conf *policy)
 {
     return l->policy_ids[policy->index < STATS_POLICIES ? policy->index : STATS_POLICIES - 1];
@@ -267,7 +277,7 @@ void loop_join_free(struct loop *own_l)
     uv_thread_join(&l->thread);
     for (struct message *m = l->inbox, *next; m != NULL; m = next) {
         next = m->next;
-        if (m->fn == loop_apply || m->fn == loop_learn)
+        if (m->fn == loop_apply || m->fn == loop_learn || m->fn == loop_topology)
             m->fn(l, m->arg); /* gives back what came too late */
         free(m);
     }
@@ -278,6 +288,7 @@ void loop_join_free(struct loop *own_l)
     turn_done(&l->turn);
     policy_set_free(l->policies);
     learned_unref(l->learned);
+    topology_unref(l->topology);
     settings_unref(l->settings);
     uv_mutex_destroy(&l->inbox_lock);
     uv_loop_close(&l->uv);

@@ -7,6 +7,7 @@
 #define PROXY_LOOP_H
 
 #include "backends/redis/pool.h"
+#include "backends/redis/topology.h"
 #include "base/turn.h"
 #include "config/settings.h"
 #include "proxy/acting.h"
@@ -42,6 +43,7 @@ struct loop {
     struct pool pool;
     const struct settings *settings; /* counted; replaced by loop_apply */
     struct policy_set *policies;
+    struct topology *topology;       /* counted; NULL: Redis is no cluster */
     struct learned *learned;         /* counted; NULL until Redis has told its commands */
     uint8_t policy_ids[STATS_POLICIES]; /* stats id of settings->policies[i] */
     struct request request;
@@ -88,6 +90,9 @@ void loop_join_free(struct loop *own_l);
 void loop_apply(struct loop *l, void *own_settings);
 /* The server's commands (post it; own_learned is a counted struct learned, which the loop takes). */
 void loop_learn(struct loop *l, void *own_learned);
+
+/* Where the slots of the cluster are (post it; arg is a counted struct topology, which the loop takes; NULL: it is no cluster). */
+void loop_topology(struct loop *l, void *own_topology);
 
 /* Redis's wall clock in ms: ours plus the offset that the probe has measured. */
 int64_t loop_redis_now_ms(const struct loop *l);

@@ -84,6 +84,12 @@ static void redis_latency(FILE *out, const char *name, const struct overview *o)
 
 /* ---- of the archive ---- */
 
+static void sentinel_up(FILE *out, const char *name, const struct overview *o)
+{
+    for (size_t i = 0; o->scout.kind == REDIS_SENTINEL && i < o->scout.count; i++)
+        put(out, name, o->scout.peers[i].up, PAIRS("sentinel", o->scout.peers[i].address));
+}
+
 static void archive_up(FILE *out, const char *name, const struct overview *o)
 {
     put(out, name, o->archive.executor.up, PAIRS("kind", o->archive.executor.kind));

@@ -75,6 +75,7 @@ void overview_take(struct overview *o, const struct server *server)
     o->uptime_s = (double)(o->now_us - server_started_us(server)) / 1e6;
     o->draining = server_draining(server);
     server_redis(server, &o->redis);
+    server_scout(server, &o->scout);
     depot_report(server_depot(server), &o->archive);
     look_between_stores(o, server);
     /* So that a policy which no loop has met yet is listed, with zeros. */

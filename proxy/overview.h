@@ -18,6 +18,7 @@ struct overview {
     const struct server *server;
     const struct settings *settings;
     struct probe_report redis;
+    struct scout_report scout;
     struct depot_report archive;
     bool placed; /* there is an archive, so the next four are known */
     struct placement_report places;

@@ -42,6 +42,7 @@ struct server {
     unsigned nloops;
     _Atomic unsigned running; /* loops that have not ended */
     struct probe *probe;
+    struct scout *scout;
     struct depot *depot;
     struct scripts *scripts;
     struct admin *admin;
@@ -63,6 +64,16 @@ struct server {
 struct config *server_config(const struct server *s)
 {
     return s->config;
+}
+
+void server_scout(const struct server *s, struct scout_report *report)
+{
+    scout_report(s->scout, report);
+}
+
+void server_redis_moved(const struct server *s)
+{
+    scout_ask(s->scout);
 }
 
 void server_redis(const struct server *s, struct probe_report *report)
@@ -167,6 +178,14 @@ static void on_settings(void *ctx, const struct settings *now)
     for (unsigned i = 0; i < s->nloops; i++)
         loop_post(s->loops[i], loop_apply, (void *)settings_ref(now));
     depot_settings(s->depot, now);
+    scout_ask(s->scout);
+}
+
+static void on_topology(void *ctx, struct topology *t)
+{
+    struct server *s = ctx;
+    for (unsigned i = 0; i < s->nloops; i++)
+        loop_post(s->loops[i], loop_topology, t != NULL ? topology_ref(t) : NULL);
 }
 
 static void reload(struct server *s)
@@ -247,6 +266,7 @@ static void on_loop_ended(uv_async_t *async)
     handover_close(s->handover);
     admin_stop(s->admin);
     probe_stop(s->probe);
+    scout_stop(s->scout);
     depot_stop(s->depot);
 }
 
@@ -503,7 +523,10 @@ static void start_parts(struct server *s, const struct settings *now, bool takeo
     s->scripts = scripts_new((size_t)now->script_cache);
     start_loops(s, now);
     start_depot(s);
+    s->scout = scout_new(s->config, on_topology, s);
     config_subscribe(s->config, on_settings, s);
+    scout_start(s->scout);
+    scout_wait(s->scout, now->redis_connect_timeout); /* so that the first clients find what there is to find */
 }
 
 static void begin(struct server *s)
@@ -574,6 +597,7 @@ int server_run(struct server *s)
     uv_loop_close(&s->uv);
     handover_free(s->handover);
     takeover_free(s->takeover);
+    scout_free(s->scout);
     guarantee_log_free(s->guarantees);
     free_sockets(s);
     scripts_free(s->scripts);

@@ -5,6 +5,7 @@
 #define PROXY_SERVER_H
 
 #include "backends/redis/probe.h"
+#include "backends/redis/scout.h"
 #include "config/config.h"
 
 #include <stdbool.h>
@@ -35,6 +36,8 @@ int server_run(struct server *s);
 /* For the admin server, INFO and convctl. */
 struct config *server_config(const struct server *s);
 void server_redis(const struct server *s, struct probe_report *report);
+void server_scout(const struct server *s, struct scout_report *report);
+void server_redis_moved(const struct server *s); /* what is known of where Redis is seems outdated */
 int64_t server_started_us(const struct server *s); /* clock_wall_us */
 bool server_draining(const struct server *s);
 unsigned server_threads(const struct server *s);

@@ -97,6 +97,7 @@ static void add_stores(cJSON *doc, const struct overview *o)
     text(redis, "error", o->redis.error);
     moment(redis, "since", o->redis.since_us);
     number(redis, "latencyMs", (double)o->redis.latency_us / 1000);
+    state_add_where(redis, o);
     add_archive_store(stores, o);
 }
 
@@ -206,6 +207,7 @@ static void add_redis(cJSON *doc, const struct overview *o)
     text(redis, "error", o->redis.error);
     moment(redis, "since", o->redis.since_us);
     number(redis, "reconnectAttempts", o->redis.reconnects);
+    state_add_where(redis, o);
     add_latency(redis, o);
     add_redis_info(redis, &o->redis);
 }

@@ -57,6 +57,8 @@ static inline void moment(cJSON *in, const char *name, int64_t wall_us)
 /* Appends to a document: the list "placement"; what there is to say of one policy; what goes on between the stores ("sync"). */
 void state_add_placement(cJSON *doc, const struct overview *o);
 void state_add_place(cJSON *item, const struct overview *o, const struct policy_conf *p);
+/* The member "where" of the object about Redis: what sentinels or the nodes of a cluster tell; nothing for a single Redis. */
+void state_add_where(cJSON *redis, const struct overview *o);
 void state_add_sync(cJSON *doc, const struct overview *o);
 
 #endif

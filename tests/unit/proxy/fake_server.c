@@ -80,6 +80,15 @@ void server_redis(const struct server *s, struct probe_report *report)
     *report = s->redis;
 }
 
+void server_scout(const struct server *s, struct scout_report *report)
+{
+    memset(report, 0, sizeof *report);
+}
+
+void server_redis_moved(const struct server *s)
+{
+}
+
 int64_t server_started_us(const struct server *s)
 {
     return s->started_us;
