@@ -2,6 +2,7 @@
 
 #include "proxy/internal.h"
 #include "proxy/round.h"
+#include "proxy/topics.h"
 #include "proxy/transaction.h"
 #include "resp/frame.h"
 
@@ -10,24 +11,66 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *client_flags(const struct session *s)
+enum client_type clients_type(struct slice word)
 {
-    static const char *const flags[] = {"N", "e", "b", "be", "x", "xe", "xb", "xbe"};
-    bool waits = s->blocked != NULL || (s->pauses & PAUSE_CLIENTS) != 0;
-    return flags[4 * transaction_is_open(s) + 2 * waits + s->no_evict];
+    static const struct {
+        const char *word;
+        enum client_type type;
+    } types[] = {{"normal", CLIENTS_NORMAL},
+                 {"pubsub", CLIENTS_PUBSUB},
+                 {"master", CLIENTS_NONE},
+                 {"replica", CLIENTS_NONE},
+                 {"slave", CLIENTS_NONE}};
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (slice_is(word, types[i].word))
+            return types[i].type;
+    return CLIENTS_UNKNOWN;
+}
+
+bool clients_are(const struct session *s, enum client_type type)
+{
+    return type == CLIENTS_ALL || type == (s->subs != NULL ? CLIENTS_PUBSUB : CLIENTS_NORMAL);
+}
+
+/* In the order of Redis. */
+static void client_flags(const struct session *s, char flags[8])
+{
+    const struct {
+        bool set;
+        char letter;
+    } all[] = {
+        {s->subs != NULL, 'P'},
+        {transaction_is_open(s), 'x'},
+        {s->blocked != NULL || (s->pauses & PAUSE_CLIENTS) != 0, 'b'},
+        {s->no_evict, 'e'},
+    };
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i].set)
+            flags[n++] = all[i].letter;
+    if (n == 0)
+        flags[n++] = 'N';
+    flags[n] = '\0';
 }
 
 size_t client_line(const struct session *s, char *buf, size_t cap)
 {
+    static const struct subscriptions none;
+    const struct subscriptions *subs = s->subs != NULL ? s->subs : &none;
     int64_t now = s->loop->turn.now_us;
+    char flags[8];
+
+    client_flags(s, flags);
     int n = snprintf(
         buf, cap,
         "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRId64 " idle=%" PRId64
-        " flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=0"
+        " flags=%s db=%d sub=%zu psub=%zu ssub=%zu multi=%d qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=0"
         " rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d"
         " lib-name=%s lib-ver=%s\n",
         s->id, s->addr, s->laddr, s->stream.fd, s->name != NULL ? s->name : "", (now - s->born_us) / 1000000,
-        (now - s->last_us) / 1000000, client_flags(s), s->db,
+        (now - s->last_us) / 1000000, flags, s->db, subs->counts[TOPIC_CHANNEL], subs->counts[TOPIC_PATTERN], subs->counts[TOPIC_SHARD],
         transaction_is_open(s) ? (int)transaction_length(s) : -1, s->in_len, s->in_cap - s->in_len,
         s->stream.out.len, s->stream.out.len, sizeof *s + s->in_cap + s->stream.out.len, s->last_command,
         (int)s->resp, s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
@@ -47,13 +90,13 @@ struct gather {
     size_t len, cap;
     int64_t *ids; /* wanted; none: all */
     size_t nids;
-    bool nobody; /* a type that the proxy has none of */
+    enum client_type type;
     char error[96];
 };
 
 static bool wanted(const struct gather *g, const struct session *s)
 {
-    if (g->nobody)
+    if (!clients_are(s, g->type))
         return false;
     for (size_t i = 0; i < g->nids; i++)
         if (g->ids[i] == (int64_t)s->id)
@@ -126,18 +169,15 @@ static const char *read_ids(const struct job *job, struct gather *g)
 
 static const char *read_options(const struct job *job, struct gather *g)
 {
-    static const char *const types[] = {"normal", "master", "replica", "slave", "pubsub"};
-
     if (job->argc == 2)
         return NULL;
     if (job->argc > 3 && slice_is(job->argv[2], "ID"))
         return read_ids(job, g);
     if (job->argc != 4 || !slice_is(job->argv[2], "TYPE"))
         return "ERR syntax error";
-    g->nobody = !slice_is(job->argv[3], "normal");
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (slice_is(job->argv[3], types[i]))
-            return NULL;
+    g->type = clients_type(job->argv[3]);
+    if (g->type != CLIENTS_UNKNOWN)
+        return NULL;
     snprintf(g->error, sizeof g->error, "ERR Unknown client type '%.*s'",
              (int)(job->argv[3].len < 64 ? job->argv[3].len : 64), job->argv[3].p);
     return g->error;

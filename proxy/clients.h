@@ -8,6 +8,11 @@
 
 #define CLIENT_LINE 1024
 
+/* What TYPE asks for. The proxy has no masters and no replicas: CLIENTS_NONE. */
+enum client_type { CLIENTS_ALL, CLIENTS_NORMAL, CLIENTS_PUBSUB, CLIENTS_NONE, CLIENTS_UNKNOWN };
+enum client_type clients_type(struct slice word);
+bool clients_are(const struct session *s, enum client_type type);
+
 /* One line as CLIENT LIST of Redis 7.0 has it, ended by LF. Returns its length. */
 size_t client_line(const struct session *s, char *buf, size_t cap);
 /* CLIENT LIST [TYPE normal|master|replica|pubsub] [ID id …] */

@@ -8,6 +8,7 @@
 #include "proxy/local.h"
 #include "proxy/outcome.h"
 #include "proxy/pause.h"
+#include "proxy/pubsub.h"
 #include "proxy/split.h"
 #include "proxy/transaction.h"
 
@@ -324,6 +325,8 @@ static bool route(struct session *s, struct job *job)
         return local_command(s, job);
     case ROUTE_MULTI:
         return transaction_command(s, job);
+    case ROUTE_PUBSUB:
+        return pubsub_command(s, job);
     case ROUTE_BLOCKING:
         return forward_blocking(s, job, dispatch_unsupported);
     case ROUTE_UNSUPPORTED:
@@ -350,6 +353,8 @@ static bool route_in_multi(struct session *s, struct job *job)
         return refuse_for_good(s, job);
     case ROUTE_LOCAL:
         return local_in_multi(s, job);
+    case ROUTE_PUBSUB:
+        return pubsub_in_multi(s, job);
     case ROUTE_SLOW:
         job->slow = true;
         break;
@@ -383,6 +388,8 @@ static bool dispatch_job(struct session *s, struct job *job)
         return refuse_arity(s, job);
     if (s->loop->pausing != NULL && pause_holds(s, job))
         return false;
+    if (s->subs != NULL && pubsub_refuses(s, job))
+        return true;
     if (transaction_is_open(s))
         return route_in_multi(s, job);
     if (is_beyond_archive(s, job))

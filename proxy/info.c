@@ -1,5 +1,6 @@
 #include "proxy/info.h"
 
+#include "proxy/headcount.h"
 #include "proxy/overview.h"
 #include "version.h"
 
@@ -61,6 +62,9 @@ static void stats_section(FILE *out, const struct overview *o)
     number(out, "total_net_input_bytes", STATS_SUM(bytes_in));
     number(out, "total_net_output_bytes", STATS_SUM(bytes_out));
     number(out, "rejected_connections", STATS_SUM(clients_refused));
+    number(out, "pubsub_channels", headcount_names(TOPIC_CHANNEL));
+    number(out, "pubsub_patterns", headcount_names(TOPIC_PATTERN));
+    number(out, "pubsubshard_channels", headcount_names(TOPIC_SHARD));
 }
 
 /* Clients (redis-py, LangChain) ask these before they talk to what may be a cluster or a replica. */
@@ -190,6 +194,8 @@ static void convproxy_section(FILE *out, const struct overview *o)
     number(out, "convproxy_requests", STATS_SUM(requests));
     number(out, "convproxy_buffered_bytes", STATS_SUM(memory));
     number(out, "convproxy_resident_bytes", (uint64_t)o->resident_bytes);
+    number(out, "convproxy_pubsub_subscriptions", STATS_SUM(pubsub_subscriptions));
+    number(out, "convproxy_pubsub_messages", STATS_SUM(pubsub_messages));
     redis_lines(out, o);
     archive_lines(out, o);
     sync_lines(out, o);

@@ -2,7 +2,9 @@
 
 #include "proxy/dispatch.h"
 #include "proxy/internal.h"
+#include "proxy/pubsub.h"
 #include "proxy/server.h"
+#include "proxy/subscriber.h"
 #include "proxy/transaction.h"
 #include "resp/frame.h"
 
@@ -62,6 +64,8 @@ static bool do_ping(struct session *s, const struct job *job)
 {
     if (job->argc > 2)
         return local_error(s, "ERR wrong number of arguments for 'ping' command");
+    if (pubsub_answers_ping(s, job))
+        return true;
     if (job->argc == 2)
         build_bulk(slot_answer(s), job->argv[1].p, job->argv[1].len);
     else
@@ -87,6 +91,7 @@ static bool do_quit(struct session *s, const struct job *job)
 static bool do_reset(struct session *s, const struct job *job)
 {
     transaction_drop(s);
+    subscriber_drop(s);
     s->db = 0;
     s->resp = RESP2;
     s->mute &= MUTE_THIS;

@@ -11,6 +11,7 @@
 #include "proxy/server.h"
 #include "proxy/session.h"
 #include "proxy/slot.h"
+#include "proxy/subscriber.h"
 
 #include <stdlib.h>
 
@@ -98,6 +99,7 @@ static void on_second(uv_timer_t *timer)
     archived_second(l, now);
     copies_second(l, now);
     hold_second(l, now);
+    subscriber_second(l->subscriber);
     for (struct session *s = l->sessions, *next; s != NULL; s = next) {
         next = s->next;
         session_second(s, now);
@@ -164,6 +166,7 @@ void loop_apply(struct loop *l, void *own_settings)
     if (l->executor != NULL && l->acting.serial != 0)
         acting_refresh(l);
     pool_settings(&l->pool, l->settings);
+    subscriber_settings(l->subscriber, l->settings);
     settings_unref(old);
 }
 
@@ -265,6 +268,7 @@ void loop_close(struct loop *l, void *unused)
     pause_end(l);
     archived_flush(l);
     pool_close(&l->pool);
+    subscriber_close(l->subscriber);
     uv_close((uv_handle_t *)&l->second, NULL);
     uv_close((uv_handle_t *)&l->inbox_wake, NULL);
     turn_close(&l->turn);
@@ -282,6 +286,7 @@ void loop_join_free(struct loop *own_l)
         free(m);
     }
     slot_free_pool(l);
+    subscriber_free(l->subscriber);
     hold_done(l);
     plan_done(&l->plan);
     request_done(&l->request);

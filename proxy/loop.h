@@ -29,6 +29,7 @@ struct copy_wait;
 struct op;
 struct executor;
 struct pausing;
+struct subscriber;
 
 #define BLOCK_SPREAD_MS 100
 
@@ -58,12 +59,13 @@ struct loop {
     struct pausing *pausing;         /* CLIENT PAUSE is in force; NULL: it is not */
     struct op *ops, **ops_tail;      /* made in this turn: submitted at its end */
     struct slot *asked, **asked_tail; /* whose ops the archive has, oldest first */
+    struct subscriber *subscriber;   /* NULL until some client subscribes */
     struct copy_wait *copies;        /* slots that wait for sync (proxy/copies) */
     struct slot *free_slots;
     size_t nfree_slots;
     int64_t block_ms;                /* what loop_block_now_ms told last */
     int64_t wall_minus_mono_us;      /* looked at once a second: the turn's clock then tells the wall's */
-    size_t in_bytes;                 /* input buffers of all sessions */
+    size_t in_bytes;                 /* input buffers and subscriptions of all sessions */
     struct chain unheard;            /* where replies go that a client has turned off; emptied at once */
     struct listener *listeners;
     struct travel *travel;           /* its clients leave for another process; NULL: they stay */

@@ -38,6 +38,22 @@ void push_send(struct session *s, struct slice whole)
     push_send_two(s, whole, (struct slice){NULL, 0});
 }
 
+bool push_listens(const struct session *s)
+{
+    return s->subs != NULL;
+}
+
+struct output_limits push_limits(const struct session *s)
+{
+    const struct settings *set = s->loop->settings;
+
+    if (push_listens(s))
+        return (struct output_limits){set->output_pubsub_hard, set->output_pubsub_soft, set->output_pubsub_soft_time,
+                                      "output_pubsub_hard", "output_pubsub_soft"};
+    return (struct output_limits){set->output_hard, set->output_soft, set->output_soft_time, "output_hard",
+                                  "output_soft"};
+}
+
 void push_release(struct session *s)
 {
     chain_move(&s->stream.out, s->pushed);

@@ -18,6 +18,14 @@ void push_send(struct session *s, struct slice whole);
 /* The same in two pieces, so that what differs between clients can stand in front of what all of them get. */
 void push_send_two(struct session *s, struct slice first, struct slice rest);
 
+/* It gets what it has not asked for: it has subscriptions or MONITOR. It may be silent for as long as it likes, and has limits of its own. */
+bool push_listens(const struct session *s);
+struct output_limits {
+    int64_t hard, soft, soft_ms;
+    const char *hard_name, *soft_name; /* the settings */
+};
+struct output_limits push_limits(const struct session *s);
+
 /* For proxy/slot: no reply is half told any more. Only when s->pushed is not NULL. */
 void push_release(struct session *s);
 /* For proxy/session: forgets what waits; bytes that wait. */

@@ -1,6 +1,7 @@
 #include "proxy/reach.h"
 
 #include "proxy/archived.h"
+#include "proxy/clients.h"
 #include "proxy/internal.h"
 #include "proxy/round.h"
 #include "proxy/slot.h"
@@ -19,7 +20,8 @@ struct reach {
     enum act act;
     int64_t id;               /* 0: any */
     char addr[64], laddr[64]; /* "": any */
-    bool nobody;              /* a type that the proxy has none of */
+    enum client_type type;
+    bool nobody; /* what is asked for, nobody has */
     bool skip_me;
     bool old_form; /* CLIENT KILL addr: OK, or an error */
     bool me;       /* the asker is one of them: it ends when it was answered */
@@ -33,7 +35,7 @@ static bool is_meant(const struct reach *r, const struct session *s)
 {
     if (r->nobody || (r->skip_me && s->id == r->asker_id) || s->ending)
         return false;
-    return (r->id == 0 || (uint64_t)r->id == s->id) &&
+    return clients_are(s, r->type) && (r->id == 0 || (uint64_t)r->id == s->id) &&
            (r->addr[0] == '\0' || strcmp(r->addr, s->addr) == 0) &&
            (r->laddr[0] == '\0' || strcmp(r->laddr, s->laddr) == 0);
 }
@@ -141,16 +143,10 @@ static void take_text(char *to, size_t cap, struct slice text)
 
 static void take_type(struct reach *r, struct slice type)
 {
-    static const char *const others[] = {"master", "replica", "slave", "pubsub"};
-
-    if (slice_is(type, "normal"))
-        return;
-    r->nobody = true;
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (slice_is(type, others[i]))
-            return;
-    snprintf(r->error, sizeof r->error, "ERR Unknown client type '%.*s'",
-             (int)(type.len < 64 ? type.len : 64), type.p);
+    r->type = clients_type(type);
+    if (r->type == CLIENTS_UNKNOWN)
+        snprintf(r->error, sizeof r->error, "ERR Unknown client type '%.*s'",
+                 (int)(type.len < 64 ? type.len : 64), type.p);
 }
 
 static void take_filter(struct reach *r, struct slice name, struct slice value)

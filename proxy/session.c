@@ -8,6 +8,7 @@
 #include "proxy/parcel.h"
 #include "proxy/push.h"
 #include "proxy/slot.h"
+#include "proxy/subscriber.h"
 #include "proxy/transaction.h"
 
 #include <netinet/in.h>
@@ -339,8 +340,9 @@ void session_touch(struct session *s)
         stream_flush(&s->stream);
         if (s->stream.closing)
             return;
-        if ((int64_t)unread(s) > s->loop->settings->output_hard) {
-            close_slow_reader(s, "output_hard");
+        struct output_limits limits = push_limits(s);
+        if ((int64_t)unread(s) > limits.hard) {
+            close_slow_reader(s, limits.hard_name);
             return;
         }
         if (s->stream.writing && !(s->pauses & PAUSE_OUTPUT)) {
@@ -356,17 +358,18 @@ void session_touch(struct session *s)
 void session_second(struct session *s, int64_t now_us)
 {
     const struct settings *set = s->loop->settings;
-    bool above = (int64_t)unread(s) > set->output_soft;
+    struct output_limits limits = push_limits(s);
+    bool above = (int64_t)unread(s) > limits.soft;
 
     if (!above)
         s->soft_since_us = 0;
     else if (s->soft_since_us == 0)
         s->soft_since_us = now_us;
-    else if (now_us - s->soft_since_us > set->output_soft_time * 1000) {
-        close_slow_reader(s, "output_soft");
+    else if (now_us - s->soft_since_us > limits.soft_ms * 1000) {
+        close_slow_reader(s, limits.soft_name);
         return;
     }
-    if (set->idle_timeout > 0 && s->head == NULL && now_us - s->last_us > set->idle_timeout * 1000)
+    if (set->idle_timeout > 0 && s->head == NULL && !push_listens(s) && now_us - s->last_us > set->idle_timeout * 1000)
         session_close(s, "idle");
 }
 
@@ -455,6 +458,7 @@ void session_close(struct session *s, const char *reason)
     detach(s);
     transaction_drop(s);
     slot_abandon_all(s);
+    subscriber_drop(s);
     push_drop(s);
     drop_input(s);
     atomic_fetch_sub(&l->clients, 1);

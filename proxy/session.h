@@ -16,6 +16,7 @@
 
 struct parcel;
 struct slot;
+struct subscriptions;
 struct transaction;
 struct watched;
 
@@ -62,6 +63,7 @@ struct session {
     bool ending;    /* no more requests; closes when everything owed is written */
     enum resp resp;
     int db;
+    struct subscriptions *subs; /* what it hears; NULL: nothing */
     struct transaction *txn;  /* MULTI is open, or keys are watched */
     struct upstream *pinned;  /* lent for WATCH */
     uint64_t pinned_generation;

@@ -75,6 +75,8 @@ struct stats {
     counter upstream_open;   /* gauge: connections to Redis that are ready, pinned ones included */
     counter upstream_pinned; /* gauge */
     counter backpressure_pauses;
+    counter pubsub_subscriptions; /* gauge */
+    counter pubsub_messages;      /* sent to clients */
     counter held; /* gauge, once a second: clients whose requests wait while the stores change places */
     counter memory;            /* gauge: bytes buffered for clients and for Redis */
     struct hist redis_latency; /* µs from queueing to the reply's end, commands on the fast lane */

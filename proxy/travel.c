@@ -3,6 +3,7 @@
 #include "proxy/archived.h"
 #include "proxy/drain.h"
 #include "proxy/handover.h"
+#include "proxy/push.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
 
@@ -39,7 +40,7 @@ static void give(struct session *s)
 
 static bool may_leave(const struct session *s)
 {
-    return s->txn == NULL && s->pinned == NULL && s->watched == NULL && s->watching == 0 && !s->ending;
+    return !push_listens(s) && s->txn == NULL && s->pinned == NULL && s->watched == NULL && s->watching == 0 && !s->ending;
 }
 
 static void send_off(struct loop *l)
@@ -47,10 +48,12 @@ static void send_off(struct loop *l)
     int room = AT_ONCE;
     for (struct session *s = l->sessions, *next; s != NULL; s = next) {
         next = s->next;
+        if (push_listens(s) && !s->ending && room-- > 0)
+            session_end(s); /* a gap in its messages that it does not see would be worse: it connects anew */
         if (!may_leave(s))
             continue;
         if (!(s->pauses & PAUSE_LEAVING)) {
-            if (room-- == 0)
+            if (room-- <= 0)
                 return;
             session_pause(s, PAUSE_LEAVING);
         }

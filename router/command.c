@@ -227,7 +227,7 @@ const char *command_cat_name(unsigned bit)
 const char *command_route_name(enum cmd_route route)
 {
     static const char *const names[] = {"forward",  "slow",        "local",  "multi",
-                                        "blocking", "unsupported", "refused"};
+                                        "blocking", "pubsub", "unsupported", "refused"};
     return NAME_OF(names, route);
 }
 

@@ -20,6 +20,7 @@ static const char *const answers[] = {
     [ROUTE_LOCAL] = "the proxy",
     [ROUTE_MULTI] = "the session's transaction",
     [ROUTE_BLOCKING] = "may wait",
+    [ROUTE_PUBSUB] = "Redis, and the proxy's subscriptions",
     [ROUTE_UNSUPPORTED] = "an error: not supported",
     [ROUTE_REFUSED] = "an error: never on a shared connection",
 };

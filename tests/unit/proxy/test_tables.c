@@ -1,5 +1,6 @@
 /* The command table against the handlers: a row without one would be answered by whatever stands behind the table. */
 #include "proxy/local.h"
+#include "proxy/pubsub.h"
 #include "proxy/stats.h"
 #include "proxy/transaction.h"
 #include "router/command.h"
@@ -18,6 +19,8 @@ static bool handled(const struct command *cmd)
         return local_handles(cmd);
     case ROUTE_MULTI:
         return transaction_handles(cmd);
+    case ROUTE_PUBSUB:
+        return pubsub_handles(cmd);
     case ROUTE_FORWARD:
     case ROUTE_SLOW:
     case ROUTE_BLOCKING:

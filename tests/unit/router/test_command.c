@@ -249,7 +249,7 @@ static void test_classes(void **state)
         {"blpop", ROUTE_BLOCKING, TTL_SHRINK, TRIM_NONE},
         {"xread", ROUTE_FORWARD, TTL_NONE, TRIM_NONE},
         {"watch", ROUTE_MULTI, TTL_NONE, TRIM_NONE},
-        {"subscribe", ROUTE_UNSUPPORTED, TTL_NONE, TRIM_NONE},
+        {"subscribe", ROUTE_PUBSUB, TTL_NONE, TRIM_NONE},
         {"psync", ROUTE_REFUSED, TTL_NONE, TRIM_NONE},
     };
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
