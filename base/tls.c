@@ -33,6 +33,7 @@ struct tls {
     bool again, write_waits;
     bool seen;              /* something has come */
     bool at_end;            /* the descriptor has no more */
+    bool starved;           /* it had nothing when last asked */
     int io_errno;           /* of the descriptor, 0: none */
     const char *raw;        /* read from the descriptor, not yet deciphered */
     size_t raw_len;
@@ -232,8 +233,9 @@ static ssize_t fetch(struct tls *t)
     do
         n = read(t->fd, line->raw, TLS_RAW);
     while (n < 0 && errno == EINTR);
+    t->starved = n < 0;
     if (n < 0)
-        return -errno;
+        return errno == EWOULDBLOCK ? -EAGAIN : -errno;
     t->at_end = n == 0;
     t->raw = line->raw;
     t->raw_len = (size_t)n;
@@ -286,6 +288,19 @@ ssize_t tls_read(struct tls *t, void *buf, size_t cap)
     return n;
 }
 
+ssize_t tls_shake(struct tls *t)
+{
+    if (t->phase != SHAKING)
+        return t->phase == BROKEN ? t->error : 0;
+    ERR_clear_error();
+    int ret = SSL_do_handshake(t->ssl);
+    note_open(t);
+    if (ret == 1)
+        return 0;
+    ssize_t rc = settle(t, ret);
+    return rc == LATER ? -EAGAIN : rc;
+}
+
 ssize_t tls_write(struct tls *t, const void *p, size_t n)
 {
     size_t done;
@@ -327,6 +342,11 @@ bool tls_again(const struct tls *t)
 bool tls_must_wait(const struct tls *t)
 {
     return t->phase == SHAKING && !t->client && t->line->handshakes_us >= TURN_US;
+}
+
+bool tls_starved(const struct tls *t)
+{
+    return t->starved;
 }
 
 const char *tls_why(const struct tls *t)

@@ -349,6 +349,26 @@ static bool check_archive(struct snapshot *snap, struct config_error *err)
     return true;
 }
 
+static bool check_tls(struct snapshot *snap, struct config_error *err)
+{
+    const struct settings *s = &snap->s;
+
+    if ((s->tls_cert[0] != '\0') != (s->tls_key[0] != '\0'))
+        return blame(snap, err, s->tls_key[0] == '\0' ? "tls.key" : "tls.cert", "empty; a certificate and its key come together");
+    if ((s->redis_tls_cert[0] != '\0') != (s->redis_tls_key[0] != '\0'))
+        return blame(snap, err, s->redis_tls_key[0] == '\0' ? "redis.tls_key" : "redis.tls_cert",
+                     "empty; a certificate and its key come together");
+    if (s->tls_listen.count > 0 && s->tls_cert[0] == '\0')
+        return blame(snap, err, "tls.cert", "empty; expected a file, because tls.listen is set");
+    if (s->tls_client_certs != 0 && s->tls_ca[0] == '\0')
+        return blame(snap, err, "tls.ca", "empty; expected a file or a folder, because tls.client_certs is not no");
+    for (size_t i = 0; i < s->tls_listen.count; i++)
+        for (size_t j = 0; j < s->listen.count; j++)
+            if (strcmp(s->tls_listen.items[i], s->listen.items[j]) == 0)
+                return blame(snap, err, "tls.listen", "an address of listen; expected one of its own");
+    return true;
+}
+
 /* Two policies with one pattern: the second would never be used. */
 static bool check_patterns(struct snapshot *snap, struct config_error *err)
 {
@@ -369,8 +389,8 @@ static bool check_patterns(struct snapshot *snap, struct config_error *err)
 
 enum err sources_check(struct snapshot *snap, struct config_error *err)
 {
-    static bool (*const checks[])(struct snapshot *, struct config_error *) = {check_order, check_admin,
-                                                                               check_archive, check_patterns};
+    static bool (*const checks[])(struct snapshot *, struct config_error *) = {check_order, check_admin, check_archive,
+                                                                               check_tls, check_patterns};
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         if (!checks[i](snap, err))
             return ERR_CONFIG;

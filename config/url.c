@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define URL_FORMS      "expected redis://[user:password@]host[:port][/db] or unix:///path[?db=N]"
+#define URL_FORMS      "expected redis[s]://[user:password@]host[:port][/db] or unix:///path[?db=N]"
 #define ADDRESS_FORMS  "expected host:port, [v6]:port or unix:/path"
 #define REDIS_PORT     6379
 #define MAX_PORT       65535
@@ -163,16 +163,13 @@ static bool parse_unix(const char *p, struct redis_url *url, struct reason *why)
 
 bool redis_url_parse(const char *text, struct redis_url *ret_url, struct reason *why)
 {
-    struct redis_url url = {.host = NULL};
+    struct redis_url url = {.tls = strncmp(text, "rediss://", 9) == 0};
     bool good;
 
-    if (strncmp(text, "redis://", 8) == 0)
-        good = parse_tcp(text + 8, &url, why);
+    if (url.tls || strncmp(text, "redis://", 8) == 0)
+        good = parse_tcp(text + (url.tls ? 9 : 8), &url, why);
     else if (strncmp(text, "unix://", 7) == 0)
         good = parse_unix(text + 7, &url, why);
-    else if (strncmp(text, "rediss://", 9) == 0)
-        good = because(why, "rediss:// needs TLS to Redis, which this version does not have yet"
-                            "; " URL_FORMS);
     else
         good = because(why, "this is not a Redis URL"
                             "; " URL_FORMS);

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* redis://[user:password@]host[:port][/db]   or   unix://[user:password@]/path[?db=N] */
+/* redis://[user:password@]host[:port][/db], rediss:// for TLS, or   unix://[user:password@]/path[?db=N] */
 struct redis_url {
     char *host; /* NULL for a unix socket; an IPv6 address has lost its brackets */
     int port;   /* 6379 when the URL names none; 0 for a unix socket */
@@ -18,6 +18,7 @@ struct redis_url {
     char *user; /* NULL when the URL has none or an empty one */
     char *password;
     int db;
+    bool tls;
 };
 
 /* host:port, [v6]:port, or unix:/path */

@@ -103,7 +103,7 @@ static bool parse_list(const struct setting_row *row, const char *text, void *fi
         text_list_add(&list, item);
         free(item);
     }
-    if (good && list.count == 0)
+    if (good && list.count == 0 && row->def[0] != '\0')
         good = because(why, "the list is empty; expected at least one %s", row->least);
     struct text_list *old = field, drop = good ? *old : list;
     if (good)

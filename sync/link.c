@@ -1,5 +1,7 @@
 #include "sync/link.h"
 
+#include "backends/redis/secure.h"
+#include "backends/redis/blocking.h"
 #include "base/few.h"
 #include "config/seeds.h"
 #include "router/marks.h"
@@ -10,17 +12,21 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/time.h>
+#include <string.h>
 
 #define FEW  16 /* arguments, and replies, that need no memory of their own */
 #define NAME MARKS_CLIENT_NAME "sync"
+#define KEEP (64 * 1024) /* most that an empty output keeps */
 
 struct link {
     pthread_mutex_t
-        lock; /* for c being set, so that link_interrupt never hits a socket that is another's by now */
-    redisContext *c;      /* NULL: closed */
-    char *url, *password; /* what it was opened with */
+        lock; /* for w being set, so that link_interrupt never hits a socket that is another's by now */
+    struct blocking *w;       /* NULL: closed */
+    redisReader *reader;  /* while it is open */
+    char *out, *in;       /* commands that were put and not sent; room for a read */
+    size_t out_len, out_cap;
+    char *url, *password; /* what it was opened with, */
+    const struct settings *settings; /* and by whom: counted */
     int64_t patience_ms;  /* for an answer */
     char why[192];
     const char **argv, *few_argv[FEW]; /* of the command being put */
@@ -44,30 +50,34 @@ struct link *link_new(void)
     return l;
 }
 
-static void set_context(struct link *l, redisContext *c)
+static void set_blocking(struct link *l, struct blocking *own_w)
 {
     pthread_mutex_lock(&l->lock);
-    if (l->c != NULL)
-        redisFree(l->c);
-    l->c = c;
+    blocking_close(l->w);
+    l->w = own_w;
     pthread_mutex_unlock(&l->lock);
 }
 
 void link_interrupt(struct link *l)
 {
     pthread_mutex_lock(&l->lock);
-    if (l->c != NULL)
-        shutdown(l->c->fd, SHUT_RDWR);
+    if (l->w != NULL)
+        blocking_interrupt(l->w);
     pthread_mutex_unlock(&l->lock);
 }
 
 void link_close(struct link *l)
 {
-    set_context(l, NULL);
+    set_blocking(l, NULL);
+    if (l->reader != NULL)
+        redisReaderFree(l->reader);
+    l->reader = NULL;
     free(l->url);
     free(l->password);
+    settings_unref(l->settings);
     l->url = l->password = NULL;
-    l->owed = 0;
+    l->settings = NULL;
+    l->owed = l->out_len = 0;
 }
 
 void link_free(struct link *own_l)
@@ -82,13 +92,15 @@ void link_free(struct link *own_l)
         free(own_l->lens);
     if (own_l->replies != own_l->few_replies)
         free(own_l->replies);
+    free(own_l->out);
+    free(own_l->in);
     pthread_mutex_destroy(&own_l->lock);
     free(own_l);
 }
 
 bool link_is_open(const struct link *l)
 {
-    return l->c != NULL;
+    return l->w != NULL;
 }
 
 const char *link_why(const struct link *l)
@@ -112,11 +124,6 @@ void link_refuse(struct link *l, const struct redisReply *r)
 
 /* ---- opening ---- */
 
-static struct timeval time_of(int64_t ms)
-{
-    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-}
-
 static char *copy_of(const char *text)
 {
     char *copy = strdup(text);
@@ -126,15 +133,14 @@ static char *copy_of(const char *text)
     return copy;
 }
 
-static void lost(struct link *l)
+/* What a read or a write has come to. */
+static void lost(struct link *l, ssize_t result)
 {
-    /* A passed SO_RCVTIMEO is told as EAGAIN. */
-    if (l->c->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    if (result == -ETIMEDOUT)
         snprintf(l->why, sizeof l->why, "no answer within %lld ms", (long long)l->patience_ms);
-        link_close(l);
-        return;
-    }
-    link_fail(l, l->c->errstr);
+    else
+        snprintf(l->why, sizeof l->why, "%s", result == 0 ? "Redis closed the connection" : blocking_why(l->w, (int)result));
+    link_close(l);
 }
 
 /* The answers to the greeting. The one at `name` may be an error: a Redis that forbids CLIENT is fine. */
@@ -176,24 +182,18 @@ static bool greet(struct link *l, const struct redis_url *url, const char *commo
 
 static bool connect_to(struct link *l, const struct redis_url *url, const struct settings *s)
 {
-    struct timeval patience = time_of(s->redis_connect_timeout);
-
     l->patience_ms = s->redis_connect_timeout;
-    set_context(l, url->path != NULL ? redisConnectUnixWithTimeout(url->path, patience)
-                                     : redisConnectWithTimeout(url->host, url->port, patience));
-    if (l->c == NULL)
-        abort();
-    if (l->c->err != 0 || redisSetTimeout(l->c, patience) != REDIS_OK) {
-        lost(l);
+    struct blocking *w = blocking_open(s, url, l->patience_ms, l->why, sizeof l->why);
+    if (w == NULL)
         return false;
-    }
+    set_blocking(l, w);
+    l->reader = redisReaderCreate();
+    if (l->reader == NULL)
+        abort();
     if (!greet(l, url, s->redis_password))
         return false;
     l->patience_ms = s->redis_slow_timeout;
-    if (redisSetTimeout(l->c, time_of(l->patience_ms)) != REDIS_OK) {
-        lost(l);
-        return false;
-    }
+    blocking_patience(w, l->patience_ms);
     return true;
 }
 
@@ -203,8 +203,9 @@ bool link_open(struct link *l, const struct settings *settings)
     struct reason why;
 
     link_done(l);
-    if (l->c != NULL && strcmp(l->url, redis_at(settings)) == 0 &&
-        strcmp(l->password, settings->redis_password) == 0)
+    if (l->w != NULL && strcmp(l->url, redis_at(settings)) == 0 &&
+        strcmp(l->password, settings->redis_password) == 0 &&
+        !redis_secure_differs(l->settings, settings))
         return true;
     link_close(l);
     if (!redis_at_parse(redis_at(settings), &url, &why)) {
@@ -217,15 +218,42 @@ bool link_open(struct link *l, const struct settings *settings)
         return false;
     l->url = copy_of(redis_at(settings));
     l->password = copy_of(settings->redis_password);
+    l->settings = settings_ref(settings);
     l->why[0] = '\0';
     return true;
 }
 
 /* ---- talking ---- */
 
+static void add_out(struct link *l, const char *p, size_t n)
+{
+    if (l->out_cap - l->out_len < n) {
+        while (l->out_cap - l->out_len < n)
+            l->out_cap = l->out_cap == 0 ? KEEP : 2 * l->out_cap;
+        l->out = realloc(l->out, l->out_cap);
+        if (l->out == NULL)
+            abort();
+    }
+    memcpy(l->out + l->out_len, p, n);
+    l->out_len += n;
+}
+
+/* One of many megabytes is rare: its memory goes back. */
+static void clear_out(struct link *l)
+{
+    l->out_len = 0;
+    if (l->out_cap <= KEEP)
+        return;
+    free(l->out);
+    l->out = NULL;
+    l->out_cap = 0;
+}
+
 void link_put(struct link *l, const struct slice *argv, size_t n)
 {
-    if (l->c == NULL)
+    char *text;
+
+    if (l->w == NULL)
         return;
     l->argv = few_grow(l->argv, &l->argv_cap, n, sizeof *l->argv, l->few_argv);
     l->lens = few_grow(l->lens, &l->lens_cap, n, sizeof *l->lens, l->few_lens);
@@ -233,8 +261,11 @@ void link_put(struct link *l, const struct slice *argv, size_t n)
         l->argv[i] = argv[i].p != NULL ? argv[i].p : "";
         l->lens[i] = argv[i].len;
     }
-    if (redisAppendCommandArgv(l->c, (int)n, l->argv, l->lens) != REDIS_OK)
+    int len = redisFormatCommandArgv(&text, (int)n, l->argv, l->lens);
+    if (len < 0)
         abort(); /* out of memory is the only reason */
+    add_out(l, text, (size_t)len);
+    redisFreeCommand(text);
     l->owed++;
 }
 
@@ -257,17 +288,48 @@ void link_say(struct link *l, const char *verb, ...)
     link_put(l, argv, n);
 }
 
+/* False: the link is closed now. */
+static bool fetch(struct link *l)
+{
+    if (l->in == NULL && (l->in = malloc(BLOCKING_READ_LEAST)) == NULL)
+        abort();
+    ssize_t n = blocking_read(l->w, l->in, BLOCKING_READ_LEAST);
+    if (n > 0)
+        redisReaderFeed(l->reader, l->in, (size_t)n);
+    else
+        lost(l, n);
+    return n > 0;
+}
+
+/* What is there already is taken before anything is sent. */
+static bool await(struct link *l, void **reply)
+{
+    while (true) {
+        if (redisReaderGetReply(l->reader, reply) != REDIS_OK) {
+            link_fail(l, l->reader->errstr);
+            return false;
+        }
+        if (*reply != NULL)
+            return true;
+        if (l->out_len > 0) {
+            int rc = blocking_send(l->w, l->out, l->out_len);
+            clear_out(l);
+            if (rc != 0) {
+                lost(l, rc);
+                return false;
+            }
+        }
+        if (!fetch(l))
+            return false;
+    }
+}
+
 struct redisReply *link_get(struct link *l)
 {
     void *reply = NULL;
 
-    if (l->c == NULL)
+    if (l->w == NULL || !await(l, &reply))
         return NULL;
-    errno = 0;
-    if (redisGetReply(l->c, &reply) != REDIS_OK) {
-        lost(l);
-        return NULL;
-    }
     l->replies = few_grow(l->replies, &l->replies_cap, l->nreplies + 1, sizeof *l->replies, l->few_replies);
     l->replies[l->nreplies++] = reply;
     l->owed--;

@@ -1,5 +1,5 @@
 /* sync/link — a blocking connection to Redis for the work between the stores: reading states, restoring them, claims.
- * Owns:       a hiredis context, named MARKS_CLIENT_NAME "sync" so that no fence closes it.
+ * Owns:       a blocking connection (plain or TLS), with hiredis' formatter and reader on it, named MARKS_CLIENT_NAME "sync" so that no fence closes it.
  * Invariants: any error closes it; the next link_open connects anew. Pipelines: put any number, then get as many.
  * Errors:     in words in link_why.
  * Threads:    one at a time, never a loop; link_interrupt: any. */

@@ -1,5 +1,6 @@
 #include "backends/redis/pool.h"
 
+#include "backends/redis/secure.h"
 #include "config/seeds.h"
 
 #include <stdlib.h>
@@ -151,7 +152,8 @@ void pool_settings(struct pool *p, const struct settings *settings)
 {
     const struct settings *old = p->env.settings;
     bool moved =
-        differ(redis_at(old), redis_at(settings)) || differ(old->redis_password, settings->redis_password);
+        differ(redis_at(old), redis_at(settings)) || differ(old->redis_password, settings->redis_password) ||
+        redis_secure_differs(old, settings);
     p->env.settings = settings;
     if (moved)
         each(p, retire_one, NULL);

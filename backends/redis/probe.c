@@ -3,6 +3,7 @@
 #include "backends/redis/backoff.h"
 #include "backends/redis/dial.h"
 #include "backends/redis/health.h"
+#include "backends/redis/secure.h"
 #include "base/clock.h"
 #include "base/stream.h"
 #include "config/seeds.h"
@@ -48,10 +49,13 @@ struct probe {
     enum probe_state state;
 
     struct dial *dial;
+    struct tls *tls; /* of the connection being dialed; NULL: plain */
+    struct tls_line line;
     struct stream stream;
     struct chunk_pool chunks;
     redisReader *reader;
     char *url, *password; /* what the connection was made with */
+    const struct settings *made_with; /* the same, counted; NULL before the first */
 
     enum ask asks[ASKS]; /* answers owed, oldest first */
     unsigned owed;
@@ -141,6 +145,8 @@ static void maybe_free(struct probe *p)
     if (p->handles > 0)
         return;
     chunk_pool_done(&p->chunks);
+    tls_line_done(&p->line);
+    settings_unref(p->made_with);
     health_done(&p->health);
     free(p->url);
     free(p->password);
@@ -160,7 +166,7 @@ static void on_stream_closed(struct stream *s)
 
 static void on_broken(struct stream *s, int neg_errno)
 {
-    fail(s->poll.data, uv_strerror(neg_errno));
+    fail(s->poll.data, stream_why(s, neg_errno));
 }
 
 /* ---- asking ---- */
@@ -204,7 +210,8 @@ static void greet(struct probe *p, const struct redis_url *url)
 static void start_round(struct probe *p)
 {
     const struct settings *s = config_current(p->config);
-    bool moved = strcmp(redis_at(s), p->url) != 0 || strcmp(s->redis_password, p->password) != 0;
+    bool moved = strcmp(redis_at(s), p->url) != 0 || strcmp(s->redis_password, p->password) != 0 ||
+                 redis_secure_differs(s, p->made_with);
     int64_t timeout = s->redis_timeout;
 
     settings_unref(s);
@@ -369,13 +376,13 @@ static void take_replies(struct probe *p)
 static void on_readable(struct stream *s)
 {
     struct probe *p = s->poll.data;
-    char buf[16384];
+    char buf[TLS_READ_LEAST];
     ssize_t n = stream_read(s, buf, sizeof buf);
 
     if (n == -EAGAIN)
         return;
     if (n <= 0) {
-        fail(p, n == 0 ? "it closed the connection" : uv_strerror((int)n));
+        fail(p, n == 0 ? "it closed the connection" : stream_why(s, (int)n));
         return;
     }
     redisReaderFeed(p->reader, buf, (size_t)n);
@@ -393,11 +400,17 @@ static const struct stream_ops stream_ops = {on_readable, on_written, on_broken,
 static void open_connection(struct probe *p, const struct redis_url *url, int fd)
 {
     int rc = stream_init(&p->stream, p->loop, fd, &p->chunks, &stream_ops);
+    struct tls *tls = p->tls;
+
+    p->tls = NULL;
     if (rc != 0) {
+        tls_free(tls);
         close(fd);
         fail(p, uv_strerror(rc));
         return;
     }
+    if (tls != NULL)
+        stream_secure(&p->stream, tls);
     health_there(&p->health);
     p->stream.poll.data = p;
     p->handles++;
@@ -421,6 +434,8 @@ static void on_dialed(void *ctx, int result)
 
     p->dial = NULL;
     if (result < 0) {
+        tls_free(p->tls);
+        p->tls = NULL;
         fail(p, uv_strerror(result));
     } else if (redis_at_parse(p->url, &url, &why)) {
         open_connection(p, &url, result);
@@ -442,18 +457,25 @@ static void connect_now(struct probe *p)
     int64_t timeout = s->redis_connect_timeout;
     struct redis_url url;
     struct reason why;
+    char trouble[TLS_WHY];
 
     keep(&p->url, redis_at(s));
     keep(&p->password, s->redis_password);
-    settings_unref(s);
+    settings_unref(p->made_with);
+    p->made_with = s;
     if (!redis_at_parse(p->url, &url, &why)) {
         fail(p, why.text);
         return;
     }
-    p->state = PROBE_DIALING;
-    update_link(p);
-    p->dial = dial_start(p->loop, &url, p->backoff.failures, timeout, on_dialed, p);
+    bool ok = redis_secure(s, &url, &p->line, &p->tls, trouble);
+    if (ok) {
+        p->state = PROBE_DIALING;
+        update_link(p);
+        p->dial = dial_start(p->loop, &url, p->backoff.failures, timeout, on_dialed, p);
+    }
     redis_url_done(&url);
+    if (!ok)
+        fail(p, trouble);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -489,6 +511,7 @@ struct probe *probe_start(uv_loop_t *main_loop, struct config *config)
     p->config = config;
     health_init(&p->health);
     chunk_pool_init(&p->chunks);
+    tls_line_init(&p->line);
     uv_timer_init(main_loop, &p->timer);
     p->timer.data = p;
     p->handles = 1;
@@ -526,6 +549,7 @@ void probe_stop(struct probe *own_p)
 {
     if (own_p->dial != NULL)
         dial_cancel(own_p->dial);
+    tls_free(own_p->tls);
     if (own_p->reader != NULL)
         close_connection(own_p);
     own_p->state = PROBE_STOPPED;

@@ -3,6 +3,7 @@
 #include "backends/redis/backoff.h"
 #include "backends/redis/dial.h"
 #include "backends/redis/greeting.h"
+#include "backends/redis/secure.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "config/seeds.h"
@@ -34,6 +35,7 @@ struct upstream {
     bool full;       /* on_change is owed when the output has drained */
     bool freeing;
     struct dial *dial;
+    struct tls *tls; /* of the connection being dialed; NULL: plain */
     struct greeting greeting;
     struct request_queue sent, held;
     struct chain held_out;
@@ -407,7 +409,7 @@ static void on_readable(struct stream *s)
     if (n == -EAGAIN)
         return;
     if (n <= 0) {
-        broken(u, ERR_REDISLOST, n == 0 ? "Redis closed the connection" : strerror((int)-n));
+        broken(u, ERR_REDISLOST, n == 0 ? "Redis closed the connection" : stream_why(s, (int)n));
         return;
     }
     take_input(u, t->buf, (size_t)n);
@@ -427,7 +429,7 @@ static void on_written(struct stream *s, size_t n)
 
 static void on_broken(struct stream *s, int neg_errno)
 {
-    broken((struct upstream *)s, ERR_REDISLOST, strerror(-neg_errno));
+    broken((struct upstream *)s, ERR_REDISLOST, stream_why(s, neg_errno));
 }
 
 static void free_now(struct upstream *u)
@@ -464,14 +466,19 @@ static void on_dialed(void *ctx, int result)
     struct upstream *u = ctx;
     struct turn *t = u->env->turn;
 
+    struct tls *tls = u->tls;
     u->dial = NULL;
+    u->tls = NULL;
     int rc = result < 0 ? result : stream_init(&u->stream, t->loop, result, &t->chunks, &stream_ops);
     if (rc < 0) {
         if (result >= 0)
             close(result);
+        tls_free(tls);
         attempt_failed(u, uv_strerror(rc));
         return;
     }
+    if (tls != NULL)
+        stream_secure(&u->stream, tls);
     u->has_stream = true;
     set_state(u, UEV_DIALED);
     struct greeting_ask ask = {.settings = u->env->settings,
@@ -490,6 +497,7 @@ static void attempt(struct upstream *u)
     const struct settings *s = u->env->settings;
     struct redis_url url;
     struct reason why;
+    char trouble[TLS_WHY];
 
     set_state(u, UEV_RETRY);
     u->started_us = u->env->turn->now_us;
@@ -497,9 +505,21 @@ static void attempt(struct upstream *u)
         attempt_failed(u, why.text);
         return;
     }
-    u->dial =
-        dial_start(u->env->turn->loop, &url, u->backoff.failures, s->redis_connect_timeout, on_dialed, u);
+    if (redis_secure(s, &url, &u->env->turn->tls, &u->tls, trouble))
+        u->dial =
+            dial_start(u->env->turn->loop, &url, u->backoff.failures, s->redis_connect_timeout, on_dialed, u);
+    else
+        attempt_failed(u, trouble);
     redis_url_done(&url);
+}
+
+static void stop_dialing(struct upstream *u)
+{
+    if (u->dial != NULL)
+        dial_cancel(u->dial);
+    u->dial = NULL;
+    tls_free(u->tls);
+    u->tls = NULL;
 }
 
 static void attempt_when_due(struct upstream *u, int64_t now_us)
@@ -541,8 +561,7 @@ void upstream_free(struct upstream *own_u)
         u->env->count(u->env->ctx, COUNT_OPEN, -1);
     fail_all(u, &u->sent, ERR_CANCELLED, "shutting down");
     fail_all(u, &u->held, ERR_CANCELLED, "shutting down");
-    if (u->dial != NULL)
-        dial_cancel(u->dial);
+    stop_dialing(u);
     if (u->has_stream)
         stream_close(&u->stream);
     else
@@ -704,10 +723,8 @@ void upstream_retire(struct upstream *u)
     set_state(u, UEV_RETIRED);
     u->backoff.failures = u->flaps = 0;
     u->retry_us = 0;
-    if (was == UP_DIALING) {
-        dial_cancel(u->dial);
-        u->dial = NULL;
-    }
+    if (was == UP_DIALING)
+        stop_dialing(u);
     if (was == UP_GREETING)
         stream_close(&u->stream);
     close_when_drained(u);

@@ -94,7 +94,7 @@ static void test_load_errors(void **state)
                                                       "expected a number and a unit such as 500ms, 10s, 30d"},
         {"redis:\n  url: redis://u:hunter2@h/x\n",
          ":2: redis.url: what follows the '/' is not a database number; expected "
-         "redis://[user:password@]host[:port][/db] or unix:///path[?db=N]"},
+         "redis[s]://[user:password@]host[:port][/db] or unix:///path[?db=N]"},
         {"proxy: {output_soft: 64mb, output_hard: 32mb}\n",
          ":1: proxy.output_soft: above proxy.output_hard; expected at most that"},
         {"redis:\n  backoff_min: 2s\n",
@@ -103,6 +103,8 @@ static void test_load_errors(void **state)
          ":4: policies.conv.primary: an archive is needed, but archive.url is empty"},
         {"policies:\n  - name: conv\n  - name: b\n    match: \"conv:*\"\n",
          ":4: policies.b.match: 'conv:*' is the pattern of policy 'conv'; expected another one"},
+        {"listen: [\"h:1\", \"h:2\"]\ntls: {listen: [\"h:3\", \"h:2\"], cert: c, key: k}\n",
+         ":2: tls.listen: an address of listen; expected one of its own"},
         {"redis:\n\turl: x\n", ":2: a tab at the start of the line; YAML wants spaces"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -135,6 +137,11 @@ static void test_env_and_set_errors(void **state)
     refused(NULL, no_env, "=1", "--set : no '=' after the name; expected NAME=VALUE");
     refused(NULL, no_env, "admin.listen=0.0.0.0:9390",
             "admin.token: empty; expected a secret, because admin.listen is not loopback");
+    refused(NULL, no_env, "tls.listen=127.0.0.1:1", "tls.cert: empty; expected a file, because tls.listen is set");
+    refused(NULL, no_env, "tls.cert=a.pem", "tls.key: empty; a certificate and its key come together");
+    refused(NULL, no_env, "redis.tls_key=a.pem", "redis.tls_cert: empty; a certificate and its key come together");
+    refused(NULL, no_env, "tls.client_certs=yes",
+            "tls.ca: empty; expected a file or a folder, because tls.client_certs is not no");
     write_text(f, "policies:\n- {name: chat, match: 'chat:*'}\n");
     refused(f->file, (const char *[]){"CONV_TTL_SECONDS=60", NULL}, NULL,
             "environment CONV_TTL_SECONDS: there is no policy named 'conv'");

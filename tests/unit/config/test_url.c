@@ -25,19 +25,21 @@ static void same_text(const char *a, const char *b)
 static void test_accepted(void **state)
 {
     static const struct good rows[] = {
-        {"redis://localhost", {"localhost", 6379, NULL, NULL, NULL, 0}},
-        {"redis://localhost/", {"localhost", 6379, NULL, NULL, NULL, 0}},
-        {"redis://10.0.0.1:7000/3", {"10.0.0.1", 7000, NULL, NULL, NULL, 3}},
-        {"redis://[::1]:6390/15", {"::1", 6390, NULL, NULL, NULL, 15}},
-        {"redis://[fe80::1]", {"fe80::1", 6379, NULL, NULL, NULL, 0}},
-        {"redis://:secret@h", {"h", 6379, NULL, NULL, "secret", 0}},
-        {"redis://ann:secret@h:1/2", {"h", 1, NULL, "ann", "secret", 2}},
-        {"redis://a%40b:p%3A%2F%25@h", {"h", 6379, NULL, "a@b", "p:/%", 0}},
-        {"redis://u:p@ss@h", {"h", 6379, NULL, "u", "p@ss", 0}},
-        {"redis://u:@h", {"h", 6379, NULL, "u", "", 0}},
-        {"unix:///run/redis.sock", {NULL, 0, "/run/redis.sock", NULL, NULL, 0}},
-        {"unix:///run/my%20redis.sock?db=4", {NULL, 0, "/run/my redis.sock", NULL, NULL, 4}},
-        {"unix://u:p@/run/r.sock", {NULL, 0, "/run/r.sock", "u", "p", 0}},
+        {"redis://localhost", {"localhost", 6379, NULL, NULL, NULL, 0, false}},
+        {"redis://localhost/", {"localhost", 6379, NULL, NULL, NULL, 0, false}},
+        {"redis://10.0.0.1:7000/3", {"10.0.0.1", 7000, NULL, NULL, NULL, 3, false}},
+        {"redis://[::1]:6390/15", {"::1", 6390, NULL, NULL, NULL, 15, false}},
+        {"redis://[fe80::1]", {"fe80::1", 6379, NULL, NULL, NULL, 0, false}},
+        {"redis://:secret@h", {"h", 6379, NULL, NULL, "secret", 0, false}},
+        {"redis://ann:secret@h:1/2", {"h", 1, NULL, "ann", "secret", 2, false}},
+        {"redis://a%40b:p%3A%2F%25@h", {"h", 6379, NULL, "a@b", "p:/%", 0, false}},
+        {"redis://u:p@ss@h", {"h", 6379, NULL, "u", "p@ss", 0, false}},
+        {"redis://u:@h", {"h", 6379, NULL, "u", "", 0, false}},
+        {"unix:///run/redis.sock", {NULL, 0, "/run/redis.sock", NULL, NULL, 0, false}},
+        {"unix:///run/my%20redis.sock?db=4", {NULL, 0, "/run/my redis.sock", NULL, NULL, 4, false}},
+        {"unix://u:p@/run/r.sock", {NULL, 0, "/run/r.sock", "u", "p", 0, false}},
+        {"rediss://redis.example.com", {"redis.example.com", 6379, NULL, NULL, NULL, 0, true}},
+        {"rediss://ann:secret@[::1]:1/2", {"::1", 1, NULL, "ann", "secret", 2, true}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct redis_url url;
@@ -50,11 +52,12 @@ static void test_accepted(void **state)
         same_text(url.password, rows[i].want.password);
         assert_int_equal(url.port, rows[i].want.port);
         assert_int_equal(url.db, rows[i].want.db);
+        assert_int_equal(url.tls, rows[i].want.tls);
         redis_url_done(&url);
     }
 }
 
-#define FORMS "expected redis://[user:password@]host[:port][/db] or unix:///path[?db=N]"
+#define FORMS "expected redis[s]://[user:password@]host[:port][/db] or unix:///path[?db=N]"
 
 static void test_refused(void **state)
 {
@@ -64,7 +67,8 @@ static void test_refused(void **state)
         {"", "this is not a Redis URL; " FORMS},
         {"localhost:6379", "this is not a Redis URL; " FORMS},
         {"http://localhost", "this is not a Redis URL; " FORMS},
-        {"rediss://h", "rediss:// needs TLS to Redis, which this version does not have yet; " FORMS},
+        {"rediss://", "host or port is missing or malformed; " FORMS},
+        {"redisss://h", "this is not a Redis URL; " FORMS},
         {"redis://", "host or port is missing or malformed; " FORMS},
         {"redis://:6379", "host or port is missing or malformed; " FORMS},
         {"redis://h:", "host or port is missing or malformed; " FORMS},
