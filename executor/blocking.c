@@ -33,12 +33,17 @@ static int64_t until(long double ms)
     return ms < 1e15L ? clock_mono_us() + (int64_t)(ms * 1000) : INT64_MAX;
 }
 
-static size_t find(const struct op_step *step)
+static size_t find_row(const struct command *cmd)
 {
     size_t i = 0;
-    while (i < ROWS && strcmp(rows[i].name, step->cmd->name) != 0)
+    while (i < ROWS && strcmp(rows[i].name, cmd->name) != 0)
         i++;
     return i;
+}
+
+static size_t find(const struct op_step *step)
+{
+    return find_row(step->cmd);
 }
 
 /* Where XREAD's streams begin; *ret_time: the argument of BLOCK, 0 when there is none. Options are skipped with what
@@ -67,46 +72,59 @@ static size_t time_arg(const struct slice *argv, size_t argc, enum where where)
     return arg;
 }
 
-int64_t blocking_until(const struct op *op)
+size_t blocking_time_arg(const struct command *cmd, const struct slice *argv, size_t argc)
 {
-    const struct op_step *step = &op->steps[op->blocking];
-    const struct slice *argv = op->argv + step->argv;
+    size_t row = (cmd->flags & CMD_BLOCKING) != 0 ? find_row(cmd) : ROWS;
+    return row < ROWS ? time_arg(argv, argc, rows[row].where) : 0;
+}
+
+int64_t blocking_end(const struct command *cmd, const struct slice *argv, size_t argc)
+{
+    size_t arg = blocking_time_arg(cmd, argv, argc);
     long double seconds;
     int64_t ms;
 
-    if (step->fn == NULL || (step->cmd->flags & CMD_BLOCKING) == 0)
-        return 0;
-    size_t row = find(step);
-    size_t arg = row < ROWS ? time_arg(argv, step->argc, rows[row].where) : 0;
     if (arg == 0)
         return 0;
-    if (rows[row].where == OPTION_MS)
+    if (rows[find_row(cmd)].where == OPTION_MS)
         return number_int(argv[arg], &ms) ? until((long double)ms) : 0;
     return number_long_double(argv[arg], &seconds) ? until(seconds * 1000) : 0;
 }
 
-void blocking_request(const struct op *op, int64_t now_us, struct chain *out)
+int64_t blocking_until(const struct op *op)
 {
     const struct op_step *step = &op->steps[op->blocking];
-    const struct slice *argv = op->argv + step->argv;
-    enum where where = rows[find(step)].where;
-    size_t arg = time_arg(argv, step->argc, where);
-    int64_t ms = op->block_until_us > now_us ? (op->block_until_us - now_us) / 1000 + 1 : 1;
+
+    return step->fn != NULL ? blocking_end(step->cmd, op->argv + step->argv, step->argc) : 0;
+}
+
+void blocking_again(const struct command *cmd, const struct slice *argv, size_t argc, int64_t until_us, int64_t now_us,
+                    struct chain *out)
+{
+    size_t arg = blocking_time_arg(cmd, argv, argc);
+    int64_t ms = until_us > now_us ? (until_us - now_us) / 1000 + 1 : 1;
     char text[32];
 
-    if (op->block_until_us == INT64_MAX)
+    if (until_us == INT64_MAX)
         snprintf(text, sizeof text, "0");
-    else if (where == OPTION_MS)
+    else if (rows[find_row(cmd)].where == OPTION_MS)
         snprintf(text, sizeof text, "%" PRId64, ms);
     else
         snprintf(text, sizeof text, "%" PRId64 ".%03d", ms / 1000, (int)(ms % 1000));
-    build_array(out, step->argc);
-    for (size_t i = 0; i < step->argc; i++) {
+    build_array(out, argc);
+    for (size_t i = 0; i < argc; i++) {
         if (i == arg)
             build_text(out, text);
         else
             build_bulk(out, argv[i].p, argv[i].len);
     }
+}
+
+void blocking_request(const struct op *op, int64_t now_us, struct chain *out)
+{
+    const struct op_step *step = &op->steps[op->blocking];
+
+    blocking_again(step->cmd, op->argv + step->argv, step->argc, op->block_until_us, now_us, out);
 }
 
 /* ---- what woke it ---- */

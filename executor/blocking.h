@@ -21,6 +21,13 @@ void blocking_pin(struct op *op, const struct object *objects);
 const struct slice *blocking_narrow(struct op *op, size_t *ret_argc);
 /* The op was parked before, and what it has waited for is no more: the error that says so. NULL: reply is right. */
 const char *blocking_lost(const struct op *op, const char *reply, size_t n, const struct object *objects);
+/* The same for a command that is no op: the argument that says how long it waits, 0 when none does; and when it gives up waiting, which
+ * is 0 also when the argument is no time. */
+size_t blocking_time_arg(const struct command *cmd, const struct slice *argv, size_t argc);
+int64_t blocking_end(const struct command *cmd, const struct slice *argv, size_t argc);
+/* The command as a request that waits until then. */
+void blocking_again(const struct command *cmd, const struct slice *argv, size_t argc, int64_t until_us, int64_t now_us,
+                    struct chain *out);
 /* The op's command as a request, that waits for what is left of its time and goes on where this one was. */
 void blocking_request(const struct op *op, int64_t now_us, struct chain *out);
 /* What it answers when its time is over. */

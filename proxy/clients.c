@@ -4,6 +4,7 @@
 #include "proxy/round.h"
 #include "proxy/topics.h"
 #include "proxy/transaction.h"
+#include "proxy/waiting.h"
 #include "resp/frame.h"
 
 #include <inttypes.h>
@@ -42,7 +43,7 @@ static void client_flags(const struct session *s, char flags[8])
     } all[] = {
         {s->subs != NULL, 'P'},
         {transaction_is_open(s), 'x'},
-        {s->blocked != NULL || (s->pauses & PAUSE_CLIENTS) != 0, 'b'},
+        {waiting_is(s) || (s->pauses & PAUSE_CLIENTS) != 0, 'b'},
         {s->no_evict, 'e'},
     };
     size_t n = 0;

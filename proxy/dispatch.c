@@ -5,12 +5,14 @@
 #include "proxy/hide.h"
 #include "proxy/internal.h"
 #include "proxy/keyspace.h"
+#include "proxy/loan.h"
 #include "proxy/local.h"
 #include "proxy/outcome.h"
 #include "proxy/pause.h"
 #include "proxy/pubsub.h"
 #include "proxy/split.h"
 #include "proxy/transaction.h"
+#include "proxy/waiting.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -92,8 +94,7 @@ static bool is_unknown(const struct session *s, const struct job *job)
     return (job->cmd == NULL && s->loop->learned != NULL) || is_beyond_archive(s, job);
 }
 
-/* Commands about all keys go where all keys are. */
-static enum home home_of(const struct loop *l, const struct job *job)
+enum home dispatch_home(const struct loop *l, const struct job *job)
 {
     enum home home = acting_home(l, job->cmd, job->argv, job->argc);
     if (home == HOME_NONE)
@@ -105,7 +106,7 @@ static enum home home_of(const struct loop *l, const struct job *job)
 static bool is_unknown_sub(const struct session *s, const struct job *job)
 {
     return job->cmd != NULL && job->cmd->container && job->argc > 1 && forwards(job->cmd) &&
-           (learned_knows_subs(s->loop->learned) || home_of(s->loop, job) == HOME_ARCHIVE);
+           (learned_knows_subs(s->loop->learned) || dispatch_home(s->loop, job) == HOME_ARCHIVE);
 }
 
 /* ---- to Redis ---- */
@@ -173,7 +174,7 @@ static void count_not_sent(struct session *s, const struct job *job, enum err e)
 /* The archive has some of the keys. False: Redis has all that the request is about. */
 static bool is_archives(struct session *s, const struct job *job, bool *ret_taken)
 {
-    enum home home = home_of(s->loop, job);
+    enum home home = dispatch_home(s->loop, job);
     const char *refusal =
         home == HOME_REDIS || home == HOME_ARCHIVE ? keyspace_refusal(s->loop, job, home) : NULL;
 
@@ -232,7 +233,7 @@ bool dispatch_forward(struct session *s, const struct job *job)
             count_not_sent(s, job, plan->error);
         return refuse(s, job, plan->error, job->cmd->name);
     }
-    if (plan->kind == PLAN_BLOCK && s->pinned != NULL)
+    if (plan->kind == PLAN_BLOCK && (s->pinned_for & LOAN_WATCH) != 0)
         u = shared_upstream(s, job); /* its EXEC would end the client's watches */
     enum admission a = admit_planned(s, u, job, plan);
     if (a == ADMIT_NOW)
@@ -264,25 +265,6 @@ bool dispatch_redis_up(struct session *s)
 
 /* ---- by route ---- */
 
-/* XREAD and XREADGROUP wait only with the BLOCK option, which stands before STREAMS. */
-static bool wants_block(const struct job *job)
-{
-    if ((job->cmd->flags & CMD_BLOCKING) == 0 || strncmp(job->cmd->name, "xread", 5) != 0)
-        return false;
-    for (size_t i = 1; i < job->argc && !slice_is(job->argv[i], "STREAMS"); i++)
-        if (slice_is(job->argv[i], "BLOCK"))
-            return true;
-    return false;
-}
-
-static bool refuse_option(struct session *s, const struct job *job)
-{
-    char name[64];
-    spoken_name(job->cmd, name, sizeof name - 6);
-    strcat(name, " BLOCK");
-    return refuse(s, job, ERR_UNSUPPORTED, name);
-}
-
 static bool refuse_for_good(struct session *s, const struct job *job)
 {
     char name[64];
@@ -296,28 +278,11 @@ static bool refuse_for_good(struct session *s, const struct job *job)
     return true;
 }
 
-/* The archive serves some of the keys: all, or the command is refused for that reason. */
-static bool is_part_archives(const struct session *s, const struct job *job)
-{
-    return (home_of(s->loop, job) & HOME_ARCHIVE) != 0;
-}
-
-/* Clients can wait for something to take in the archive only; while nobody acts it is not known who will. */
-static bool forward_blocking(struct session *s, const struct job *job,
-                             bool (*refuse_it)(struct session *s, const struct job *job))
-{
-    enum gate gate = hold_gate(s, job->cmd, job->argv, job->argc);
-
-    if (gate != GATE_GO)
-        return gate == GATE_REFUSED;
-    return is_part_archives(s, job) ? dispatch_forward(s, job) : refuse_it(s, job);
-}
-
 static bool route(struct session *s, struct job *job)
 {
     switch ((enum cmd_route)job->cmd->route) {
     case ROUTE_FORWARD:
-        return wants_block(job) ? forward_blocking(s, job, refuse_option) : dispatch_forward(s, job);
+        return waiting_is_asked(job) ? waiting_command(s, job) : dispatch_forward(s, job);
     case ROUTE_SLOW:
         job->slow = true;
         return dispatch_forward(s, job);
@@ -328,7 +293,7 @@ static bool route(struct session *s, struct job *job)
     case ROUTE_PUBSUB:
         return pubsub_command(s, job);
     case ROUTE_BLOCKING:
-        return forward_blocking(s, job, dispatch_unsupported);
+        return waiting_command(s, job);
     case ROUTE_UNSUPPORTED:
         return dispatch_unsupported(s, job);
     case ROUTE_REFUSED:

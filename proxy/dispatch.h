@@ -19,6 +19,8 @@ enum admission dispatch_admit(struct session *s, struct upstream *u, const struc
 /* The row of a command: that of the subcommand where there is one; NULL when neither the table nor what was learned of
  * Redis has one. A row that was learned holds until the loop's next turn. */
 const struct command *dispatch_row(const struct loop *l, const struct job *job);
+/* Where its keys live; commands about all keys go where all keys are. */
+enum home dispatch_home(const struct loop *l, const struct job *job);
 /* The connection to Redis for the client's next request: the one lent to it, or a shared one. */
 struct upstream *dispatch_upstream(struct session *s, const struct job *job);
 /* Sends job to Redis, as its plan says. False as above. */

@@ -5,6 +5,7 @@
 #include "proxy/block.h"
 #include "proxy/dispatch.h"
 #include "proxy/handed.h"
+#include "proxy/loan.h"
 #include "proxy/outcome.h"
 #include "proxy/placement.h"
 #include "proxy/server.h"
@@ -518,7 +519,7 @@ static void note_holds(struct loop *l)
 static void call_back(struct loop *l)
 {
     for (struct session *s = l->sessions; s != NULL; s = s->next) {
-        if (s->watched != NULL || s->pinned != NULL || s->watching > 0)
+        if (s->watched != NULL || (s->pinned_for & LOAN_WATCH) != 0 || s->watching > 0)
             s->watch_refused = true;
         archived_unwatch(s);
         if (s->blocked != NULL)

@@ -1,10 +1,10 @@
 #include "proxy/reach.h"
 
-#include "proxy/archived.h"
 #include "proxy/clients.h"
 #include "proxy/internal.h"
 #include "proxy/round.h"
 #include "proxy/slot.h"
+#include "proxy/waiting.h"
 #include "resp/frame.h"
 
 #include <stdio.h>
@@ -43,7 +43,7 @@ static bool is_meant(const struct reach *r, const struct session *s)
 static void act_on(struct reach *r, struct session *s)
 {
     if (r->act != ACT_KILL) {
-        r->found += archived_unblock(s, r->act == ACT_UNBLOCK_ERROR);
+        r->found += waiting_unblock(s, r->act == ACT_UNBLOCK_ERROR);
         return;
     }
     r->found++;

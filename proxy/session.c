@@ -3,13 +3,13 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "proxy/address.h"
-#include "proxy/archived.h"
 #include "proxy/dispatch.h"
 #include "proxy/parcel.h"
 #include "proxy/push.h"
 #include "proxy/slot.h"
 #include "proxy/subscriber.h"
 #include "proxy/transaction.h"
+#include "proxy/waiting.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -428,7 +428,7 @@ void session_end(struct session *s)
 {
     s->ending = true;
     update_reading(s);
-    archived_recall(s);
+    waiting_recall(s);
     if (s->head != NULL)
         return;
     stream_flush(&s->stream);
@@ -459,6 +459,7 @@ void session_close(struct session *s, const char *reason)
     transaction_drop(s);
     slot_abandon_all(s);
     subscriber_drop(s);
+    waiting_drop(s);
     push_drop(s);
     drop_input(s);
     atomic_fetch_sub(&l->clients, 1);

@@ -14,6 +14,7 @@
 #include "resp/build.h"
 #include "resp/request.h"
 
+struct lent_wait;
 struct parcel;
 struct slot;
 struct subscriptions;
@@ -65,8 +66,11 @@ struct session {
     int db;
     struct subscriptions *subs; /* what it hears; NULL: nothing */
     struct transaction *txn;  /* MULTI is open, or keys are watched */
-    struct upstream *pinned;  /* lent for WATCH */
-    uint64_t pinned_generation;
+    struct upstream *pinned;  /* by proxy/loan */
+    uint64_t pinned_generation; /* that WATCH was answered on */
+    int64_t pinned_id;          /* its CLIENT ID at Redis; 0: not known */
+    struct lent_wait *lent_wait; /* what waits there; mostly NULL */
+    uint8_t pinned_for;         /* enum loan_use */
     struct watched *watched;  /* keys on the archive, with the versions that EXEC must find */
     unsigned watching;        /* WATCHes that the archive has not answered yet */
     bool watch_refused; /* so that EXEC must not run, although the loan is over */

@@ -236,6 +236,8 @@ static void over(struct slot *slot)
     struct session *s = slot->session;
 
     hold_uncount(slot);
+    if (slot->then != NULL && slot->then(slot))
+        return;
     if (slot->whole != NULL)
         split_part_over(slot);
     else

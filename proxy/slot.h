@@ -39,6 +39,8 @@ struct slot {
     struct op *op;       /* what the archive's executor has of it; then it is in loop.asked, by */
     struct op *copy;     /* of a write on Redis: what the archive gets, then or instead (proxy/copies, proxy/hold) */
     struct slot *asked_next, **asked_back; /* or the next one kept by proxy/hold */
+    /* What becomes of it when it is over, before it leaves: true: it was taken back. Mostly NULL. slot->session may be NULL. */
+    bool (*then)(struct slot *slot);
     struct split *whole; /* of a part: what it is a part of */
     uint8_t part;        /* enum split_store */
     uint8_t kind;

@@ -6,6 +6,7 @@
 #include "proxy/hide.h"
 #include "proxy/hold.h"
 #include "proxy/keyspace.h"
+#include "proxy/loan.h"
 #include "proxy/pause.h"
 
 #include <stdlib.h>
@@ -51,51 +52,36 @@ size_t transaction_length(const struct session *s)
 
 /* ---- the pinned connection ---- */
 
-static bool pinned_lost(const struct session *s)
-{
-    return upstream_state(s->pinned) != UP_READY || upstream_generation(s->pinned) != s->pinned_generation;
-}
-
 /* Lends it to the next one; its keys are no longer watched then. */
 static void unpin(struct session *s, bool send_unwatch)
 {
-    struct loop *l = s->loop;
-    if (s->pinned == NULL)
+    if ((s->pinned_for & LOAN_WATCH) == 0)
         return;
     /* A WATCH that still waits for its connection is not taken back: UNWATCH goes behind it. */
     if (send_unwatch && (upstream_state(s->pinned) == UP_READY || upstream_in_flight(s->pinned) > 0)) {
         build_command(upstream_out(s->pinned), "UNWATCH", NULL);
-        slot_send_unheard(l, s->pinned);
+        slot_send_unheard(s->loop, s->pinned);
     }
-    pool_return(&l->pool, s->pinned);
-    s->pinned = NULL;
-    atomic_store_explicit(&l->stats->upstream_pinned, pool_lent(&l->pool), memory_order_relaxed);
+    s->pinned_generation = 0;
+    loan_end(s, LOAN_WATCH);
 }
 
-static bool pin(struct session *s)
+static bool watches(const struct session *s)
 {
-    struct loop *l = s->loop;
-    s->pinned = pool_borrow(&l->pool, s->db, s->resp);
-    if (s->pinned == NULL) {
-        answer_error(s, "ERR too many clients use WATCH at once (setting redis.pinned_max)");
-        return false;
-    }
-    s->pinned_generation = 0; /* known when the connection has answered WATCH: see watch_finish */
-    atomic_store_explicit(&l->stats->upstream_pinned, pool_lent(&l->pool), memory_order_relaxed);
-    return true;
+    return (s->pinned_for & LOAN_WATCH) != 0;
 }
 
 /* WATCH was answered: from here on it is this very connection that must live until EXEC. */
 static void watch_finish(struct slot *slot)
 {
     struct session *s = slot->session;
-    if (s != NULL && s->pinned != NULL && s->pinned_generation == 0 && !slot->failed)
+    if (s != NULL && watches(s) && s->pinned_generation == 0 && !slot->failed)
         s->pinned_generation = upstream_generation(s->pinned);
 }
 
 struct upstream *transaction_upstream(struct session *s)
 {
-    if (s->pinned != NULL && s->pinned_generation == 0 && s->in_flight == 0) {
+    if (watches(s) && s->pinned_generation == 0 && s->in_flight == 0) {
         s->watch_refused = true;
         unpin(s, false);
     }
@@ -167,17 +153,17 @@ static bool refuse_mixed(struct session *s, const struct job *job)
 static bool watch(struct session *s, const struct job *job)
 {
     enum home home = acting_home(s->loop, job->cmd, job->argv, job->argc);
-    if (home == HOME_BOTH || (home == HOME_ARCHIVE && s->pinned != NULL) ||
+    if (home == HOME_BOTH || (home == HOME_ARCHIVE && watches(s)) ||
         (home == HOME_REDIS && s->watched != NULL))
         return refuse_mixed(s, job);
     if (home == HOME_ARCHIVE)
         return archived_watch(s, job);
-    bool fresh = s->pinned == NULL;
-    if (fresh && s->in_flight > 0) {
+    bool fresh = !watches(s);
+    if (s->pinned == NULL && s->in_flight > 0) {
         s->pauses |= PAUSE_ORDER;
         return false;
     }
-    if (fresh && !pin(s))
+    if (fresh && !loan_take(s, LOAN_WATCH))
         return true;
     enum admission a = dispatch_admit(s, s->pinned, job);
     if (a != ADMIT_NOW) {
@@ -231,7 +217,7 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
     block_open(out);
     block_add_all(slot, chain_flat(&txn->queued), out);
     block_close(out);
-    if (s->pinned != NULL)
+    if (watches(s))
         slot_forget_copy(slot); /* what it has watched is not known elsewhere: it can't be repeated */
     slot_send(slot, u, (uint32_t)block_commands(b) + 2, txn->slow);
 }
@@ -248,13 +234,13 @@ static bool exec_here(struct session *s)
         answer_error(s, "EXECABORT Transaction discarded because of previous errors.");
         return true;
     }
-    if (s->watch_refused || (s->pinned != NULL && s->in_flight == 0 && pinned_lost(s))) {
+    if (s->watch_refused || (watches(s) && s->in_flight == 0 && loan_is_lost(s))) {
         transaction_drop(s);
         build_null_array(slot_answer(s), s->resp);
         slot_answered(s);
         return true;
     }
-    if (s->txn->count == 0 && s->pinned == NULL && s->watched == NULL) {
+    if (s->txn->count == 0 && !watches(s) && s->watched == NULL) {
         drop_queue(s);
         build_array(slot_answer(s), 0);
         slot_answered(s);
@@ -272,7 +258,7 @@ static bool is_archives(const struct session *s)
 
 static bool exec_archived(struct session *s, const struct job *exec)
 {
-    if (s->pinned != NULL ||
+    if (watches(s) ||
         (s->txn->home & HOME_REDIS) != 0) { /* watches keys of one store, writes those of the other */
         transaction_drop(s);
         return refuse_mixed(s, exec);
@@ -308,7 +294,7 @@ static bool must_wait_for_exec(struct session *s)
 {
     if (waits_for_watch(s))
         return true;
-    if (s->pinned != NULL && s->in_flight > 0) {
+    if (watches(s) && s->in_flight > 0) {
         s->pauses |= PAUSE_ORDER; /* WATCH must be answered before its connection can be judged */
         return true;
     }

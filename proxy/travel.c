@@ -1,11 +1,11 @@
 #include "proxy/travel.h"
 
-#include "proxy/archived.h"
 #include "proxy/drain.h"
 #include "proxy/handover.h"
 #include "proxy/push.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
+#include "proxy/waiting.h"
 
 #include <stdlib.h>
 
@@ -40,7 +40,8 @@ static void give(struct session *s)
 
 static bool may_leave(const struct session *s)
 {
-    return !push_listens(s) && s->txn == NULL && s->pinned == NULL && s->watched == NULL && s->watching == 0 && !s->ending;
+    bool needs = s->pinned != NULL && s->lent_wait == NULL;
+    return !push_listens(s) && s->txn == NULL && !needs && s->watched == NULL && s->watching == 0 && !s->ending;
 }
 
 static void send_off(struct loop *l)
@@ -57,7 +58,7 @@ static void send_off(struct loop *l)
                 return;
             session_pause(s, PAUSE_LEAVING);
         }
-        archived_recall(s); /* a request that waits goes along */
+        waiting_recall(s); /* a request that waits goes along */
         if (session_is_idle(s))
             give(s);
     }

@@ -585,6 +585,7 @@ void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t rep
     const struct settings *s = u->env->settings;
     r->queued_us = u->env->turn->now_us;
     r->deadline_us = r->queued_us + (slow ? s->redis_slow_timeout : s->redis_timeout) * 1000;
+    r->deadline_us = r->wait_us < INT64_MAX - r->deadline_us ? r->deadline_us + r->wait_us : INT64_MAX;
     r->replies = replies;
     u->wanted_us = r->queued_us;
     if (u->state == UP_READY) {
@@ -598,6 +599,20 @@ void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t rep
     queue_push(&u->held, r);
     set_state(u, UEV_WANTED);
     attempt_when_due(u, r->queued_us);
+}
+
+void upstream_break(struct upstream *u)
+{
+    static const char why[] = "its client is gone";
+
+    if (is_open(u->state)) {
+        close_open(u);
+        set_why(u, why);
+        fail_all(u, &u->sent, ERR_CANCELLED, why);
+    }
+    chain_clear(&u->held_out);
+    u->held_len = 0;
+    fail_all(u, &u->held, ERR_CANCELLED, why);
 }
 
 bool upstream_full(struct upstream *u)

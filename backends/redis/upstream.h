@@ -33,6 +33,7 @@ struct upstream_request {
     int64_t deadline_us;
     uint32_t replies; /* still owed */
     bool guarded;     /* the owner's word before upstream_queue: it is about keys that only the Redis of env->guard may have */
+    int64_t wait_us; /* the same: for so long Redis itself may let it wait (BLPOP), beyond the deadline of others; INT64_MAX: for ever */
     size_t held_bytes; /* of upstream's held output */
 };
 
@@ -77,6 +78,9 @@ struct chain *upstream_out(struct upstream *u);
 /* r owns the bytes just appended, and replies replies; slow: its deadline is redis.slow_timeout from now, otherwise
  * redis.timeout. Connects when there is no connection. */
 void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t replies, bool slow);
+
+/* Closes the connection at once: what is on it waits for nobody any more, and fails with ERR_CANCELLED. For pinned ones. */
+void upstream_break(struct upstream *u);
 
 bool upstream_full(struct upstream *u);              /* too much is unsent: hold back until on_change */
 size_t upstream_in_flight(const struct upstream *u); /* requests not over yet */

@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 from harness import Proxy, RedisServer, RespConn, RespError, eventually
 from harness.resp import encode
+from harness.waiters import flags_of, stage
 
 pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
 
@@ -40,35 +41,6 @@ def side(request, durable, plain):
     with RespConn.to(server) as conn:
         conn.cmd("FLUSHALL")
     return server
-
-
-class Waiter:
-    """A client with a blocking command on its way; it is known to wait when CLIENT LIST says so."""
-
-    def __init__(self, stack, side, *command, resp=2):
-        self.conn = stack.enter_context(closing(RespConn.to(side, timeout=20)))
-        if resp == 3:
-            self.conn.cmd("HELLO", 3)
-        self.id = self.conn.cmd("CLIENT", "ID")
-        self.conn.send_cmd(*command)
-        with RespConn.to(side) as asker:
-            eventually(lambda: "b" in flags_of(asker, self.id))
-
-    def read(self):
-        return self.conn.read()
-
-
-def flags_of(conn, number):
-    line = conn.cmd("CLIENT", "LIST", "ID", number).decode()
-    return line.split(" flags=")[1].split(" ")[0] if line else ""
-
-
-@contextmanager
-def stage(side, *commands, resp=2):
-    """(a free connection, one waiter for each command, in this order)."""
-    with ExitStack() as stack:
-        conn = stack.enter_context(closing(RespConn.to(side, timeout=20)))
-        yield conn, [Waiter(stack, side, *command, resp=resp) for command in commands]
 
 
 # ---- served at once, by whatever makes an element ----
