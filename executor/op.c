@@ -151,6 +151,55 @@ struct op *op_new(enum op_form form, enum resp resp, struct slice requests)
     return op;
 }
 
+/* Its requests as one text. */
+static char *requests_of(const struct op *op, size_t *ret_len)
+{
+    size_t cap = 0, n = 0;
+
+    for (size_t i = 0; i < op->nsteps; i++)
+        cap += 24;
+    for (size_t i = 0; i < op->nargv; i++)
+        cap += op->argv[i].len + 28;
+    char *text = malloc(cap + 1);
+    if (text == NULL)
+        abort();
+    for (size_t i = 0; i < op->nsteps; i++) {
+        const struct slice *argv = op->argv + op->steps[i].argv;
+        n += (size_t)sprintf(text + n, "*%zu\r\n", op->steps[i].argc);
+        for (size_t k = 0; k < op->steps[i].argc; k++) {
+            n += (size_t)sprintf(text + n, "$%zu\r\n", argv[k].len);
+            if (argv[k].len > 0)
+                memcpy(text + n, argv[k].p, argv[k].len);
+            n += argv[k].len;
+            memcpy(text + n, "\r\n", 2);
+            n += 2;
+        }
+    }
+    *ret_len = n;
+    return text;
+}
+
+struct op *op_again(const struct op *op)
+{
+    size_t n;
+    char *text = requests_of(op, &n);
+    struct op *again = op_new(op->form, op->resp, (struct slice){text, n});
+
+    free(text);
+    for (size_t i = 0; i < op->nsteps; i++) {
+        again->steps[i].conditional = op->steps[i].conditional;
+        again->steps[i].if_written = op->steps[i].if_written;
+    }
+    for (size_t i = 0; i < op->nkeys; i++) {
+        again->keys[i].copied = op->keys[i].copied;
+        again->keys[i].fresh = op->keys[i].fresh;
+    }
+    again->id = op->id;
+    again->epoch = op->epoch;
+    again->now_ms = op->now_ms;
+    return again;
+}
+
 char *op_get(struct op *op, size_t n)
 {
     struct op_memory *m = malloc(sizeof *m + n);

@@ -122,6 +122,8 @@ struct op {
  * submitted. */
 struct op *op_new(enum op_form form, enum resp resp, struct slice requests);
 void op_free(struct op *own_op);
+/* The executor has had the op: another one that it has not, of the same commands, versions of keys and name. */
+struct op *op_again(const struct op *op);
 /* The op stands for one command, which may wait when it finds nothing. */
 void op_may_block(struct op *op);
 /* EXEC must find this version of key. */

@@ -5,6 +5,7 @@
 #include "proxy/depot.h"
 #include "proxy/dispatch.h"
 #include "proxy/outcome.h"
+#include "proxy/owed.h"
 #include "proxy/server.h"
 #include "proxy/slot.h"
 
@@ -455,7 +456,9 @@ void archived_done(void *ctx, struct op *own_list)
             **tail = op;
             *tail = &op->next;
         }
-        if (!loop_try_post(server_loop(ctx, home), take_done, mine))
+        if (owed_is(mine))
+            owed_take(mine);
+        else if (!loop_try_post(server_loop(ctx, home), take_done, mine))
             drop(mine);
         rest = others;
     }

@@ -23,6 +23,7 @@ struct copy_wait {
     struct op *op;     /* the same */
     unsigned turn;     /* of op: see hold_enter */
     int64_t since_us;
+    bool rests; /* sync has answered that it could not; it is asked again within a second */
     enum err result;
 };
 
@@ -61,25 +62,10 @@ void copies_keep(struct slot *slot, struct slice commands)
     slot->copy = op;
 }
 
-/* The executor has had the op: another one that it has not. */
-static struct op *made_again(struct loop *l, struct op *own_op)
+static struct op *made_again(struct op *own_op)
 {
-    struct chain requests;
+    struct op *op = op_again(own_op);
 
-    chain_init(&requests, &l->turn.chunks);
-    for (size_t i = 0; i < own_op->nsteps; i++)
-        build_request(&requests, own_op->argv + own_op->steps[i].argv, own_op->steps[i].argc);
-    struct op *op = op_new(OP_EXEC, own_op->resp, chain_flat(&requests));
-    chain_clear(&requests);
-    for (size_t i = 0; i < op->nsteps; i++) {
-        op->steps[i].conditional = own_op->steps[i].conditional;
-        op->steps[i].if_written = own_op->steps[i].if_written;
-    }
-    for (size_t i = 0; i < op->nkeys; i++)
-        op->keys[i].copied = own_op->keys[i].copied;
-    op->id = own_op->id;
-    op->epoch = own_op->epoch;
-    op->now_ms = own_op->now_ms;
     op_free(own_op);
     return op;
 }
@@ -116,6 +102,12 @@ static bool can_wait(enum err e, bool redis_is_there)
     }
 }
 
+/* The archive may lack it while Redis may be lost. */
+static bool is_lost(enum err e)
+{
+    return e != ERR_NONE && !can_wait(e, false);
+}
+
 /* Redis has the write, and the archive has it, can't have it now, or may lack it while Redis may be lost. */
 static void conclude(struct slot *slot, enum err e)
 {
@@ -143,7 +135,7 @@ static void forget(struct copy_wait *w)
 /* Its client has been told. When Redis is lost before the archive has it, the archive does it itself. */
 static void conclude_unheard(struct loop *l, struct op *own_op, unsigned turn, enum err e)
 {
-    bool lost = e != ERR_NONE && !can_wait(e, false);
+    bool lost = is_lost(e);
 
     if (e != ERR_NONE && !lost)
         count_unarchived(l, own_op->keys[0].key);
@@ -167,6 +159,10 @@ static void take_copied(struct loop *l, void *own_wait)
     struct slot *slot = w->slot;
     struct op *op = w->op;
 
+    if (op != NULL && is_lost(w->result) && hold_can_tell(l, op)) {
+        w->rests = true; /* that Redis is lost is found out later than that sync can't ask it */
+        return;
+    }
     if (slot != NULL || op != NULL)
         forget(w);
     if (slot != NULL)
@@ -222,21 +218,65 @@ static bool ask_snapshot(struct slot *slot)
     return true;
 }
 
-/* The state before this write did not reach the archive. */
-static void ask_unheard(struct loop *l, struct op *own_op)
+static void ask_for_op(struct copy_wait *w)
 {
-    struct slice *keys = malloc(own_op->nkeys * sizeof *keys);
-    struct copy_wait *w = wait_new(l);
-    size_t n = 0;
+    const struct op *op = w->op;
+    struct slice *keys = malloc(op->nkeys * sizeof *keys);
 
     if (keys == NULL)
         abort();
-    w->op = made_again(l, own_op);
-    w->turn = hold_enter(l);
-    for (size_t i = 0; i < w->op->nkeys; i++)
-        keys[n++] = w->op->keys[i].key;
-    sync_copy(server_sync(l->server), w->op->epoch, keys, n, on_copied, w);
+    w->rests = false;
+    for (size_t i = 0; i < op->nkeys; i++)
+        keys[i] = op->keys[i].key;
+    sync_copy(server_sync(w->loop->server), op->epoch, keys, op->nkeys, on_copied, w);
     free(keys);
+}
+
+void copies_ask(struct loop *l, struct op *own_op)
+{
+    struct copy_wait *w = wait_new(l);
+
+    w->op = made_again(own_op);
+    w->turn = hold_enter(l);
+    ask_for_op(w);
+}
+
+/* Ends a wait for sync; while it rests nobody else has it. */
+static void give_up(struct copy_wait *w, enum err e)
+{
+    struct loop *l = w->loop;
+    struct slot *slot = w->slot;
+    struct op *op = w->op;
+    unsigned turn = w->turn;
+
+    forget(w);
+    if (w->rests)
+        free(w);
+    if (slot != NULL)
+        conclude(slot, e);
+    else
+        conclude_unheard(l, op, turn, e);
+}
+
+void copies_recall(struct loop *l)
+{
+    for (struct copy_wait *w = l->copies, *next; w != NULL; w = next) {
+        next = w->next;
+        if (w->rests && !hold_can_tell(l, w->op))
+            give_up(w, ERR_MOVED);
+    }
+}
+
+void copies_end(struct loop *l)
+{
+    for (struct copy_wait *w = l->copies, *next; w != NULL; w = next) {
+        next = w->next;
+        if (!w->rests)
+            continue;
+        op_free(w->op);
+        forget(w);
+        free(w);
+    }
 }
 
 void copies_second(struct loop *l, int64_t now_us)
@@ -244,16 +284,11 @@ void copies_second(struct loop *l, int64_t now_us)
     int64_t patience_us = 2 * l->settings->archive_timeout * 1000;
 
     for (struct copy_wait *w = l->copies, *next; w != NULL; w = next) {
-        struct slot *slot = w->slot;
-        struct op *op = w->op;
         next = w->next;
-        if (now_us - w->since_us < patience_us)
-            continue;
-        forget(w);
-        if (slot != NULL)
-            conclude(slot, ERR_ARCHIVELOST);
-        else
-            conclude_unheard(l, op, w->turn, ERR_ARCHIVELOST);
+        if (now_us - w->since_us >= patience_us)
+            give_up(w, ERR_ARCHIVELOST);
+        else if (w->rests)
+            ask_for_op(w);
     }
 }
 
@@ -309,22 +344,35 @@ bool copies_take(struct slot *slot)
     return waits && ask_snapshot(slot);
 }
 
+/* Its client was told long ago. An archive that is up but slow gets the state that Redis has by then; until it has it, the op is not
+ * forgotten: Redis may be lost first. */
+static void done_unheard(struct loop *l, struct op *own_op)
+{
+    enum err e = own_op->error;
+    bool slow = (e == ERR_ARCHIVEBUSY || e == ERR_ARCHIVELOST || e == ERR_ARCHIVEDOWN) &&
+                executor_up(l->executor); /* "down" is also what has waited too long for its turn */
+
+    if (is_lost(e) || slow) {
+        copies_ask(l, own_op);
+        return;
+    }
+    if (e != ERR_NONE)
+        count_unarchived(l, own_op->keys[0].key);
+    op_free(own_op);
+}
+
 void copies_done(struct loop *l, struct slot *slot, struct op *own_op)
 {
     enum err e = own_op->error;
 
-    if (slot == NULL && can_wait(e, false))
-        count_unarchived(l, own_op->keys[0].key);
-    if (slot == NULL && e != ERR_NONE && !can_wait(e, false)) {
-        ask_unheard(l, own_op);
+    if (slot == NULL) {
+        done_unheard(l, own_op);
         return;
     }
-    if (slot == NULL || e == ERR_NONE || can_wait(e, false))
-        op_free(own_op);
+    if (is_lost(e))
+        slot->copy = made_again(own_op);
     else
-        slot->copy = made_again(l, own_op);
-    if (slot == NULL)
-        return;
+        op_free(own_op);
     if (e != ERR_RACE || !is_awaited(slot))
         conclude(slot, e == ERR_RACE ? ERR_NONE : e);
     else

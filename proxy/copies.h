@@ -25,7 +25,13 @@ bool copies_take(struct slot *slot);
 void copies_done(struct loop *l, struct slot *slot, struct op *own_op);
 /* The archive has taken too long, and has the op still. */
 void copies_late(struct slot *slot);
-/* Once a second: what sync takes too long for. */
+/* A write that its client was told of, and whose predecessor the archive lacks: sync reads its keys. */
+void copies_ask(struct loop *l, struct op *own_op);
+/* l->acting has changed: what waited to hear whether Redis is lost knows now. */
+void copies_recall(struct loop *l);
+/* The loop ends: what sync has it gives back itself. */
+void copies_end(struct loop *l);
+/* Once a second: what sync takes too long for, or is to be asked again. */
 void copies_second(struct loop *l, int64_t now_us);
 
 #endif

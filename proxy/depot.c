@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "proxy/archived.h"
 #include "proxy/census.h"
+#include "proxy/owed.h"
 #include "proxy/placement.h"
 #include "proxy/server.h"
 #include "sync/sync.h"
@@ -20,6 +21,7 @@ struct depot {
     struct executor *executor;
     struct placement *placement;
     struct sync *sync;
+    struct owed *owed; /* outlives the executor, which brings them back */
     struct census *census;
     bool taken;                         /* another process owns it */
     char why[160];                      /* there is none */
@@ -87,6 +89,7 @@ struct depot *depot_open(struct server *s, const struct settings *now, bool heir
         return d;
     }
     log_event(LOG_INFO, "archive_opened", LOG_STR("kind", archive_kind(d->archive)));
+    d->owed = owed_new();
     d->executor = executor_new(d->archive, now, &ops);
     return d;
 }
@@ -119,7 +122,7 @@ void depot_start(struct depot *d, uv_loop_t *main_loop)
     now = config_current(server_config(d->server));
     d->sync = sync_start(d->archive, now, proxy, &ops);
     settings_unref(now);
-    d->placement = placement_start(d->server, main_loop, d->executor, d->sync, proxy);
+    d->placement = placement_start(d->server, main_loop, d->executor, d->sync, d->owed, proxy);
     d->census = census_start(main_loop, d->archive);
 }
 
@@ -171,6 +174,8 @@ void depot_free(struct depot *own_d)
 {
     if (own_d != NULL && own_d->executor != NULL)
         executor_free(own_d->executor);
+    if (own_d != NULL)
+        owed_free(own_d->owed);
     free(own_d);
 }
 
@@ -194,6 +199,11 @@ struct executor *depot_executor(const struct depot *d)
 struct placement *depot_placement(const struct depot *d)
 {
     return d->placement;
+}
+
+struct owed *depot_owed(const struct depot *d)
+{
+    return d->owed;
 }
 
 struct sync *depot_sync(const struct depot *d)

@@ -20,6 +20,7 @@
 #define DEPOT_PLAN 1024 /* room for a plan of faults as text */
 
 struct depot;
+struct owed;
 struct placement;
 struct server;
 struct sync;
@@ -51,6 +52,7 @@ const char *depot_why(const struct depot *d);
 struct executor *depot_executor(const struct depot *d);   /* NULL: there is no archive */
 struct placement *depot_placement(const struct depot *d); /* NULL: the same, or not started yet */
 struct sync *depot_sync(const struct depot *d);           /* as placement */
+struct owed *depot_owed(const struct depot *d);           /* as executor */
 
 void depot_report(const struct depot *d, struct depot_report *ret);
 /* Whether the archive answers for the policy at this position of the settings though its primary is redis. Where the primary is

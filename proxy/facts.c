@@ -20,8 +20,19 @@ bool facts_leased(const struct placement *p)
     return !p->shared || clock_boot_us() < atomic_load(&p->lease_us);
 }
 
+static bool is_at(const struct placement *p, enum place at)
+{
+    for (size_t i = 0; i < p->nspots; i++)
+        if (p->spots[i].place == at)
+            return true;
+    return false;
+}
+
+/* Nothing is handed over that the archive has not done yet. */
 bool facts_quiet_here(const struct placement *p)
 {
+    if (is_at(p, PLACE_RETURN) && owed_count(p->owed) > 0)
+        return false;
     for (unsigned i = 0; server_loop(p->server, i) != NULL && i < PLACEMENT_LOOPS; i++)
         if (atomic_load(&p->quiet[i]) < p->serial)
             return false;
@@ -34,18 +45,11 @@ bool facts_quiet(const struct placement *p, int64_t now_us)
            (!p->shared || members_quiet(&p->members, p->ledger.serial, p->serial_since_us, now_us));
 }
 
-static bool is_losing(const struct placement *p)
-{
-    for (size_t i = 0; i < p->nspots; i++)
-        if (p->spots[i].place == PLACE_LOSE)
-            return true;
-    return false;
-}
-
 bool facts_copied_here(const struct placement *p)
 {
-    bool rests = !is_losing(p) || (p->mode == SYNC_IDLE && !errands_sync_busy(p->errands));
-    return rests && executor_copies(p->executor) == 0;
+    bool loses = is_at(p, PLACE_LOSE) || is_at(p, PLACE_SETTLE);
+    bool rests = !loses || (p->mode == SYNC_IDLE && !errands_sync_busy(p->errands));
+    return rests && executor_copies(p->executor) == 0 && !(is_at(p, PLACE_SETTLE) && owed_count(p->owed) > 0);
 }
 
 static bool is_copied(const struct placement *p, int64_t now_us)
@@ -153,7 +157,8 @@ enum others { NOBODY_RETURNS, SOME_RETURN, ALL_RETURN };
 static bool is_redis_s(enum place p)
 {
     static const bool redis[PLACES] = {[PLACE_REDIS] = true, [PLACE_DRAIN] = true,  [PLACE_LEAVE] = true,
-                                       [PLACE_LOSE] = true,  [PLACE_RETURN] = true, [PLACE_CATCHUP] = true};
+                                       [PLACE_LOSE] = true,  [PLACE_RETURN] = true, [PLACE_CATCHUP] = true,
+                                       [PLACE_SETTLE] = true};
     return redis[p];
 }
 

@@ -3,10 +3,12 @@
 #include "base/log.h"
 #include "proxy/archived.h"
 #include "proxy/block.h"
+#include "proxy/copies.h"
 #include "proxy/dispatch.h"
 #include "proxy/handed.h"
 #include "proxy/loan.h"
 #include "proxy/outcome.h"
+#include "proxy/owed.h"
 #include "proxy/placement.h"
 #include "proxy/server.h"
 #include "proxy/slot.h"
@@ -27,11 +29,6 @@ void hold_init(struct loop *l)
 
 void hold_done(struct loop *l)
 {
-    while (l->hold.owed != NULL) {
-        struct op *op = l->hold.owed;
-        l->hold.owed = op->next;
-        op_free(op);
-    }
     handed_free(l->hold.handed);
     l->hold.handed = NULL;
 }
@@ -450,41 +447,23 @@ static enum phase phase_of(const struct loop *l, const struct op *op)
     return acting_phase(&l->acting, policy_find(l->policies, op->keys[0].key));
 }
 
-static void settle_owed(struct loop *l);
-
-/* In the order of Redis' versions (NO_TORN in the models). */
-void hold_owe(struct loop *l, struct op *own_op)
+bool hold_can_tell(const struct loop *l, const struct op *op)
 {
-    struct op **at = &l->hold.owed;
-
-    while (*at != NULL && (*at)->keys[0].copied <= own_op->keys[0].copied)
-        at = &(*at)->next;
-    own_op->owner = NULL;
-    own_op->next = *at;
-    *at = own_op;
-    if (phase_of(l, own_op) != PHASE_HOLD)
-        settle_owed(l);
+    enum phase phase = phase_of(l, op);
+    bool acts = phase == PHASE_REDIS || phase == PHASE_CATCHUP;
+    return acts && op->epoch == l->acting.epoch && !l->closed;
 }
 
-static void settle_owed(struct loop *l)
+void hold_owe(struct loop *l, struct op *own_op)
 {
-    struct op **at = &l->hold.owed;
+    enum phase phase = phase_of(l, own_op);
 
-    while (*at != NULL) {
-        struct op *op = *at;
-        enum phase phase = phase_of(l, op);
-        if (phase == PHASE_HOLD) {
-            at = &op->next;
-            continue;
-        }
-        *at = op->next;
-        if (phase != PHASE_ARCHIVE) {
-            op_free(op);
-            continue;
-        }
-        archived_again(l, op);
-        archived_submit(l, op);
-    }
+    if (hold_can_tell(l, own_op))
+        copies_ask(l, own_op);
+    else if ((phase == PHASE_HOLD || phase == PHASE_ARCHIVE) && !l->closed)
+        owed_add(server_owed(l->server), own_op);
+    else
+        op_free(own_op); /* Redis acts under a later epoch: what the archive lacked was settled with the change */
 }
 
 /* ---- a new acting ---- */
@@ -545,7 +524,7 @@ void hold_acting(struct loop *l, const struct acting *before)
         h->turn_owed = true;
         call_back(l);
     }
-    settle_owed(l);
+    copies_recall(l);
     settle_all(l);
     resume_all(l);
     h->owes_quiet = any;

@@ -15,13 +15,13 @@
 #include "proxy/acting.h"
 
 struct loop;
+struct op;
 struct session;
 struct slot;
 struct handed;
 
 struct hold {
     struct slot *kept, **kept_tail;
-    struct op *owed; /* writes that were acknowledged, and that the archive lacks: by version */
     struct handed *handed;
     size_t out[2];  /* requests for managed keys under way, sent before and after the last HOLD */
     unsigned now;   /* which of the two is the present */
@@ -56,8 +56,10 @@ void hold_uncount(struct slot *slot);
 unsigned hold_enter(struct loop *l);
 void hold_leave(struct loop *l, unsigned turn);
 /* A write that Redis has done and its client was told of, but that the archive lacks while Redis is lost: the archive does it
- * before anything else. Where Redis acts its mark is enough. */
+ * before it acts (proxy/owed). */
 void hold_owe(struct loop *l, struct op *own_op);
+/* Redis acts for the op's key, in the epoch in which it was sent: whether it is lost is not known yet. */
+bool hold_can_tell(const struct loop *l, const struct op *op);
 /* l->acting has changed. */
 void hold_acting(struct loop *l, const struct acting *before);
 /* Once a second: what has waited for too long. */

@@ -287,6 +287,7 @@ void loop_join_free(struct loop *own_l)
     }
     slot_free_pool(l);
     subscriber_free(l->subscriber);
+    copies_end(l);
     hold_done(l);
     plan_done(&l->plan);
     request_done(&l->request);

@@ -98,6 +98,8 @@ static void enter(struct placement *p, struct spot *spot, enum place to)
 {
     enum place from = spot->place;
 
+    if (from == PLACE_LEAVE)
+        owed_drop(p->owed); /* all is clean, or Redis goes on with its marks */
     pthread_mutex_lock(&p->lock);
     spot_enter(spot, to, ledger_acted(&p->ledger, spot->name));
     pthread_mutex_unlock(&p->lock);
@@ -160,7 +162,7 @@ bool placement_is_busy(const struct placement *p)
     bool busy = false;
     for (size_t i = 0; i < p->nspots; i++)
         busy |= place_limit_ms(p->spots[i].place) > 0 || p->spots[i].place == PLACE_LOSE;
-    return busy;
+    return busy || owed_count(p->owed) > 0;
 }
 
 static bool wants_claim(const struct placement *p)
@@ -278,6 +280,23 @@ static bool take_fresh(struct placement *p)
     return fresh != NULL;
 }
 
+/* What the archive lacks: once the epoch is raised it does that itself. While Redis acts its marks are enough. */
+static void pay(struct placement *p)
+{
+    bool losing = false, archive = false, redis = true;
+
+    for (size_t i = 0; i < p->nspots; i++) {
+        enum place at = p->spots[i].place;
+        losing |= at == PLACE_LOSE;
+        redis &= at == PLACE_REDIS || at == PLACE_DRAIN;
+        archive |= at == PLACE_SETTLE || place_phase(at) == PHASE_ARCHIVE;
+    }
+    if (redis)
+        owed_drop(p->owed);
+    if (archive && !losing && !p->saving && executor_up(p->executor))
+        owed_send(p->owed, p->executor, p->ledger.epoch);
+}
+
 void placement_step(struct placement *p)
 {
     bool changed =
@@ -293,6 +312,7 @@ void placement_step(struct placement *p)
         agreement_amend(p);
     if (changed)
         placement_publish(p);
+    pay(p);
     agreement_keep(p);
     look(p);
     keep_mode(p);
@@ -304,9 +324,9 @@ void placement_go_where(struct placement *p, struct spot *spot, enum place to)
 {
     bool first = spot->first && to == PLACE_REDIS;
 
-    if (spot->place == PLACE_LOSE && to == PLACE_ARCHIVE)
+    if (spot->place == PLACE_LOSE && to == PLACE_SETTLE)
         p->doubt_us = 0;
-    if (to == PLACE_LOSE || to == PLACE_ARCHIVE)
+    if (to == PLACE_LOSE || to == PLACE_SETTLE || to == PLACE_ARCHIVE)
         p->well_since_us = clock_mono_us(); /* its good time begins anew */
     if (spot->place == PLACE_CATCHUP && to == PLACE_REDIS && agreement_decides(p, clock_mono_us()))
         errands_tidy(p->errands);
@@ -364,7 +384,7 @@ static void on_wake(uv_async_t *wake)
 }
 
 struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct executor *e,
-                                  struct sync *sync, const char *proxy)
+                                  struct sync *sync, struct owed *owed, const char *proxy)
 {
     struct placement *p = calloc(1, sizeof *p);
     struct errands_ops ops = {agreement_read, agreement_saved, agreement_rounded, on_looked, on_entered, p};
@@ -374,6 +394,7 @@ struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct
     p->server = s;
     p->executor = e;
     p->sync = sync;
+    p->owed = owed;
     p->errands = errands_new(main_loop, executor_archive(e), sync, proxy, &ops);
     p->timer.data = p->wake.data = p;
     snprintf(p->proxy, sizeof p->proxy, "%s", proxy);

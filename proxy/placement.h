@@ -24,6 +24,7 @@
 struct server;
 struct sync;
 struct placement;
+struct owed;
 
 struct placement_policy {
     char name[64];
@@ -44,7 +45,7 @@ struct placement_report {
 };
 
 struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct executor *e,
-                                  struct sync *sync, const char *proxy);
+                                  struct sync *sync, struct owed *owed, const char *proxy);
 void placement_stop(
     struct placement *own_p); /* before the executor and sync end; its pool work is waited for */
 void placement_settings(struct placement *p, const struct settings *now);

@@ -6,6 +6,7 @@
 
 #include "proxy/errands.h"
 #include "proxy/members.h"
+#include "proxy/owed.h"
 #include "proxy/placement.h"
 #include "proxy/spot.h"
 
@@ -18,6 +19,7 @@ struct placement {
     struct server *server;
     struct executor *executor;
     struct sync *sync;
+    struct owed *owed;
     struct errands *errands;
     uv_timer_t timer;
     uv_async_t wake;

@@ -154,6 +154,11 @@ struct sync *server_sync(const struct server *s)
     return depot_sync(s->depot);
 }
 
+struct owed *server_owed(const struct server *s)
+{
+    return depot_owed(s->depot);
+}
+
 struct placement *server_placement(const struct server *s)
 {
     return depot_placement(s->depot);

@@ -55,6 +55,7 @@ struct executor *server_executor(const struct server *s);   /* NULL: there is no
 struct placement *server_placement(const struct server *s); /* NULL: the same */
 struct scripts *server_scripts(const struct server *s);
 struct sync *server_sync(const struct server *s);           /* NULL: the same */
+struct owed *server_owed(const struct server *s);           /* NULL: there is no archive */
 
 /* For proxy/handover and proxy/takeover [main]. Descriptors are good until server_draining. */
 const struct listen_socket *server_sockets(const struct server *s, size_t *ret_count);

@@ -37,7 +37,7 @@ bool spot_record(const struct spot *s, enum place to, bool marked, struct ledger
 {
     enum acted acted = ledger_acted(ledger, s->name);
 
-    if (to == PLACE_ARCHIVE && s->place == PLACE_LOSE) {
+    if (to == PLACE_SETTLE) {
         raise_epoch(ledger, raised);
         ledger->lost_epoch = ledger->epoch;
         ledger_policy(ledger, s->name)->acted = ACTED_JOURNAL;
@@ -85,7 +85,7 @@ void spot_enter(struct spot *s, enum place to, enum acted acted)
     s->wall_us = clock_wall_us();
     s->first |= (to == PLACE_FIRST || to == PLACE_CLAIM) && acted == ACTED_NONE;
     s->hurry &= to != PLACE_REDIS;
-    if (from == PLACE_LOSE && to == PLACE_ARCHIVE)
+    if (to == PLACE_SETTLE)
         note_flap(s);
     note_hold(s);
 }
@@ -102,7 +102,7 @@ void spot_tell(const struct spot *s, const struct policy_conf *conf, enum acted 
     size_t k = conf->index;
 
     a->phase[k] = (uint8_t)phase;
-    a->lost[k] = s->place == PLACE_LOSE;
+    a->lost[k] = s->place == PLACE_LOSE || s->place == PLACE_SETTLE;
     a->escapes[k] = phase != PHASE_REDIS || (guarded && v.safe);
     a->keeps_id[k] = guarded;
     a->marked[k] = guarded && conf->dual_write;

@@ -1,7 +1,7 @@
 /* router/place — where a policy is between the two stores, and when it goes on: a pure function over place.def.
  *
  *   START ─▶ FIRST ─▶ CATCHUP ─▶ REDIS ⇄ DRAIN ─▶ LEAVE ─▶ ARCHIVE ⇄ CLAIM ─▶ RETURN ─▶ CATCHUP
- *                                  └───────▶ LOSE ───────────▲
+ *                                  └────▶ LOSE ─▶ SETTLE ────▲
  *
  * Threads: any. */
 #ifndef ROUTER_PLACE_H

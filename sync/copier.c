@@ -100,12 +100,16 @@ static enum fate fate_of(const struct copier *c, const struct kept *k, int64_t r
     return k->record.redis && !open ? FATE_DONE : FATE_GIVE;
 }
 
-/* Versions of a Redis that was claimed for a later epoch say nothing about what this one's has written. */
+/* Versions of a Redis that was claimed for a later epoch, or that was emptied, say nothing about what this one's has written. */
 static enum err is_ours_still(const struct copier *c)
 {
     int64_t epoch;
 
     enum err e = value_epoch(c->link, &epoch);
+    if (e == ERR_NONE && epoch == 0) {
+        link_fail(c->link, "Redis was emptied");
+        return ERR_REDISDOWN;
+    }
     return e == ERR_NONE && epoch > c->epoch ? ERR_MOVED : e;
 }
 

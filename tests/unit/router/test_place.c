@@ -61,12 +61,22 @@ static void check_archive(enum place from, enum place to, uint32_t facts)
 {
     if (to != PLACE_ARCHIVE || from == to || place_phase(from) == PHASE_ARCHIVE)
         return;
-    if (from == PLACE_LOSE || from == PLACE_LEAVE)
+    if (from == PLACE_LEAVE)
         assert_true(has(facts, FACT_QUIET | FACT_COPIED | FACT_ARCHIVE));
     if (from == PLACE_LEAVE)
         assert_true(has(facts, FACT_CLEAN));
+    assert_int_not_equal(from, PLACE_LOSE);
+    if (from == PLACE_SETTLE)
+        assert_true(has(facts, FACT_LATE) || has(facts, FACT_QUIET | FACT_COPIED | FACT_ARCHIVE));
     if (from == PLACE_START)
         assert_true(has(facts, FACT_KNOWN) && !has(facts, FACT_LAST_REDIS));
+}
+
+/* The archive does what it lacks when nothing is on its way any more. */
+static void check_settle(enum place from, enum place to, uint32_t facts)
+{
+    if (to == PLACE_SETTLE && from != to)
+        assert_true(from == PLACE_LOSE && has(facts, FACT_QUIET | FACT_COPIED | FACT_ARCHIVE));
 }
 
 /* Redis acts only when it is ours, and when every key is its own. */
@@ -121,6 +131,7 @@ static void test_hold(void **state)
 static void test_archive(void **state)
 {
     each(check_archive);
+    each(check_settle);
 }
 
 static void test_redis(void **state)
@@ -158,9 +169,12 @@ static void test_stories(void **state)
         {PLACE_REDIS, PLACE_REDIS,
          FACT_KNOWN | FACT_LAST_REDIS | FACT_ASKED | FACT_AUTOMATIC}, /* both are down */
         {PLACE_REDIS, PLACE_REDIS, FACT_KNOWN | FACT_LAST_REDIS | FACT_ARCHIVE | FACT_ASKED}, /* not wanted */
-        {PLACE_LOSE, PLACE_ARCHIVE,
+        {PLACE_LOSE, PLACE_SETTLE,
          FACT_KNOWN | FACT_LAST_REDIS | FACT_ARCHIVE | FACT_ASKED | FACT_AUTOMATIC | FACT_QUIET |
              FACT_COPIED},
+        {PLACE_SETTLE, PLACE_SETTLE, FACT_KNOWN | FACT_LAST_ARCHIVE | FACT_ARCHIVE | FACT_AUTOMATIC | FACT_QUIET},
+        {PLACE_SETTLE, PLACE_ARCHIVE, FACT_KNOWN | FACT_LAST_ARCHIVE | FACT_ARCHIVE | FACT_QUIET | FACT_COPIED},
+        {PLACE_SETTLE, PLACE_ARCHIVE, FACT_KNOWN | FACT_LAST_ARCHIVE | FACT_LATE},
         {PLACE_LOSE, PLACE_LOSE, FACT_KNOWN | FACT_LAST_REDIS | FACT_ASKED | FACT_AUTOMATIC | FACT_QUIET | FACT_COPIED},
         {PLACE_LOSE, PLACE_REDIS, (WELL & ~FACT_ARCHIVE) | FACT_LAST_REDIS | FACT_OURS},
         {PLACE_ARCHIVE, PLACE_ARCHIVE, WELL | FACT_LAST_ARCHIVE}, /* not for long enough */
