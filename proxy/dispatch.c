@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "proxy/archived.h"
+#include "proxy/debug.h"
 #include "proxy/hide.h"
 #include "proxy/internal.h"
 #include "proxy/keyspace.h"
@@ -285,7 +286,7 @@ static bool route(struct session *s, struct job *job)
         return waiting_is_asked(job) ? waiting_command(s, job) : dispatch_forward(s, job);
     case ROUTE_SLOW:
         job->slow = true;
-        return dispatch_forward(s, job);
+        return debug_refuses(s, job) || dispatch_forward(s, job);
     case ROUTE_LOCAL:
         return local_command(s, job);
     case ROUTE_MULTI:
@@ -321,6 +322,8 @@ static bool route_in_multi(struct session *s, struct job *job)
     case ROUTE_PUBSUB:
         return pubsub_in_multi(s, job);
     case ROUTE_SLOW:
+        if (debug_refuses(s, job))
+            return true;
         job->slow = true;
         break;
     case ROUTE_FORWARD:

@@ -1,6 +1,21 @@
 #include "proxy/managed.h"
 
 #include "proxy/copies.h"
+#include "resp/frame.h"
+
+#include <string.h>
+
+bool managed_leaves_database(const struct session *s, const struct job *job)
+{
+    int64_t db;
+
+    if (job->cmd == NULL || strcmp(job->cmd->name, "copy") != 0)
+        return false;
+    for (size_t i = 3; i + 1 < job->argc; i++)
+        if (slice_is(job->argv[i], "db"))
+            return frame_count(job->argv[i + 1].p, job->argv[i + 1].len, &db) && db != s->db;
+    return false;
+}
 
 const struct plan *managed_plan_redis(struct session *s, const struct job *job, bool in_multi)
 {
@@ -11,6 +26,10 @@ const struct plan *managed_plan_redis(struct session *s, const struct job *job, 
     l->plan.marks = l->acting.guarded && s->db == 0 ? &marks : NULL; /* the archive has database 0 only */
     plan_make(&l->plan, l->policies, job->cmd, job->argv, job->argc, s->resp, in_multi, loop_redis_now_ms(l));
     l->plan.marks = NULL;
+    if (l->plan.policy != NULL && managed_leaves_database(s, job)) {
+        l->plan.kind = PLAN_REFUSED;
+        l->plan.error = ERR_OTHERDB;
+    }
     return &l->plan;
 }
 

@@ -19,6 +19,8 @@ struct job {
 const struct plan *managed_plan(struct loop *l, const struct job *job, enum resp resp, bool in_multi);
 /* The same for Redis: writes leave what l->acting says. */
 const struct plan *managed_plan_redis(struct session *s, const struct job *job, bool in_multi);
+/* job is a COPY to another database than the client's: not for managed keys. */
+bool managed_leaves_database(const struct session *s, const struct job *job);
 /* Counts what the plan, which is being sent, has found of JSON histories. */
 void managed_count_json(struct loop *l, const struct plan *plan);
 /* Sends job as l->plan (just made) says, on u. */

@@ -375,6 +375,12 @@ void transaction_queue(struct session *s, const struct job *job)
         slot_answered(s);
         return;
     }
+    if (plan->policy != NULL && managed_leaves_database(s, job)) {
+        txn->spoiled = true;
+        build_err(slot_answer(s), ERR_OTHERDB, job->cmd->name);
+        slot_answered(s);
+        return;
+    }
     unsigned home = txn->home | acting_home(s->loop, job->cmd, job->argv, job->argc);
     if (home == HOME_BOTH || keyspace_handles(s, job->cmd)) {
         txn->spoiled = true;

@@ -1122,7 +1122,7 @@ def test_version():
         (["--nonsense"], "unrecognized option '--nonsense'"),
         (["--set"], "option '--set' requires an argument"),
         (["extra"], "unexpected argument 'extra'"),
-        (["--docs", "poems"], "--docs poems: expected settings, commands, metrics or places"),
+        (["--docs", "poems"], "--docs poems: expected settings, commands, compatibility, metrics or places"),
         (["--set", "a.b=1"], "--set a.b: there is no setting named 'a.b'"),
     ],
 )

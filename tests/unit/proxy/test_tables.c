@@ -1,4 +1,5 @@
 /* The command table against the handlers: a row without one would be answered by whatever stands behind the table. */
+#include "proxy/compatibility.h"
 #include "proxy/local.h"
 #include "proxy/pubsub.h"
 #include "proxy/stats.h"
@@ -61,6 +62,16 @@ static void test_handlers_are_found_by_their_whole_name(void **state)
     assert_false(transaction_handles(&inside));
 }
 
+/* docs/compatibility.md says why. */
+static void test_every_refusal_has_a_reason(void **state)
+{
+    for (uint16_t i = 0; i < command_count(); i++) {
+        const struct command *cmd = command_at(i);
+        if (cmd->route == ROUTE_REFUSED && compatibility_note(cmd) == NULL)
+            fail_msg("%s has no note in proxy/compatibility.c", cmd->name);
+    }
+}
+
 /* A row's id is its place in the statistics, and the last place is for commands without a row. */
 static void test_every_row_has_its_statistics(void **state)
 {
@@ -75,6 +86,7 @@ int main(void)
         cmocka_unit_test(test_every_row_is_handled),
         cmocka_unit_test(test_handlers_are_found_by_their_whole_name),
         cmocka_unit_test(test_every_row_has_its_statistics),
+        cmocka_unit_test(test_every_refusal_has_a_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
