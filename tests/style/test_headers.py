@@ -9,7 +9,7 @@ import pytest
 import tree
 
 HEADERS = tree.files(tree.ROOT, ".h")
-PACKAGES = ["libuv", "hiredis", "libbson-1.0", "libmongoc-1.0", "libcjson", "yaml-0.1", "libmicrohttpd"]
+PACKAGES = ["libuv", "hiredis", "libbson-1.0", "libmongoc-1.0", "libcjson", "yaml-0.1", "libmicrohttpd", "lua5.1"]
 
 
 def opening(header):

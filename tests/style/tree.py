@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 # Lowest first: a folder may include itself and what stands before it.
-LAYERS = ["base", "resp", "config", "engine", "backends", "router", "executor", "sync", "proxy"]
+LAYERS = ["base", "resp", "config", "engine", "script", "backends", "router", "executor", "sync", "proxy"]
 # Beside the chain: convctl and main.c.
 BESIDE = {"tools": {"base", "resp", "config"}, "main.c": set(LAYERS)}
 
