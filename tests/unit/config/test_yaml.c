@@ -146,9 +146,9 @@ static void test_shapes(void **state)
 static void test_names(void **state)
 {
     static const struct bad rows[] = {
-        {"redsi:\n  url: x\n", "f.yaml:1: unknown name 'redsi'; expected one of: listen, proxy, admin, "
+        {"redsi:\n  url: x\n", "f.yaml:1: unknown name 'redsi'; expected one of: listen, tls, proxy, admin, "
                                "redis, archive, log, slowlog, script, failover, sync, policies"},
-        {"redis.url: x\n", "f.yaml:1: unknown name 'redis.url'; expected one of: listen, proxy, admin, "
+        {"redis.url: x\n", "f.yaml:1: unknown name 'redis.url'; expected one of: listen, tls, proxy, admin, "
                            "redis, archive, log, slowlog, script, failover, sync, policies"},
         {"log:\n  levle: info\n", "f.yaml:2: unknown name 'levle' in log; expected one of: level, format"},
         {"slowlog: {\n  len: 5,\n  x.y: 6 }\n",
