@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define PEERS       64 /* whose sessions are kept; more take turns */
 #define PEER_NAME   264
@@ -247,6 +248,14 @@ void tls_context_inherit(struct tls_context *c, struct tls_context *old)
     if (SSL_CTX_get_tlsext_ticket_keys(old->ssl, keys, sizeof keys) == 1)
         SSL_CTX_set_tlsext_ticket_keys(c->ssl, keys, sizeof keys);
     OPENSSL_cleanse(keys, sizeof keys);
+}
+
+int64_t tls_context_expires(const struct tls_context *c)
+{
+    const X509 *cert = SSL_CTX_get0_certificate(c->ssl);
+    struct tm tm;
+
+    return cert != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1 ? (int64_t)timegm(&tm) : 0;
 }
 
 /* ---- connections ---- */

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct ssl_st;
 struct ssl_session_st;
@@ -40,6 +41,9 @@ struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_unref(struct tls_context *own_c);
 /* Tickets that clients got from old are good for c. Not to be called where what the clients must prove may have changed. */
 void tls_context_inherit(struct tls_context *c, struct tls_context *old);
+
+/* Seconds since 1970 at which the own certificate expires; 0: it has none. */
+int64_t tls_context_expires(const struct tls_context *c);
 
 /* For base/tls. The peer's certificate must be made out to host, a name or an address. */
 struct ssl_st *tls_context_accept(struct tls_context *c);

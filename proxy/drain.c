@@ -1,5 +1,6 @@
 #include "proxy/drain.h"
 
+#include "base/tls.h"
 #include "proxy/listener.h"
 #include "proxy/pause.h"
 #include "proxy/session.h"
@@ -27,10 +28,12 @@ static void finish(struct drain *d)
     loop_close(d->loop, NULL);
 }
 
-/* Its next request has come and was not read yet. */
+/* Its next request has come and was not read yet, or will come. */
 static bool is_asking(const struct session *s)
 {
     char byte;
+    if (s->stream.tls != NULL && !tls_is_open(s->stream.tls))
+        return true; /* it shakes hands, and will ask then */
     return recv(s->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 

@@ -24,6 +24,7 @@ struct listener {
     struct listener *next;
     struct loop *loop;
     int fd;
+    bool secure; /* its clients speak TLS */
     bool
         exhausted; /* no descriptors or memory are left: stopped until listener_second, or accept would fail all the time */
 };
@@ -117,7 +118,7 @@ int listener_open(const char *address, bool check_free, char *why, size_t why_ca
 
 /* ---- accepting ---- */
 
-static void adopt(struct loop *l, void *own_fd)
+static void adopt_as(struct loop *l, void *own_fd, bool secure)
 {
     int fd = (int)(intptr_t)own_fd;
     if (l->closed) {
@@ -125,32 +126,42 @@ static void adopt(struct loop *l, void *own_fd)
         atomic_fetch_sub(&l->clients, 1);
         return;
     }
-    session_new(l, fd);
+    session_new(l, fd, secure);
 }
 
-static bool too_many(struct loop *l, int own_fd)
+static void adopt(struct loop *l, void *own_fd)
+{
+    adopt_as(l, own_fd, false);
+}
+
+static void adopt_secure(struct loop *l, void *own_fd)
+{
+    adopt_as(l, own_fd, true);
+}
+
+static bool too_many(struct loop *l, int own_fd, bool secure)
 {
     static const char text[] = "-ERR max number of clients reached\r\n";
 
     if ((int64_t)server_clients(l->server) < l->settings->max_clients)
         return false;
     counter_add(&l->stats->clients_refused, 1);
-    ssize_t ignored = send(own_fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t ignored = secure ? 0 : send(own_fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)ignored;
     close(own_fd);
     return true;
 }
 
-static void accepted(struct loop *l, int own_fd)
+static void accepted(struct loop *l, int own_fd, bool secure)
 {
-    if (too_many(l, own_fd))
+    if (too_many(l, own_fd, secure))
         return;
     struct loop *to = server_least_loop(l->server, l);
     atomic_fetch_add(&to->clients, 1);
     if (to == l)
-        session_new(l, own_fd);
+        session_new(l, own_fd, secure);
     else
-        loop_post(to, adopt, (void *)(intptr_t)own_fd);
+        loop_post(to, secure ? adopt_secure : adopt, (void *)(intptr_t)own_fd);
 }
 
 static void on_accept(uv_poll_t *handle, int status, int events)
@@ -160,7 +171,7 @@ static void on_accept(uv_poll_t *handle, int status, int events)
     for (int i = 0; i < ACCEPT_BURST; i++) {
         int fd = accept4(n->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            accepted(n->loop, fd);
+            accepted(n->loop, fd, n->secure);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED)
@@ -183,7 +194,7 @@ void listener_second(struct loop *l)
         }
 }
 
-void listener_add(struct loop *l, void *own_fd)
+static void add(struct loop *l, void *own_fd, bool secure)
 {
     struct listener *n = calloc(1, sizeof *n);
     int fd = (int)(intptr_t)own_fd;
@@ -194,10 +205,21 @@ void listener_add(struct loop *l, void *own_fd)
         return;
     }
     n->fd = fd;
+    n->secure = secure;
     n->loop = l;
     n->next = l->listeners;
     l->listeners = n;
     uv_poll_start(&n->poll, UV_READABLE, on_accept);
+}
+
+void listener_add(struct loop *l, void *own_fd)
+{
+    add(l, own_fd, false);
+}
+
+void listener_add_secure(struct loop *l, void *own_fd)
+{
+    add(l, own_fd, true);
 }
 
 void listener_pause(struct loop *l, void *fd)

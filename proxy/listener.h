@@ -16,6 +16,8 @@ struct listener;
 MUST_USE int listener_open(const char *address, bool check_free, char *why, size_t why_cap);
 /* Accepts on fd from now on (post it; arg is the descriptor as an integer, which the loop takes). */
 void listener_add(struct loop *l, void *own_fd);
+/* The same for clients that speak TLS. */
+void listener_add_secure(struct loop *l, void *own_fd);
 /* Stops accepting on fd (post it; arg is the descriptor as an integer); clients wait in the kernel's queue.
  */
 void listener_pause(struct loop *l, void *fd);

@@ -8,6 +8,7 @@
 #include "proxy/listener.h"
 #include "proxy/pause.h"
 #include "proxy/placement.h"
+#include "proxy/secure.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
 #include "proxy/slot.h"
@@ -96,6 +97,7 @@ static void on_second(uv_timer_t *timer)
     int64_t now = turn_now(&l->turn);
     l->wall_minus_mono_us = clock_wall_us() - now;
     listener_second(l);
+    secure_count(l);
     archived_second(l, now);
     copies_second(l, now);
     hold_second(l, now);
@@ -281,7 +283,7 @@ void loop_join_free(struct loop *own_l)
     uv_thread_join(&l->thread);
     for (struct message *m = l->inbox, *next; m != NULL; m = next) {
         next = m->next;
-        if (m->fn == loop_apply || m->fn == loop_learn || m->fn == loop_topology)
+        if (m->fn == loop_apply || m->fn == loop_learn || m->fn == loop_topology || m->fn == secure_loop)
             m->fn(l, m->arg); /* gives back what came too late */
         free(m);
     }
@@ -294,6 +296,7 @@ void loop_join_free(struct loop *own_l)
     turn_done(&l->turn);
     policy_set_free(l->policies);
     learned_unref(l->learned);
+    tls_context_unref(l->tls);
     topology_unref(l->topology);
     settings_unref(l->settings);
     uv_mutex_destroy(&l->inbox_lock);

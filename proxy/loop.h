@@ -68,6 +68,7 @@ struct loop {
     size_t in_bytes;                 /* input buffers and subscriptions of all sessions */
     struct chain unheard;            /* where replies go that a client has turned off; emptied at once */
     struct listener *listeners;
+    struct tls_context *tls;         /* counted: for clients of tls.listen; NULL: there are none */
     struct travel *travel;           /* its clients leave for another process; NULL: they stay */
     uv_timer_t second;
     uv_async_t inbox_wake;

@@ -74,6 +74,7 @@ void overview_take(struct overview *o, const struct server *server)
     o->now_us = clock_wall_us();
     o->uptime_s = (double)(o->now_us - server_started_us(server)) / 1e6;
     o->draining = server_draining(server);
+    o->tls_expires = server_tls_expires(server);
     server_redis(server, &o->redis);
     server_scout(server, &o->scout);
     depot_report(server_depot(server), &o->archive);

@@ -31,6 +31,7 @@ struct overview {
     int64_t now_us;                /* clock_wall_us */
     double uptime_s;
     bool draining;
+    int64_t tls_expires; /* of the certificate of tls.listen, s since 1970; 0: none */
     double resident_bytes, cpu_s;
 };
 

@@ -12,6 +12,7 @@
 #include "proxy/overview.h"
 #include "proxy/placement.h"
 #include "proxy/scripts.h"
+#include "proxy/secure.h"
 #include "proxy/takeover.h"
 
 #include <errno.h>
@@ -48,6 +49,7 @@ struct server {
     struct admin *admin;
     bool admin_lent;   /* closed for a successor */
     bool admin_wanted; /* the successor failed: opened again as soon as possible */
+    struct secure *secure;
     struct listen_socket *sockets;
     size_t nsockets;
     struct handover *handover; /* NULL: no successor can come */
@@ -164,6 +166,11 @@ struct placement *server_placement(const struct server *s)
     return depot_placement(s->depot);
 }
 
+int64_t server_tls_expires(const struct server *s)
+{
+    return secure_expires(s->secure);
+}
+
 struct handover *server_handover(const struct server *s)
 {
     return s->handover;
@@ -184,6 +191,7 @@ static void on_settings(void *ctx, const struct settings *now)
         loop_post(s->loops[i], loop_apply, (void *)settings_ref(now));
     depot_settings(s->depot, now);
     scout_ask(s->scout);
+    secure_reload(s->secure, s, now, false);
 }
 
 static void on_topology(void *ctx, struct topology *t)
@@ -206,6 +214,9 @@ static void reload(struct server *s)
         log_event(LOG_WARN, "reload_pending", LOG_STR("setting", report.pending.items[i]),
                   LOG_STR("reason", "takes effect after a restart"));
     config_report_done(&report);
+    const struct settings *now = config_current(s->config);
+    secure_reload(s->secure, s, now, true);
+    settings_unref(now);
 }
 
 /* ---- the server's commands ---- */
@@ -280,6 +291,9 @@ static void on_loop_ended(uv_async_t *async)
 static void log_started(struct server *s)
 {
     const struct settings *now = config_current(s->config);
+    for (size_t i = 0; i < now->tls_listen.count; i++)
+        log_event(LOG_INFO, "listening_tls", LOG_STR("address", now->tls_listen.items[i]), LOG_STR("cert", now->tls_cert),
+                  LOG_INT("expires", secure_expires(s->secure)));
     for (size_t i = 0; i < now->listen.count; i++)
         log_event(LOG_INFO, "listening", LOG_STR("address", now->listen.items[i]),
                   LOG_INT("loops", s->nloops), LOG_STR("admin", now->admin_listen), LOG_INT("pid", getpid()));
@@ -289,7 +303,8 @@ static void log_started(struct server *s)
 void server_accept(struct server *s)
 {
     for (size_t i = 0; i < s->nsockets; i++)
-        loop_post(s->loops[s->sockets[i].loop], listener_add, (void *)(intptr_t)s->sockets[i].fd);
+        loop_post(s->loops[s->sockets[i].loop], s->sockets[i].secure ? listener_add_secure : listener_add,
+                  (void *)(intptr_t)s->sockets[i].fd);
     s->accepting = true;
     log_started(s);
 }
@@ -385,30 +400,30 @@ static bool drop_root(const struct settings *now, char *why, size_t why_cap)
     return true;
 }
 
-static void add_socket(struct server *s, const char *address, int own_fd)
+static void add_socket(struct server *s, const char *address, int own_fd, bool secure)
 {
     s->sockets = realloc(s->sockets, (s->nsockets + 1) * sizeof *s->sockets);
     char *copy = strdup(address);
     if (s->sockets == NULL || copy == NULL)
         abort();
-    s->sockets[s->nsockets] = (struct listen_socket){copy, own_fd, (unsigned)s->nsockets % s->nloops};
+    s->sockets[s->nsockets] = (struct listen_socket){copy, own_fd, (unsigned)s->nsockets % s->nloops, secure};
     s->nsockets++;
 }
 
 /* Those that the predecessor had. */
-static bool claim_sockets(struct server *s, const char *address)
+static bool claim_sockets(struct server *s, const char *address, bool secure)
 {
     bool any = false;
     int fd;
 
     while (s->takeover != NULL && (fd = takeover_claim(s->takeover, address)) >= 0) {
-        add_socket(s, address, fd);
+        add_socket(s, address, fd, secure);
         any = true;
     }
     return any;
 }
 
-static bool open_sockets(struct server *s, const char *address, char *why, size_t why_cap)
+static bool open_sockets(struct server *s, const char *address, bool secure, char *why, size_t why_cap)
 {
     unsigned copies = strncmp(address, "unix:", 5) == 0 ? 1 : s->nloops;
 
@@ -419,17 +434,23 @@ static bool open_sockets(struct server *s, const char *address, char *why, size_
             snprintf(why, why_cap, "cannot listen on %s: %s", address, reason);
             return false;
         }
-        add_socket(s, address, fd);
+        add_socket(s, address, fd, secure);
     }
+    return true;
+}
+
+static bool open_list(struct server *s, const struct text_list *addresses, bool secure, char *why, size_t why_cap)
+{
+    for (size_t a = 0; a < addresses->count; a++)
+        if (!claim_sockets(s, addresses->items[a], secure) &&
+            !open_sockets(s, addresses->items[a], secure, why, why_cap))
+            return false;
     return true;
 }
 
 static bool open_listeners(struct server *s, const struct settings *now, char *why, size_t why_cap)
 {
-    for (size_t a = 0; a < now->listen.count; a++)
-        if (!claim_sockets(s, now->listen.items[a]) && !open_sockets(s, now->listen.items[a], why, why_cap))
-            return false;
-    return true;
+    return open_list(s, &now->listen, false, why, why_cap) && open_list(s, &now->tls_listen, true, why, why_cap);
 }
 
 /* A predecessor has closed its admin server a moment ago. */
@@ -493,6 +514,10 @@ static void start_loops(struct server *s, const struct settings *now)
     atomic_store(&s->running, s->nloops);
     for (unsigned i = 0; i < s->nloops; i++)
         s->loops[i] = loop_start(s, i, now);
+    struct tls_context *c = s->secure == NULL ? NULL : secure_context(s->secure);
+    for (unsigned i = 0; c != NULL && i < s->nloops; i++)
+        loop_post(s->loops[i], secure_loop, tls_context_ref(c));
+    tls_context_unref(c);
 }
 
 static void on_redis_change(void *ctx, bool up)
@@ -512,11 +537,12 @@ static void start_depot(struct server *s)
         probe_on_change(s->probe, on_redis_change, s);
 }
 
-/* Ports below 1024 need root. The archive's files are opened as the user who goes on writing them: after this. */
+/* Ports below 1024, and private keys, need root. The archive's files are opened as the user who goes on writing them: after this. */
 static bool open_as_root(struct server *s, const struct settings *now, bool takeover, char *why,
                          size_t why_cap)
 {
-    return (!takeover || start_takeover(s, now, why, why_cap)) && open_listeners(s, now, why, why_cap) &&
+    s->secure = secure_open(now, why, why_cap);
+    return s->secure != NULL && (!takeover || start_takeover(s, now, why, why_cap)) && open_listeners(s, now, why, why_cap) &&
            drop_root(now, why, why_cap);
 }
 
@@ -600,6 +626,7 @@ int server_run(struct server *s)
     for (unsigned i = 0; i < s->nloops; i++)
         loop_join_free(s->loops[i]);
     uv_loop_close(&s->uv);
+    secure_free(s->secure);
     handover_free(s->handover);
     takeover_free(s->takeover);
     scout_free(s->scout);

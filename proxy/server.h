@@ -26,6 +26,7 @@ struct listen_socket {
     char *address; /* as in the setting */
     int fd;
     unsigned loop;
+    bool secure; /* of tls.listen */
 };
 
 /* NULL when it could not start; why says it in one line. */
@@ -49,6 +50,7 @@ struct loop *server_least_loop(const struct server *s, struct loop *accepting); 
 unsigned server_clients(const struct server *s);
 void server_loop_ended(struct server *s); /* [loop]: its last act */
 int64_t server_redis_offset_us(const struct server *s); /* Redis's clock minus ours */
+int64_t server_tls_expires(const struct server *s);         /* secure_expires */
 struct handover *server_handover(const struct server *s);
 struct depot *server_depot(const struct server *s);
 struct executor *server_executor(const struct server *s);   /* NULL: there is no archive */

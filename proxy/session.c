@@ -6,6 +6,7 @@
 #include "proxy/dispatch.h"
 #include "proxy/parcel.h"
 #include "proxy/push.h"
+#include "proxy/secure.h"
 #include "proxy/slot.h"
 #include "proxy/subscriber.h"
 #include "proxy/transaction.h"
@@ -288,7 +289,12 @@ static void on_readable(struct stream *stream)
         return;
     }
     if (n < 0) {
-        session_close(s, strerror((int)-n));
+        secure_lost(s, (int)n);
+        session_close(s, stream_why(stream, (int)n));
+        return;
+    }
+    if (t->buf[0] == 0x16 && secure_meets_tls(s, t->buf, (size_t)n)) {
+        session_close(s, "it speaks TLS");
         return;
     }
     counter_add(&s->loop->stats->bytes_in, (uint64_t)n);
@@ -316,7 +322,7 @@ static void on_written(struct stream *stream, size_t n)
 
 static void on_broken(struct stream *stream, int neg_errno)
 {
-    session_close((struct session *)stream, strerror(-neg_errno));
+    session_close((struct session *)stream, stream_why(stream, neg_errno));
 }
 
 static size_t unread(const struct session *s)
@@ -369,6 +375,10 @@ void session_second(struct session *s, int64_t now_us)
         close_slow_reader(s, limits.soft_name);
         return;
     }
+    if (s->stream.tls != NULL && secure_is_late(s, now_us)) {
+        session_close(s, "no TLS handshake in time");
+        return;
+    }
     if (set->idle_timeout > 0 && s->head == NULL && !push_listens(s) && now_us - s->last_us > set->idle_timeout * 1000)
         session_close(s, "idle");
 }
@@ -411,7 +421,7 @@ static struct session *attach(struct loop *l, int own_fd)
     return s;
 }
 
-void session_new(struct loop *l, int own_fd)
+void session_new(struct loop *l, int own_fd, bool secure)
 {
     int one = 1;
 
@@ -421,6 +431,10 @@ void session_new(struct loop *l, int own_fd)
     if (s == NULL)
         return;
     s->id = atomic_fetch_add(&next_id, 1);
+    if (secure && !secure_begin(s)) {
+        session_close(s, "there is no certificate");
+        return;
+    }
     stream_set_reading(&s->stream, true);
 }
 

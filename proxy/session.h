@@ -81,8 +81,8 @@ struct session {
     char addr[64], laddr[64];
 };
 
-/* Takes a connected socket; counts it as a client of l. */
-void session_new(struct loop *l, int own_fd);
+/* Takes a connected socket, whose client speaks TLS where it is secure; counts it as a client of l. */
+void session_new(struct loop *l, int own_fd, bool secure);
 /* Ends the connection now. reason: for the log at debug level; NULL when the client left. */
 void session_close(struct session *s, const char *reason);
 /* No more requests; closes once all replies are written. One that waits is called back: it is not waited for. */

@@ -71,6 +71,7 @@ struct stats {
     counter clients_output_closed;                             /* closed for unread output */
     counter bytes_in, bytes_out;                               /* from and to clients */
     counter requests, replies, protocol_errors;
+    counter tls_accepted, tls_resumed, tls_failed; /* handshakes of clients; once a second */
     counter upstream_connects, upstream_connect_failures, upstream_lost, upstream_timeouts;
     counter upstream_open;   /* gauge: connections to Redis that are ready, pinned ones included */
     counter upstream_pinned; /* gauge */

@@ -41,6 +41,9 @@ static void give(struct session *s)
 static bool may_leave(const struct session *s)
 {
     bool needs = s->pinned != NULL && s->lent_wait == NULL;
+    /* What TLS has agreed on with the client cannot be handed over: it stays until it ends, or until the time is up. */
+    if (s->stream.tls != NULL)
+        return false;
     return !push_listens(s) && s->txn == NULL && !needs && s->watched == NULL && s->watching == 0 && !s->ending;
 }
 
