@@ -39,7 +39,7 @@ static const struct {
     {"slowlog", "the proxy's own log of slow requests"},
     {"swapdb", "raw databases only: not 0 while managed keys are guarded"},
     {"sync", "refused: it would turn a shared connection into a replica's"},
-    {"wait", "refused: it counts the writes of one's own connection, and a shared one has many owners"},
+    {"wait", "counts replicas that have all that Redis had done before: so at least this client's writes; the archive has no replicas"},
     {"watch", "a pinned connection is lent until EXEC, DISCARD or UNWATCH, and used again afterwards"},
 };
 
