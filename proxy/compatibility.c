@@ -61,6 +61,7 @@ const char *compatibility_note(const struct command *cmd)
 
 static const char *const by_route[] = {
     [ROUTE_FORWARD] = "forwarded",   [ROUTE_SLOW] = "forwarded, second lane",
+    [ROUTE_URGENT] = "forwarded, on a connection that nothing holds up",
     [ROUTE_LOCAL] = "local",         [ROUTE_MULTI] = "local, EXEC forwarded",
     [ROUTE_PUBSUB] = "messages",     [ROUTE_BLOCKING] = "parked",
     [ROUTE_UNSUPPORTED] = "refused", [ROUTE_REFUSED] = "refused",
@@ -96,6 +97,7 @@ static const char *by_archive(const struct command *cmd)
         return is_served(cmd) ? "served by the archive, parked" : "refused: Redis only";
     case ROUTE_FORWARD:
     case ROUTE_SLOW:
+    case ROUTE_URGENT:
         break;
     }
     if (is_served(cmd))

@@ -20,7 +20,7 @@
 
 static bool forwards(const struct command *cmd)
 {
-    return cmd->route == ROUTE_FORWARD || cmd->route == ROUTE_SLOW;
+    return cmd->route == ROUTE_FORWARD || cmd->route == ROUTE_SLOW || cmd->route == ROUTE_URGENT;
 }
 
 const struct command *dispatch_row(const struct loop *l, const struct job *job)
@@ -149,6 +149,8 @@ bool dispatch_may_send(struct upstream *u)
 
 static struct upstream *shared_upstream(struct session *s, const struct job *job)
 {
+    if (job->urgent)
+        return pool_urgent(&s->loop->pool, s->resp);
     return pool_shared(&s->loop->pool, job->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp, s->id);
 }
 
@@ -287,6 +289,9 @@ static bool route(struct session *s, struct job *job)
     case ROUTE_SLOW:
         job->slow = true;
         return debug_refuses(s, job) || dispatch_forward(s, job);
+    case ROUTE_URGENT:
+        job->slow = job->urgent = true;
+        return dispatch_forward(s, job);
     case ROUTE_LOCAL:
         return local_command(s, job);
     case ROUTE_MULTI:
@@ -327,6 +332,7 @@ static bool route_in_multi(struct session *s, struct job *job)
         job->slow = true;
         break;
     case ROUTE_FORWARD:
+    case ROUTE_URGENT:
     case ROUTE_BLOCKING: /* inside MULTI nothing blocks */
         break;
     }

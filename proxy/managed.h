@@ -13,6 +13,7 @@ struct job {
     struct slice raw;  /* the bytes as they came; not RESP when inline_ */
     bool inline_;
     bool slow;         /* counts against redis.slow_timeout */
+    bool urgent;       /* goes on a connection that no other request holds up */
 };
 
 /* Plans job into l->plan. Nothing is left beside a write: for the archive, and for a look. */

@@ -226,7 +226,7 @@ const char *command_cat_name(unsigned bit)
 
 const char *command_route_name(enum cmd_route route)
 {
-    static const char *const names[] = {"forward",  "slow",        "local",  "multi",
+    static const char *const names[] = {"forward",  "slow",   "urgent",      "local",  "multi",
                                         "blocking", "pubsub", "unsupported", "refused"};
     return NAME_OF(names, route);
 }

@@ -67,6 +67,7 @@ enum cmd_cat {
 enum cmd_route {
     ROUTE_FORWARD,     /* Redis, on the shared fast connection (managed keys: by router/plan) */
     ROUTE_SLOW,        /* Redis, on the second lane: may hold the server or the line for long */
+    ROUTE_URGENT,      /* Redis, on a connection that no other request holds up: works while a script runs */
     ROUTE_LOCAL,       /* the proxy itself; proxy/local.c has a handler of this name */
     ROUTE_MULTI,       /* MULTI EXEC DISCARD WATCH UNWATCH: the session's transaction */
     ROUTE_BLOCKING,    /* may wait; refused outside MULTI until step 4 */

@@ -17,6 +17,7 @@ static const struct {
 static const char *const answers[] = {
     [ROUTE_FORWARD] = "Redis",
     [ROUTE_SLOW] = "Redis, second lane",
+    [ROUTE_URGENT] = "Redis, also while a script runs",
     [ROUTE_LOCAL] = "the proxy",
     [ROUTE_MULTI] = "the session's transaction",
     [ROUTE_BLOCKING] = "may wait",

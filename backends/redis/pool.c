@@ -90,6 +90,11 @@ struct upstream *pool_shared(struct pool *p, enum lane lane, int db, enum resp r
     return *place;
 }
 
+struct upstream *pool_urgent(struct pool *p, enum resp resp)
+{
+    return find_other(p, LANE_URGENT, 0, resp);
+}
+
 /* The best of those that nobody has: one that is not busy with its last borrower's commands. Guarded, only such: an EXEC that ends with
  * nil leaves no trace in cvp:sess, so nothing may stand behind it whose trace would be taken for its own. Returns npinned when there is
  * none. */

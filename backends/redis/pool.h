@@ -28,6 +28,8 @@ void pool_init(struct pool *p, struct turn *turn, const struct settings *setting
 /* A shared connection, made when it is wanted for the first time. The same client (its id) gets the same one as long as
  * redis.connections stays. */
 struct upstream *pool_shared(struct pool *p, enum lane lane, int db, enum resp resp, uint64_t client);
+/* The one for requests that nothing may hold up; database 0. */
+struct upstream *pool_urgent(struct pool *p, enum resp resp);
 /* A connection for one client, or NULL when redis.pinned_max are lent. */
 struct upstream *pool_borrow(struct pool *p, int db, enum resp resp);
 /* The caller has queued what resets the connection (UNWATCH); the next borrower's commands come behind it. */

@@ -481,8 +481,9 @@ static void on_dialed(void *ctx, int result)
         stream_secure(&u->stream, tls);
     u->has_stream = true;
     set_state(u, UEV_DIALED);
+    static const struct upstream_guard unguarded = {.on = false};
     struct greeting_ask ask = {.settings = u->env->settings,
-                               .guard = &u->env->guard,
+                               .guard = u->lane == LANE_URGENT ? &unguarded : &u->env->guard,
                                .session = u->session,
                                .spent = u->spent ? u->before : "",
                                .db = u->db,
@@ -719,10 +720,16 @@ static void check_deadlines(struct upstream *u, int64_t now_us)
     lose(u, ERR_TIMEOUT, text);
 }
 
+static int64_t greeting_limit_ms(const struct upstream *u)
+{
+    const struct settings *s = u->env->settings;
+    return u->lane == LANE_URGENT ? s->redis_slow_timeout : s->redis_connect_timeout;
+}
+
 void upstream_tick(struct upstream *u, int64_t now_us)
 {
     check_deadlines(u, now_us);
-    if (u->state == UP_GREETING && now_us - u->started_us > u->env->settings->redis_connect_timeout * 1000)
+    if (u->state == UP_GREETING && now_us - u->started_us > greeting_limit_ms(u) * 1000)
         greeting_failed(u, "the greeting timed out");
     if (u->state == UP_WAITING && upstream_in_flight(u) == 0 && now_us - u->wanted_us > IDLE_END_US) {
         u->down = false; /* that was long ago: the next request finds out */

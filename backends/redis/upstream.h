@@ -22,7 +22,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum lane { LANE_FAST, LANE_SLOW, LANE_PINNED };
+/* URGENT: for what Redis answers also while a script runs. It is greeted as patiently as slow requests wait, and never guarded: raw
+ * requests only. */
+enum lane { LANE_FAST, LANE_SLOW, LANE_PINNED, LANE_URGENT };
 
 struct upstream;
 

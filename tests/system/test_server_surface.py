@@ -190,3 +190,34 @@ def test_managed_keys_stay_in_their_database(proxy, real):
         assert conn.cmd("MOVE", "conv:1", "0").startswith("ERR move of managed keys")
         conn.cmd("SELECT", "0")
         assert conn.cmd("LRANGE", "conv:1", "0", "-1") == [b"a"]
+
+
+LOOP = "#!lua name=spin\nredis.register_function('spin', function() while true do end end)"
+KILLS = {
+    "script": (["EVAL", "while true do end", "0"], ["SCRIPT", "KILL"]),
+    "function": (["FCALL", "spin", "0"], ["FUNCTION", "KILL"]),
+    "in a transaction": (None, ["SCRIPT", "KILL"]),
+}
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("threshold", [50, 800], ids=["busy", "before it is busy"])
+@pytest.mark.parametrize("name", KILLS)
+def test_a_script_is_killed_from_a_second_connection(fresh_redis, make_proxy, name, threshold):
+    """Also when Redis does not even say yet that it is busy: the order waits there, however long."""
+    run, kill = KILLS[name]
+    real = fresh_redis.client()
+    real.config_set("busy-reply-threshold", threshold)
+    proxy = make_proxy(fresh_redis.url, settings=PROXY_SETTINGS).start()
+    with RespConn.to(proxy, timeout=30) as runner, RespConn.to(proxy, timeout=30) as killer:
+        runner.cmd("FUNCTION", "LOAD", LOOP)
+        if run is None:
+            runner.pipeline(["MULTI"], ["EVAL", "while true do end", "0"])
+            run = ["EXEC"]
+        runner.send_cmd(*run)
+        # Before it has begun there is nothing to kill.
+        assert eventually(lambda: killer.cmd(*kill) == "OK", timeout=20)
+        reply = runner.read()
+        assert "killed by user" in (reply[0] if isinstance(reply, list) else reply)
+        assert killer.cmd("PING") == "PONG"
+    real.close()

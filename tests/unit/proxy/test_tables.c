@@ -24,6 +24,7 @@ static bool handled(const struct command *cmd)
         return pubsub_handles(cmd);
     case ROUTE_FORWARD:
     case ROUTE_SLOW:
+    case ROUTE_URGENT:
     case ROUTE_BLOCKING:
     case ROUTE_UNSUPPORTED:
     case ROUTE_REFUSED:
