@@ -72,9 +72,9 @@ clean: ## remove what was built
 	@rm -rf build build-asan build-tsan build-fuzz
 
 # What the system tests need beside the proxy. Each stamp is newer than the list it was made from.
-test-tools: deps-test .venv/stamp tests/clients/node_modules/stamp build/clients/goredis test-servers
+test-tools: deps-test .venv/stamp tests/clients/node_modules/stamp test-clients test-servers
 
-.PHONY: deps-test test-servers
+.PHONY: deps-test test-clients test-servers
 deps-test:
 	@scripts/install-deps build test
 
@@ -86,15 +86,13 @@ deps-test:
 
 # ioredis 6 needs Node 20: with an older one its tests are skipped, and say so.
 tests/clients/node_modules/stamp: tests/clients/package-lock.json tests/clients/package.json | deps-test
-	@echo "node: installing ioredis into tests/clients/node_modules"
+	@echo "node: installing ioredis and node-redis into tests/clients/node_modules"
 	@cd tests/clients && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-# go-redis 9.18 is the newest that builds with Go 1.21; with an older Go its tests are skipped.
-build/clients/goredis: tests/clients/goredis.go tests/clients/go.mod tests/clients/go.sum | deps-test
-	@if printf 'go1.21\n%s\n' "$$(go env GOVERSION)" | sort -CV; then \
-	    echo "go: building the go-redis client"; cd tests/clients && go build -o ../../$@ .; \
-	else echo "go: go-redis needs Go 1.21, this is $$(go env GOVERSION); its tests are skipped"; fi
+# Those that are compiled; silent when nothing changed.
+test-clients: | deps-test
+	@scripts/test-clients
 
 # What stands in for MongoDB; silent when nothing changed.
 test-servers: | deps-test
