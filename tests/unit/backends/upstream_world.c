@@ -1,7 +1,7 @@
 #include "upstream_world.h"
 
-#include "config/config.h"
 #include "resp/request.h"
+#include "tests/unit/settings_of.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -291,15 +291,8 @@ static const struct settings *settings_with(int port)
     char url[64];
     snprintf(url, sizeof url, "redis.url=redis://127.0.0.1:%d", port);
     const char *sets[] = {url, "redis.connect_rate=100000", "redis.backoff_min=1ms", "redis.backoff_max=2ms"};
-    struct config_start start = {.sets = sets, .set_count = 4};
-    struct config_error error;
-    struct config *config = config_new();
 
-    if (config_load(config, &start, &error) != ERR_NONE)
-        fail_msg("%s", error.text);
-    const struct settings *s = config_current(config);
-    config_free(config);
-    return s;
+    return settings_of(sets, 4);
 }
 
 int world_set_up(void **state)
@@ -317,8 +310,12 @@ int world_set_up(void **state)
     assert_int_equal(uv_poll_init(&w.loop, &w.listening, w.listen_fd), 0);
     uv_poll_start(&w.listening, UV_READABLE, on_accept);
     w.settings = settings_with(port);
-    w.env = (struct upstream_env){
-        .turn = &w.turn, .settings = w.settings, .ops = &ops, .count = on_count, .on_stranger = on_stranger, .wake = on_wake};
+    w.env = (struct upstream_env){.turn = &w.turn,
+                                  .settings = w.settings,
+                                  .ops = &ops,
+                                  .count = on_count,
+                                  .on_stranger = on_stranger,
+                                  .wake = on_wake};
     w.u = upstream_new(&w.env, LANE_FAST, 0, RESP2);
     return 0;
 }

@@ -4,10 +4,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "config/config.h"
 #include "executor/op.h"
 #include "proxy/stats.h"
 #include "resp/request.h"
+#include "tests/unit/settings_of.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,22 +25,8 @@ static struct {
     struct upstream *u;
     struct slot slot;
     struct request request; /* the last one that was planned */
-    struct chain sent; /* what would go to Redis */
+    struct chain sent;      /* what would go to Redis */
 } w;
-
-static const struct settings *make_settings(void)
-{
-    static const char *const sets[] = {"conv.max_messages=3", "conv.ttl=60"};
-    struct config_start start = {.sets = sets, .set_count = 2};
-    struct config_error error;
-    struct config *config = config_new();
-
-    if (config_load(config, &start, &error) != ERR_NONE)
-        fail_msg("%s", error.text);
-    const struct settings *s = config_current(config);
-    config_free(config);
-    return s;
-}
 
 static void no_wake(struct upstream_env *env)
 {
@@ -50,7 +36,7 @@ static int set_up(void **state)
 {
     memset(&w, 0, sizeof w);
     chunk_pool_init(&w.loop.turn.chunks);
-    w.loop.settings = make_settings();
+    w.loop.settings = settings_of((const char *[]){"conv.max_messages=3", "conv.ttl=60"}, 2);
     w.loop.policies = policy_set_new(w.loop.settings);
     w.loop.stats = calloc(1, sizeof *w.loop.stats);
     w.env = (struct upstream_env){.turn = &w.loop.turn, .settings = w.loop.settings, .wake = no_wake};
@@ -286,7 +272,8 @@ static void test_marks_stand_behind_the_commands(void **state)
              strlen(upstream_session(w.u)), upstream_session(w.u));
     assert_sent_ends(text);
     assert_int_equal(block_commands(w.slot.block), 6 + 4); /* PEXPIRETIME, the command, PEXPIREAT: twice */
-    assert_all("*10\r\n:-2\r\n:1\r\n:1\r\n:5\r\n-ERR x\r\n:1\r\n:1\r\n:99\r\n:1\r\n:0\r\n", "*2\r\n:1\r\n-ERR x\r\n");
+    assert_all("*10\r\n:-2\r\n:1\r\n:1\r\n:5\r\n-ERR x\r\n:1\r\n:1\r\n:99\r\n:1\r\n:0\r\n",
+               "*2\r\n:1\r\n-ERR x\r\n");
     assert_true(block_has_marked(w.slot.block));
     assert_false(block_is_strange(w.slot.block));
 }
@@ -320,22 +307,26 @@ static void test_emptied_redis(void **state)
 
 static void test_versions_reach_the_copy(void **state)
 {
-    static const char request[] = "*5\r\n$4\r\nMSET\r\n$6\r\nconv:1\r\n$1\r\na\r\n$6\r\nconv:2\r\n$1\r\nb\r\n";
+    static const char request[] =
+        "*5\r\n$4\r\nMSET\r\n$6\r\nconv:1\r\n$1\r\na\r\n$6\r\nconv:2\r\n$1\r\nb\r\n";
 
     add_marked("MSET conv:1 a conv:1 c\r\n", true, true);
     add_marked("APPEND conv:2 b\r\n", true, true);
     track();
     w.slot.copy = op_new(OP_EXEC, RESP2, (struct slice){request, sizeof request - 1});
     assert_int_equal(block_commands(w.slot.block), 3 + 3 + 2 * 2 + 2);
-    assert_all("*12\r\n+OK\r\n:1\r\n:1\r\n:-2\r\n:1\r\n:1\r\n:0\r\n:2251799813685300\r\n:1\r\n:2251799813685249\r\n:2\r\n:0\r\n",
+    assert_all("*12\r\n+OK\r\n:1\r\n:1\r\n:-2\r\n:1\r\n:1\r\n:0\r\n:2251799813685300\r\n:1\r\n:"
+               "2251799813685249\r\n:2\r\n:0\r\n",
                "*2\r\n+OK\r\n:1\r\n");
     assert_int_equal(w.slot.copy->keys[0].copied, 2251799813685300);
     assert_false(w.slot.copy->keys[0].fresh);
     assert_int_equal(w.slot.copy->keys[1].copied, 2251799813685249);
     assert_true(w.slot.copy->keys[1].fresh);
     w.slot.copy->keys[1].copied = 0;
-    assert_all("*12\r\n+OK\r\n:1\r\n:1\r\n:5000\r\n:1\r\n:1\r\n:0\r\n:9\r\n:1\r\n:8\r\n:2\r\n:0\r\n", "*2\r\n+OK\r\n:1\r\n");
-    assert_int_equal(w.slot.copy->keys[1].copied, 0); /* it was there without a version: what it held is not known to the archive */
+    assert_all("*12\r\n+OK\r\n:1\r\n:1\r\n:5000\r\n:1\r\n:1\r\n:0\r\n:9\r\n:1\r\n:8\r\n:2\r\n:0\r\n",
+               "*2\r\n+OK\r\n:1\r\n");
+    assert_int_equal(w.slot.copy->keys[1].copied,
+                     0); /* it was there without a version: what it held is not known to the archive */
     op_free(w.slot.copy);
 }
 
@@ -366,10 +357,12 @@ static void test_script(void **state)
     block_track_script(&w.slot, &w.loop.plan, RESP2, &w.sent, &out);
     w.sent = out;
     char text[512];
-    snprintf(text, sizeof text,
-             "$1\r\n5\r\n$6\r\nconv:1\r\n$6\r\nconv:1\r\n$8\r\ncvp:sess\r\n$7\r\ncvp:ver\r\n$9\r\ncvp:dirty\r\n$%zu\r\n%s\r\n"
-             "$1\r\n1\r\n$16\r\n2251799814685248\r\n$1\r\n1\r\n$7\r\n1060000\r\n$4\r\nSPOP\r\n$6\r\nconv:1\r\n",
-             strlen(upstream_session(w.u)), upstream_session(w.u));
+    snprintf(
+        text, sizeof text,
+        "$1\r\n5\r\n$6\r\nconv:1\r\n$6\r\nconv:1\r\n$8\r\ncvp:sess\r\n$7\r\ncvp:ver\r\n$9\r\ncvp:dirty\r\n$%"
+        "zu\r\n%s\r\n"
+        "$1\r\n1\r\n$16\r\n2251799814685248\r\n$1\r\n1\r\n$7\r\n1060000\r\n$4\r\nSPOP\r\n$6\r\nconv:1\r\n",
+        strlen(upstream_session(w.u)), upstream_session(w.u));
     assert_sent_ends(text);
     assert_script("*3\r\n:1\r\n$2\r\n99\r\n$1\r\nx\r\n", "$1\r\nx\r\n", true);
     assert_script("*3\r\n:1\r\n$2\r\n99\r\n$-1\r\n", "$-1\r\n", true);

@@ -1,6 +1,7 @@
 #include "tests/unit/sync/sync_redis.h"
 
-#include "config/config.h"
+#include "sync/link.h"
+#include "tests/unit/settings_of.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,22 +42,6 @@ static void become_server(const struct sync_redis *r)
     execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", r->path, "--dir", r->dir, "--save",
            "", "--appendonly", "no", "--enable-debug-command", "yes", (char *)NULL);
     _exit(127);
-}
-
-static const struct settings *settings_of(const struct sync_redis *r)
-{
-    char url[96];
-    snprintf(url, sizeof url, "redis.url=unix://%s", r->path);
-    const char *sets[] = {url};
-    struct config_start start = {.sets = sets, .set_count = 1};
-    struct config_error error;
-    struct config *config = config_new();
-
-    if (config_load(config, &start, &error) != ERR_NONE)
-        fail_msg("%s", error.text);
-    const struct settings *s = config_current(config);
-    config_free(config);
-    return s;
 }
 
 struct redisContext *sync_redis_connect(const struct sync_redis *r)
@@ -105,8 +90,10 @@ void sync_redis_start(struct sync_redis *r)
     signal(SIGPIPE, SIG_IGN);
     assert_non_null(mkdtemp(r->dir));
     snprintf(r->path, sizeof r->path, "%s/socket", r->dir);
+    char url[96];
+    snprintf(url, sizeof url, "redis.url=unix://%s", r->path);
     if (launch(r))
-        r->settings = settings_of(r);
+        r->settings = settings_of((const char *[]){url}, 1);
     else
         print_message("no redis-server is installed\n");
 }
@@ -139,6 +126,48 @@ void sync_redis_stop(struct sync_redis *r)
     remove_dir(r);
     settings_unref(r->settings);
     *r = (struct sync_redis){0};
+}
+
+/* ---- for cmocka ---- */
+
+struct sync_redis sync_redis;
+struct link *sync_link;
+struct arena sync_arena;
+
+int sync_redis_up(void **state)
+{
+    sync_redis_start(&sync_redis);
+    return 0;
+}
+
+int sync_redis_down(void **state)
+{
+    sync_redis_stop(&sync_redis);
+    return 0;
+}
+
+struct link *sync_redis_link(void)
+{
+    struct link *made = link_new();
+
+    if (!link_open(made, sync_redis.settings))
+        fail_msg("%s", link_why(made));
+    return made;
+}
+
+int sync_redis_set_up(void **state)
+{
+    arena_init(&sync_arena);
+    sync_link = sync_redis_link();
+    sync_redis_ask(&sync_redis, "FLUSHALL");
+    return 0;
+}
+
+int sync_redis_tear_down(void **state)
+{
+    link_free(sync_link);
+    arena_done(&sync_arena);
+    return 0;
 }
 
 /* ---- asking ---- */

@@ -6,10 +6,12 @@
 #define TESTS_UNIT_SYNC_SYNC_REDIS_H
 
 #include "config/settings.h"
+#include "engine/arena.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct link;
 struct redisContext;
 struct redisReply;
 
@@ -22,6 +24,18 @@ struct sync_redis {
     struct redisContext *client;
     struct redisReply *last;
 };
+
+/* The one of the test program, and a link to it: for cmocka. The program's is up from sync_redis_up to sync_redis_down; each
+ * test between sync_redis_set_up and sync_redis_tear_down finds it empty, a link that is open, and an empty arena. */
+extern struct sync_redis sync_redis;
+extern struct link *sync_link;
+extern struct arena sync_arena;
+int sync_redis_up(void **state);
+int sync_redis_down(void **state);
+int sync_redis_set_up(void **state);
+int sync_redis_tear_down(void **state);
+/* A link more; link_free it. */
+struct link *sync_redis_link(void);
 
 /* No redis-server is installed; it says so. For main, which then returns SYNC_REDIS_SKIPPED. */
 bool sync_redis_missing(void);

@@ -18,55 +18,18 @@
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-static struct sync_redis redis;
-static struct link *l;
-
-static int start(void **state)
-{
-    sync_redis_start(&redis);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    sync_redis_stop(&redis);
-    return 0;
-}
-
-static struct link *opened(void)
-{
-    struct link *made = link_new();
-
-    if (!link_open(made, redis.settings))
-        fail_msg("%s", link_why(made));
-    return made;
-}
-
-static int set_up(void **state)
-{
-    l = opened();
-    sync_redis_ask(&redis, "FLUSHALL");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    link_free(l);
-    return 0;
-}
-
 static void claim(int64_t epoch, int64_t fence)
 {
-    if (claim_redis(l, epoch, fence) != ERR_NONE)
-        fail_msg("%s", link_why(l));
+    if (claim_redis(sync_link, epoch, fence) != ERR_NONE)
+        fail_msg("%s", link_why(sync_link));
 }
 
 static struct redis_identity look(void)
 {
     struct redis_identity who;
 
-    if (claim_look(l, &who) != ERR_NONE)
-        fail_msg("%s", link_why(l));
+    if (claim_look(sync_link, &who) != ERR_NONE)
+        fail_msg("%s", link_why(sync_link));
     return who;
 }
 
@@ -79,14 +42,14 @@ static void test_identity(void **state)
 
     snprintf(line, sizeof line, "\nrun_id:%s\r", who.run_id);
     assert_int_equal(strlen(who.run_id), 40);
-    assert_non_null(strstr(sync_redis_ask(&redis, "INFO server")->str, line));
+    assert_non_null(strstr(sync_redis_ask(&sync_redis, "INFO server")->str, line));
     assert_int_equal(who.epoch, 0);
     assert_true(who.writable);
     claim(300, 300);
     assert_int_equal(look().epoch, 300);
-    sync_redis_ask(&redis, "REPLICAOF 127.0.0.1 1");
+    sync_redis_ask(&sync_redis, "REPLICAOF 127.0.0.1 1");
     who = look();
-    sync_redis_ask(&redis, "REPLICAOF NO ONE");
+    sync_redis_ask(&sync_redis, "REPLICAOF NO ONE");
     assert_false(who.writable);
 }
 
@@ -94,24 +57,24 @@ static void test_epochs_only_grow(void **state)
 {
     claim(300, 300);
     claim(300, 300);
-    assert_int_equal(claim_redis(l, 299, 299), ERR_MOVED);
-    assert_true(link_is_open(l));
-    sync_redis_expect(&redis, "300", "GET cvp:ep");
+    assert_int_equal(claim_redis(sync_link, 299, 299), ERR_MOVED);
+    assert_true(link_is_open(sync_link));
+    sync_redis_expect(&sync_redis, "300", "GET cvp:ep");
     claim(301, 301);
-    sync_redis_expect(&redis, "301", "GET cvp:ep");
+    sync_redis_expect(&sync_redis, "301", "GET cvp:ep");
 }
 
 /* What found it without an epoch was never acknowledged: its versions, which look new, must not win against older ones. */
 static void test_emptied_redis_has_no_versions(void **state)
 {
     claim(300, 300);
-    sync_redis_ask(&redis, "HSET cvp:ver k 7");
+    sync_redis_ask(&sync_redis, "HSET cvp:ver k 7");
     claim(301, 301);
-    sync_redis_expect(&redis, "7", "HGET cvp:ver k");
-    sync_redis_ask(&redis, "DEL cvp:ep");
+    sync_redis_expect(&sync_redis, "7", "HGET cvp:ver k");
+    sync_redis_ask(&sync_redis, "DEL cvp:ep");
     claim(302, 302);
-    sync_redis_expect(&redis, "0", "EXISTS cvp:ver");
-    sync_redis_expect(&redis, "302", "GET cvp:ep");
+    sync_redis_expect(&sync_redis, "0", "EXISTS cvp:ver");
+    sync_redis_expect(&sync_redis, "302", "GET cvp:ep");
 }
 
 struct claimer {
@@ -135,7 +98,8 @@ static void *claim_on(void *arg)
 
 static void test_two_at_once(void **state)
 {
-    struct claimer c[2] = {{.link = opened(), .first = 256}, {.link = opened(), .first = 257}};
+    struct claimer c[2] = {{.link = sync_redis_link(), .first = 256},
+                           {.link = sync_redis_link(), .first = 257}};
 
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&c[i].thread, NULL, claim_on, &c[i]), 0);
@@ -145,14 +109,14 @@ static void test_two_at_once(void **state)
         assert_int_equal(c[i].fell_back, 0);
         link_free(c[i].link);
     }
-    sync_redis_expect(&redis, "799", "GET cvp:ep");
+    sync_redis_expect(&sync_redis, "799", "GET cvp:ep");
 }
 
 /* ---- the fence ---- */
 
 static redisContext *named(const char *name)
 {
-    redisContext *c = sync_redis_connect(&redis);
+    redisContext *c = sync_redis_connect(&sync_redis);
     assert_non_null(c);
     redisReply *r = redisCommand(c, "CLIENT SETNAME %s", name);
 
@@ -206,7 +170,7 @@ static void test_a_queued_block_is_gone(void **state)
     freeReplyObject(redisCommand(c, "RPUSH k v"));
     claim(257, 257);
     assert_null(redisCommand(c, "EXEC"));
-    sync_redis_expect(&redis, "0", "EXISTS k");
+    sync_redis_expect(&sync_redis, "0", "EXISTS k");
     redisFree(c);
 }
 
@@ -242,7 +206,7 @@ static void *claim_for(void *arg)
 {
     int64_t epoch = *(int64_t *)arg;
 
-    return claim_redis(l, epoch, epoch) == ERR_NONE ? arg : NULL;
+    return claim_redis(sync_link, epoch, epoch) == ERR_NONE ? arg : NULL;
 }
 
 /* Connections of an epoch have sent writes to a Redis that is frozen, and the claim of the next one waits there, too. When Redis
@@ -258,25 +222,25 @@ static long long thaw(int64_t epoch)
     void *claimed;
     siginfo_t info;
 
-    sync_redis_ask(&redis, "DEL k");
+    sync_redis_ask(&sync_redis, "DEL k");
     snprintf(name, sizeof name, "convproxy-x-%lld", (long long)epoch++);
     for (int i = 0; i < CLIENTS; i++)
         c[i] = named(name);
-    assert_int_equal(kill(redis.pid, SIGSTOP), 0);
-    assert_int_equal(waitid(P_PID, (id_t)redis.pid, &info, WSTOPPED), 0);
+    assert_int_equal(kill(sync_redis.pid, SIGSTOP), 0);
+    assert_int_equal(waitid(P_PID, (id_t)sync_redis.pid, &info, WSTOPPED), 0);
     for (int i = 0; i < CLIENTS; i++)
         sent += fill(c[i]);
     assert_int_equal(pthread_create(&thread, NULL, claim_for, &epoch), 0);
-    assert_int_equal(kill(redis.pid, SIGCONT), 0);
+    assert_int_equal(kill(sync_redis.pid, SIGCONT), 0);
     pthread_join(thread, &claimed);
-    long long at_return = sync_redis_ask(&redis, "LLEN k")->integer;
+    long long at_return = sync_redis_ask(&sync_redis, "LLEN k")->integer;
     assert_non_null(claimed);
     for (int i = 0; i < CLIENTS; i++) {
         assert_true(was_closed(c[i]));
         redisFree(c[i]);
     }
     print_message("%lld blocks sent, %lld executed\n", sent, at_return);
-    assert_int_equal(sync_redis_ask(&redis, "LLEN k")->integer, at_return);
+    assert_int_equal(sync_redis_ask(&sync_redis, "LLEN k")->integer, at_return);
     return sent - at_return;
 }
 
@@ -292,20 +256,20 @@ static void test_frozen(void **state)
 
 static void test_not_allowed(void **state)
 {
-    sync_redis_ask(&redis, "ACL SETUSER default -client|kill -client|list");
-    enum err e = claim_redis(l, 300, 300);
-    sync_redis_ask(&redis, "ACL SETUSER default +@all");
+    sync_redis_ask(&sync_redis, "ACL SETUSER default -client|kill -client|list");
+    enum err e = claim_redis(sync_link, 300, 300);
+    sync_redis_ask(&sync_redis, "ACL SETUSER default +@all");
     assert_int_equal(e, ERR_REDISDOWN);
-    assert_non_null(strstr(link_why(l), "NOPERM"));
+    assert_non_null(strstr(link_why(sync_link), "NOPERM"));
 }
 
 static void test_kill_not_allowed(void **state)
 {
     redisContext *c = named("convproxy-a-256");
 
-    sync_redis_ask(&redis, "ACL SETUSER default -client|kill");
-    enum err e = claim_redis(l, 300, 300);
-    sync_redis_ask(&redis, "ACL SETUSER default +@all");
+    sync_redis_ask(&sync_redis, "ACL SETUSER default -client|kill");
+    enum err e = claim_redis(sync_link, 300, 300);
+    sync_redis_ask(&sync_redis, "ACL SETUSER default +@all");
     assert_int_equal(e, ERR_REDISDOWN);
     assert_true(is_alive(c));
     redisFree(c);
@@ -315,38 +279,39 @@ static void test_closed(void **state)
 {
     struct redis_identity who;
 
-    link_close(l);
-    assert_int_equal(claim_look(l, &who), ERR_REDISDOWN);
-    assert_int_equal(claim_redis(l, 300, 300), ERR_REDISDOWN);
+    link_close(sync_link);
+    assert_int_equal(claim_look(sync_link, &who), ERR_REDISDOWN);
+    assert_int_equal(claim_redis(sync_link, 300, 300), ERR_REDISDOWN);
 }
 
 static void test_lost(void **state)
 {
     struct redis_identity who;
 
-    sync_redis_ask(&redis, "CLIENT KILL TYPE normal SKIPME yes");
-    assert_int_equal(claim_look(l, &who), ERR_REDISLOST);
-    assert_true(link_open(l, redis.settings));
-    sync_redis_ask(&redis, "CLIENT KILL TYPE normal SKIPME yes");
-    assert_int_equal(claim_redis(l, 300, 300), ERR_REDISLOST);
+    sync_redis_ask(&sync_redis, "CLIENT KILL TYPE normal SKIPME yes");
+    assert_int_equal(claim_look(sync_link, &who), ERR_REDISLOST);
+    assert_true(link_open(sync_link, sync_redis.settings));
+    sync_redis_ask(&sync_redis, "CLIENT KILL TYPE normal SKIPME yes");
+    assert_int_equal(claim_redis(sync_link, 300, 300), ERR_REDISLOST);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_identity, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_epochs_only_grow, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_emptied_redis_has_no_versions, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_two_at_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_who_is_closed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_queued_block_is_gone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_frozen, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_not_allowed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_kill_not_allowed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_closed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_identity, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_epochs_only_grow, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_emptied_redis_has_no_versions, sync_redis_set_up,
+                                        sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_two_at_once, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_who_is_closed, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_queued_block_is_gone, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_frozen, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_not_allowed, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_kill_not_allowed, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_closed, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_lost, sync_redis_set_up, sync_redis_tear_down),
     };
     if (sync_redis_missing())
         return SYNC_REDIS_SKIPPED;
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sync_redis_up, sync_redis_down);
 }

@@ -16,36 +16,17 @@
 #define EPOCH 300
 #define V9    version_make(299, 1000)
 
-static struct two_stores *world;
 static struct copier_counts counts;
 static struct copier copier;
 
 static int setup(void **state)
 {
-    world = calloc(1, sizeof *world);
+    two_stores_set_up(state);
     memset(&counts, 0, sizeof counts);
-    if (!two_stores_open(world)) {
-        free(world);
-        world = NULL;
-        return 0;
-    }
-    copier = (struct copier){
-        .handle = world->handle, .link = world->link, .proxy = "p1", .epoch = EPOCH, .counts = &counts};
-    return 0;
-}
-
-static int teardown(void **state)
-{
     if (world != NULL)
-        two_stores_close(world);
-    free(world);
+        copier = (struct copier){
+            .handle = world->handle, .link = world->link, .proxy = "p1", .epoch = EPOCH, .counts = &counts};
     return 0;
-}
-
-static void need_world(void)
-{
-    if (world == NULL)
-        skip();
 }
 
 static size_t run_round(void)
@@ -67,7 +48,7 @@ static void expect_copy(const char *key, const char *line)
 
 static void test_new_and_newer(void **state)
 {
-    need_world();
+    two_stores_need();
     two_stores_append(world, "k", "a", "s1", 1);
     two_stores_append(world, "l", "b", "s2", 9);
     assert_int_equal(run_round(), 0);
@@ -86,7 +67,7 @@ static void test_new_and_newer(void **state)
 
 static void test_equal_and_older(void **state)
 {
-    need_world();
+    two_stores_need();
     int64_t v = two_stores_append(world, "k", "a", "s1", 1);
 
     two_stores_append(world, "l", "b", "s1", 2);
@@ -103,7 +84,7 @@ static void test_equal_and_older(void **state)
 
 static void test_deleted_keys(void **state)
 {
-    need_world();
+    two_stores_need();
     size_t swept = 0;
 
     two_stores_append(world, "k", "a", "s1", 1);
@@ -124,7 +105,7 @@ static void test_deleted_keys(void **state)
 
 static void test_expiry_is_copied(void **state)
 {
-    need_world();
+    two_stores_need();
     int64_t at = clock_wall_us() / 1000 + 60000;
     size_t swept = 0;
 
@@ -140,7 +121,7 @@ static void test_expiry_is_copied(void **state)
 /* A key from before dual writes has no version: it gets one, and then is copied under it. */
 static void test_key_without_a_version(void **state)
 {
-    need_world();
+    two_stores_need();
     sync_redis_ask(&world->redis, "RPUSH k a b");
     sync_redis_ask(&world->redis, "SADD cvp:dirty k gone");
     assert_int_equal(run_round(), 0);
@@ -160,7 +141,7 @@ static enum err write_before_commit(struct two_stores *t, int commit, bool after
 
 static void test_write_between_claim_and_unmark(void **state)
 {
-    need_world();
+    two_stores_need();
     two_stores_append(world, "k", "a", "s1", 1);
     two_stores_set_hook(world, write_before_commit);
     assert_int_equal(run_round(), 1);
@@ -189,7 +170,7 @@ static enum err steal(struct two_stores *t, int commit, bool after)
 
 static void test_races(void **state)
 {
-    need_world();
+    two_stores_need();
     two_stores_append(world, "k", "a", "s1", 1);
     thieves = 1;
     two_stores_set_hook(world, steal);
@@ -220,7 +201,7 @@ static enum err take_over(struct two_stores *t, int commit, bool after)
 /* Who was paused while the next epoch began copies nothing any more (I10). */
 static void test_of_an_epoch_that_is_over(void **state)
 {
-    need_world();
+    two_stores_need();
     two_stores_append(world, "k", "a", "s1", 1);
     two_stores_set_hook(world, take_over);
     assert_int_equal(run_round(), 1);
@@ -234,7 +215,7 @@ static void test_of_an_epoch_that_is_over(void **state)
 
 static void test_leftovers_are_handed_over_first(void **state)
 {
-    need_world();
+    two_stores_need();
     struct two_doc d = {.key = "k", .elements = "a y", .version = V9, .dirty = true};
 
     d.record.journalled = true;
@@ -249,7 +230,7 @@ static void test_leftovers_are_handed_over_first(void **state)
 
 static void test_dead_ones_of_the_archive(void **state)
 {
-    need_world();
+    two_stores_need();
     int64_t v = two_stores_append(world, "low", "a", "s1", 1);
 
     two_stores_put(world, &(struct two_doc){.key = "low", .version = v - 1, .expire_ms = INT64_MAX / 2});
@@ -272,7 +253,7 @@ static void test_ids_of_sessions_that_write(void **state)
 {
     char session[16];
 
-    need_world();
+    two_stores_need();
     for (int i = 0; i < RECORD_SESSIONS + 20; i++) {
         snprintf(session, sizeof session, "old-%d", i);
         sync_redis_ask(&world->redis, "HSET cvp:sess %s 5", session);
@@ -319,7 +300,7 @@ static void test_recent_sessions(void **state)
 
 static void test_a_value_that_is_too_large(void **state)
 {
-    need_world();
+    two_stores_need();
     static char element[1000 * 1000];
 
     memset(element, 'e', sizeof element - 1);
@@ -349,7 +330,7 @@ static void test_the_archive_fails(void **state)
     static const enum err errors[] = {ERR_ARCHIVEDOWN, ERR_ARCHIVELOST};
     size_t left;
 
-    need_world();
+    two_stores_need();
     for (int i = 0; i < 2; i++) {
         two_stores_append(world, "k", "a", "s1", i + 1);
         failure = errors[i];
@@ -374,7 +355,7 @@ static void test_redis_fails_and_claims_are_recovered(void **state)
 {
     size_t left;
 
-    need_world();
+    two_stores_need();
     two_stores_append(world, "k", "a", "s1", 1);
     sync_redis_ask(&world->redis, "SADD cvp:busy:another x y");
     two_stores_set_hook(world, cut);
@@ -395,7 +376,7 @@ static void test_redis_was_emptied(void **state)
 {
     size_t left;
 
-    need_world();
+    two_stores_need();
     two_stores_append(world, "k", "a", "s1", 1);
     assert_int_equal(run_round(), 0);
     sync_redis_ask(&world->redis, "FLUSHALL");
@@ -410,7 +391,7 @@ static void test_redis_was_emptied(void **state)
 
 static void test_these_keys_now(void **state)
 {
-    need_world();
+    two_stores_need();
     struct slice keys[] = {{"k", 1}, {"unmarked", 8}, {"nowhere", 7}};
 
     two_stores_append(world, "k", "a", "s1", 1);
@@ -466,7 +447,7 @@ static double carry_all(void)
 
 static void test_pace(void **state)
 {
-    need_world();
+    two_stores_need();
     mark_all(true);
     print_message("%d keys copied: %.0f/s\n", PACE, carry_all());
     mark_all(false);
@@ -479,24 +460,25 @@ static void test_pace(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_new_and_newer, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_equal_and_older, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_deleted_keys, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_expiry_is_copied, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_key_without_a_version, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_write_between_claim_and_unmark, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_races, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_of_an_epoch_that_is_over, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_leftovers_are_handed_over_first, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_dead_ones_of_the_archive, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_ids_of_sessions_that_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_new_and_newer, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_equal_and_older, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_deleted_keys, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_expiry_is_copied, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_key_without_a_version, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_write_between_claim_and_unmark, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_races, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_of_an_epoch_that_is_over, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_leftovers_are_handed_over_first, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_dead_ones_of_the_archive, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_ids_of_sessions_that_write, setup, two_stores_tear_down),
         cmocka_unit_test(test_recent_sessions),
-        cmocka_unit_test_setup_teardown(test_a_value_that_is_too_large, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_archive_fails, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_redis_fails_and_claims_are_recovered, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_redis_was_emptied, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_these_keys_now, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_pace, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_value_that_is_too_large, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_the_archive_fails, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_redis_fails_and_claims_are_recovered, setup,
+                                        two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_redis_was_emptied, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_these_keys_now, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_pace, setup, two_stores_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,28 +18,12 @@
 #define V0    version_make(256, 1000)
 #define V9    version_make(299, 1000)
 
-static struct two_stores *world;
 static struct handoff_counts counts;
 
 static int setup(void **state)
 {
-    world = calloc(1, sizeof *world);
     memset(&counts, 0, sizeof counts);
-    return two_stores_open(world) ? 0 : (free(world), world = NULL, 0);
-}
-
-static int teardown(void **state)
-{
-    if (world != NULL)
-        two_stores_close(world);
-    free(world);
-    return 0;
-}
-
-static void need_world(void)
-{
-    if (world == NULL)
-        skip();
+    return two_stores_set_up(state);
 }
 
 static enum err hand_in_epoch(const char *key, int64_t epoch, bool versions_count, enum handoff_result *ret)
@@ -98,7 +82,7 @@ static void make_fork(const char *key)
 
 static void test_redis_empty(void **state)
 {
-    need_world();
+    two_stores_need();
     int64_t later = clock_wall_us() / 1000 + 100000;
 
     two_stores_put(
@@ -116,7 +100,7 @@ static void test_redis_empty(void **state)
 
 static void test_nothing_to_do(void **state)
 {
-    need_world();
+    two_stores_need();
     int64_t v = two_stores_append(world, "k", "a", "s1", 1);
 
     assert_int_equal(hand("nowhere"), HANDOFF_DONE);
@@ -133,7 +117,7 @@ static void test_nothing_to_do(void **state)
 
 static void test_equal_only_changes_owner(void **state)
 {
-    need_world();
+    two_stores_need();
     int64_t v = two_stores_append(world, "k", "a", "s1", 1);
 
     two_stores_put(world, &(struct two_doc){.key = "k", .elements = "a", .version = v, .dirty = true});
@@ -145,7 +129,7 @@ static void test_equal_only_changes_owner(void **state)
 
 static void test_redis_at_base(void **state)
 {
-    need_world();
+    two_stores_need();
     struct two_doc d = {.key = "k", .elements = "a x", .version = V9, .dirty = true};
 
     d.record.journalled = true;
@@ -158,7 +142,7 @@ static void test_redis_at_base(void **state)
 
 static void test_tail_of_its_own(void **state)
 {
-    need_world();
+    two_stores_need();
     make_fork("k");
     assert_int_equal(hand("k"), HANDOFF_DONE);
     expect_both("k", "a b x y", EPOCH);
@@ -171,7 +155,7 @@ static void test_tail_of_its_own(void **state)
 /* x was executed in both stores, y by the archive only: the archive's order is the clients'. */
 static void test_tail_is_in_the_journal(void **state)
 {
-    need_world();
+    two_stores_need();
     struct two_doc d = {.key = "k", .elements = "a w x", .version = V9, .dirty = true};
 
     d.record.journalled = true;
@@ -187,7 +171,7 @@ static void test_tail_is_in_the_journal(void **state)
 
 static void test_overflow_and_a_tail(void **state)
 {
-    need_world();
+    two_stores_need();
     struct quarantine_entry q[2];
     struct two_doc d = {.key = "k", .elements = "a z", .version = V9, .dirty = true};
     int64_t n = 0, v;
@@ -216,7 +200,7 @@ static void test_overflow_and_a_tail(void **state)
 /* Redis has written without versions: they say nothing about its tail. */
 static void test_without_versions(void **state)
 {
-    need_world();
+    two_stores_need();
     enum handoff_result result = HANDOFF_BAD;
     struct two_doc d = {.key = "k", .elements = "x y", .version = V9, .dirty = true};
 
@@ -260,7 +244,7 @@ static void expect_gone(const char *key, int64_t epoch)
 
 static void test_deleted_by_the_archive(void **state)
 {
-    need_world();
+    two_stores_need();
     struct two_doc d = {.key = "k", .version = V9, .dirty = true};
 
     d.record.journalled = d.record.overflowed = true;
@@ -272,7 +256,7 @@ static void test_deleted_by_the_archive(void **state)
 
 static void test_expired_in_the_archive(void **state)
 {
-    need_world();
+    two_stores_need();
     struct two_doc d = {.key = "k", .elements = "a b", .version = V9, .expire_ms = 1000, .dirty = true};
 
     d.record.journalled = true;
@@ -290,7 +274,7 @@ static void test_expired_in_the_archive(void **state)
 
 static void test_epoch_is_over(void **state)
 {
-    need_world();
+    two_stores_need();
     two_stores_put(world,
                    &(struct two_doc){.key = "k", .elements = "a", .version = version_make(EPOCH + 1, 3)});
     assert_int_equal(hand("k"), HANDOFF_AGAIN);
@@ -302,7 +286,7 @@ static void test_epoch_is_over(void **state)
 
 static void test_damaged_document(void **state)
 {
-    need_world();
+    two_stores_need();
     struct slice key = two_stores_key("k");
     bson_t *doc = BCON_NEW("_id", "k", "t", "list", "v", BCON_INT32(3));
     struct archive_write w = {
@@ -319,7 +303,7 @@ static void test_damaged_document(void **state)
 /* Redis' tail and the journal make more than a document holds: both stores stay as they are, and others are handed over. */
 static void test_too_large_together(void **state)
 {
-    need_world();
+    two_stores_need();
     static char element[200 * 1024];
     struct two_doc d = {.key = "k", .elements = "x", .version = V9, .dirty = true};
     struct handoff h = {.handle = world->handle,
@@ -387,7 +371,7 @@ static void test_stopped_after_each_step(void **state)
 {
     char key[16];
 
-    need_world();
+    two_stores_need();
     for (size_t i = 0; i < TROUBLES; i++) {
         snprintf(key, sizeof key, "k%zu", i);
         make_fork(key);
@@ -405,7 +389,7 @@ static void test_stopped_without_a_journal(void **state)
 {
     char key[16];
 
-    need_world();
+    two_stores_need();
     for (size_t i = 0; i < TROUBLES; i++) {
         snprintf(key, sizeof key, "k%zu", i);
         two_stores_append(world, key, "a", "s1", 1);
@@ -437,7 +421,7 @@ static void test_redis_lost_in_the_middle(void **state)
     enum handoff_result result;
     char key[16];
 
-    need_world();
+    two_stores_need();
     for (int versions_count = 0; versions_count < 2; versions_count++)
         for (size_t i = 1; i < TROUBLES; i++) {
             snprintf(key, sizeof key, "k%d%zu", versions_count, i);
@@ -461,7 +445,7 @@ static enum err write_in_between(struct two_stores *t, int commit, bool after)
 
 static void test_written_between_read_and_restore(void **state)
 {
-    need_world();
+    two_stores_need();
     make_fork("k");
     two_stores_set_hook(world, write_in_between);
     assert_int_equal(hand("k"), HANDOFF_AGAIN);
@@ -474,7 +458,7 @@ static void test_written_between_read_and_restore(void **state)
 /* Without a journal nobody knows how the two go together: the archive's state stays, Redis' is kept aside. */
 static void test_written_in_between_without_a_journal(void **state)
 {
-    need_world();
+    two_stores_need();
     int64_t n;
 
     two_stores_append(world, "k", "a", "s1", 1);
@@ -517,7 +501,7 @@ static enum err second_mover(struct two_stores *t, int commit, bool after)
 
 static void test_another_mover_in_between(void **state)
 {
-    need_world();
+    two_stores_need();
     for (int i = 0; i < 4; i++) {
         sync_redis_ask(&world->redis, "DEL k cvp:ver cvp:dirty cvp:sess");
         make_fork("k");
@@ -551,7 +535,7 @@ static enum err dying_mover(struct two_stores *t, int commit, bool after)
 /* The other one goes no further than its first commit. Were that a step 3 of its own, this one's restore would look like a tail. */
 static void test_another_mover_dies_in_between(void **state)
 {
-    need_world();
+    two_stores_need();
     make_fork("k");
     two_stores_set_hook(world, dying_mover);
     enum handoff_result first = hand("k");
@@ -571,7 +555,7 @@ static enum err steal(struct two_stores *t, int commit, bool after)
 
 static void test_one_of_a_page_races(void **state)
 {
-    need_world();
+    two_stores_need();
     struct handoff h = {.handle = world->handle,
                         .link = world->link,
                         .epoch = EPOCH,
@@ -638,7 +622,7 @@ static void test_two_at_once(void **state)
     void *why[2];
     char key[8];
 
-    need_world();
+    two_stores_need();
     for (int i = 0; i < MANY; i++) {
         snprintf(key, sizeof key, "k%d", i);
         make_fork(key);
@@ -665,7 +649,7 @@ static void test_redis_was_emptied(void **state)
     static const char *const keys[] = {"k", "absent"};
     enum handoff_result result;
 
-    need_world();
+    two_stores_need();
     make_fork("k");
     two_stores_put(world,
                    &(struct two_doc){.key = "absent", .elements = "a", .version = V9, .record.redis = true});
@@ -691,7 +675,7 @@ static enum err claim_anew(struct two_stores *t, int commit, bool after)
 /* A restore that was sent long ago finds the key as it was: absent. */
 static void test_claimed_anew_before_the_restore(void **state)
 {
-    need_world();
+    two_stores_need();
     enum handoff_result result;
 
     two_stores_put(world,
@@ -710,7 +694,7 @@ static void test_claimed_anew_before_the_restore(void **state)
 
 static void test_pace(void **state)
 {
-    need_world();
+    two_stores_need();
     struct handoff h = {.handle = world->handle,
                         .link = world->link,
                         .epoch = EPOCH,
@@ -745,31 +729,32 @@ static void test_pace(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_redis_empty, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nothing_to_do, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_equal_only_changes_owner, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_redis_at_base, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_tail_of_its_own, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_tail_is_in_the_journal, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_overflow_and_a_tail, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_without_versions, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_deleted_by_the_archive, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_expired_in_the_archive, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_epoch_is_over, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damaged_document, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_too_large_together, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_stopped_after_each_step, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_stopped_without_a_journal, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_redis_lost_in_the_middle, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_written_between_read_and_restore, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_written_in_between_without_a_journal, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_another_mover_in_between, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_another_mover_dies_in_between, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_one_of_a_page_races, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_two_at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_redis_was_emptied, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_claimed_anew_before_the_restore, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_pace, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_redis_empty, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_nothing_to_do, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_equal_only_changes_owner, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_redis_at_base, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_tail_of_its_own, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_tail_is_in_the_journal, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_overflow_and_a_tail, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_without_versions, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_deleted_by_the_archive, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_expired_in_the_archive, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_epoch_is_over, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_damaged_document, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_too_large_together, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_stopped_after_each_step, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_stopped_without_a_journal, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_redis_lost_in_the_middle, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_written_between_read_and_restore, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_written_in_between_without_a_journal, setup,
+                                        two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_another_mover_in_between, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_another_mover_dies_in_between, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_one_of_a_page_races, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_two_at_once, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_redis_was_emptied, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_claimed_anew_before_the_restore, setup, two_stores_tear_down),
+        cmocka_unit_test_setup_teardown(test_pace, setup, two_stores_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,52 +21,19 @@
 #define KEY         SLICE("k")
 #define GROUP       64 /* keys of one transaction */
 
-static struct sync_redis redis;
-static struct link *l;
-static struct arena arena;
-
-static int start(void **state)
-{
-    sync_redis_start(&redis);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    sync_redis_stop(&redis);
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    arena_init(&arena);
-    l = link_new();
-    if (!link_open(l, redis.settings))
-        fail_msg("%s", link_why(l));
-    sync_redis_ask(&redis, "FLUSHALL");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    link_free(l);
-    arena_done(&arena);
-    return 0;
-}
-
 static struct redis_state read_key(struct slice key)
 {
     struct redis_state s;
 
-    if (value_read(l, &key, 1, &arena, &s) != ERR_NONE)
-        fail_msg("%s", link_why(l));
+    if (value_read(sync_link, &key, 1, &sync_arena, &s) != ERR_NONE)
+        fail_msg("%s", link_why(sync_link));
     return s;
 }
 
 static void restore(struct value_restore *r, size_t n)
 {
-    if (value_restore(l, r, n) != ERR_NONE)
-        fail_msg("%s", link_why(l));
+    if (value_restore(sync_link, r, n) != ERR_NONE)
+        fail_msg("%s", link_why(sync_link));
 }
 
 static struct object text_object(struct slice key, const char *value)
@@ -83,7 +50,7 @@ static struct slice key_of(size_t i)
 {
     char text[24];
 
-    return arena_copy(&arena, (struct slice){text, (size_t)snprintf(text, sizeof text, "k%zu", i)});
+    return arena_copy(&sync_arena, (struct slice){text, (size_t)snprintf(text, sizeof text, "k%zu", i)});
 }
 
 /* ---- conditions ---- */
@@ -91,17 +58,17 @@ static struct slice key_of(size_t i)
 static void test_versions_must_fit(void **state)
 {
     enum { N = 150 };
-    struct object *objects = arena_get(&arena, N * sizeof *objects);
+    struct object *objects = arena_get(&sync_arena, N * sizeof *objects);
     struct value_restore r[N];
 
     for (size_t i = 0; i < N;
          i++) { /* every third has another version, every fifth none and none is expected */
         objects[i] = text_object(key_of(i), "new");
         r[i] = (struct value_restore){.object = &objects[i], .expected = i % 5 == 0 ? 0 : 10, .version = 20};
-        sync_redis_ask(&redis, "SET k%d old", (int)i);
+        sync_redis_ask(&sync_redis, "SET k%d old", (int)i);
         if (i % 5 != 0 || i % 3 == 0)
-            sync_redis_ask(&redis, "HSET cvp:ver k%d %d", (int)i, i % 3 == 0 ? 11 : 10);
-        sync_redis_ask(&redis, "SADD cvp:dirty k%d", (int)i);
+            sync_redis_ask(&sync_redis, "HSET cvp:ver k%d %d", (int)i, i % 3 == 0 ? 11 : 10);
+        sync_redis_ask(&sync_redis, "SADD cvp:dirty k%d", (int)i);
     }
     restore(r, N);
     for (size_t i = 0; i < N; i++) {
@@ -111,21 +78,21 @@ static void test_versions_must_fit(void **state)
         assert_int_equal(s.version, fits ? 20 : 11);
         assert_memory_equal(s.object.v.string.p, fits ? "new" : "old", 3);
     }
-    sync_redis_expect(&redis, "50", "SCARD cvp:dirty");
+    sync_redis_expect(&sync_redis, "50", "SCARD cvp:dirty");
 }
 
 static void test_written_between(void **state)
 {
-    sync_redis_ask(&redis, "RPUSH k a");
-    sync_redis_ask(&redis, "HSET cvp:ver k 5");
+    sync_redis_ask(&sync_redis, "RPUSH k a");
+    sync_redis_ask(&sync_redis, "HSET cvp:ver k 5");
     struct redis_state s = read_key(KEY);
-    sync_redis_ask(&redis, "RPUSH k b");
-    sync_redis_ask(&redis, "HINCRBY cvp:ver k 1");
+    sync_redis_ask(&sync_redis, "RPUSH k b");
+    sync_redis_ask(&sync_redis, "HINCRBY cvp:ver k 1");
     struct value_restore r = {.object = &s.object, .expected = s.version, .version = 50};
     restore(&r, 1);
     assert_false(r.done);
-    sync_redis_expect(&redis, "[a, b]", "LRANGE k 0 -1");
-    sync_redis_expect(&redis, "6", "HGET cvp:ver k");
+    sync_redis_expect(&sync_redis, "[a, b]", "LRANGE k 0 -1");
+    sync_redis_expect(&sync_redis, "6", "HGET cvp:ver k");
 }
 
 static void test_a_deletion_keeps_its_version(void **state)
@@ -133,14 +100,14 @@ static void test_a_deletion_keeps_its_version(void **state)
     struct object o = {.key = KEY, .expire_ms = -1};
     struct value_restore r = {.object = &o, .expected = 5, .version = 9};
 
-    sync_redis_ask(&redis, "SET k v");
-    sync_redis_ask(&redis, "HSET cvp:ver k 5");
-    sync_redis_ask(&redis, "SADD cvp:dirty k");
+    sync_redis_ask(&sync_redis, "SET k v");
+    sync_redis_ask(&sync_redis, "HSET cvp:ver k 5");
+    sync_redis_ask(&sync_redis, "SADD cvp:dirty k");
     restore(&r, 1);
     assert_true(r.done);
-    sync_redis_expect(&redis, "0", "EXISTS k");
-    sync_redis_expect(&redis, "9", "HGET cvp:ver k");
-    sync_redis_expect(&redis, "0", "EXISTS cvp:dirty");
+    sync_redis_expect(&sync_redis, "0", "EXISTS k");
+    sync_redis_expect(&sync_redis, "9", "HGET cvp:ver k");
+    sync_redis_expect(&sync_redis, "0", "EXISTS cvp:dirty");
 }
 
 static void test_expired_is_absent(void **state)
@@ -151,8 +118,8 @@ static void test_expired_is_absent(void **state)
     o.expire_ms = clock_wall_us() / 1000 - 1000;
     restore(&r, 1);
     assert_true(r.done);
-    sync_redis_expect(&redis, "0", "EXISTS k");
-    sync_redis_expect(&redis, "9", "HGET cvp:ver k");
+    sync_redis_expect(&sync_redis, "0", "EXISTS k");
+    sync_redis_expect(&sync_redis, "9", "HGET cvp:ver k");
 }
 
 /* ---- what Redis refuses ---- */
@@ -162,22 +129,22 @@ static void test_out_of_memory(void **state)
     struct object o = text_object(KEY, "new");
     struct value_restore r = {.object = &o, .expected = 5, .version = 9};
 
-    sync_redis_ask(&redis, "SET k old");
-    sync_redis_ask(&redis, "HSET cvp:ver k 5");
-    sync_redis_ask(&redis, "CONFIG SET maxmemory 1");
-    enum err e = value_restore(l, &r, 1);
-    sync_redis_ask(&redis, "CONFIG SET maxmemory 0");
+    sync_redis_ask(&sync_redis, "SET k old");
+    sync_redis_ask(&sync_redis, "HSET cvp:ver k 5");
+    sync_redis_ask(&sync_redis, "CONFIG SET maxmemory 1");
+    enum err e = value_restore(sync_link, &r, 1);
+    sync_redis_ask(&sync_redis, "CONFIG SET maxmemory 0");
     assert_int_equal(e, ERR_REDISDOWN);
-    assert_non_null(strstr(link_why(l), "OOM"));
+    assert_non_null(strstr(link_why(sync_link), "OOM"));
     assert_false(r.done);
-    sync_redis_expect(&redis, "old", "GET k");
-    sync_redis_expect(&redis, "5", "HGET cvp:ver k");
+    sync_redis_expect(&sync_redis, "old", "GET k");
+    sync_redis_expect(&sync_redis, "5", "HGET cvp:ver k");
 }
 
 /* More entries than were ever added: XSETID refuses that in the middle of the block. */
 static void test_damaged(void **state)
 {
-    struct stream *stream = stream_new(&arena);
+    struct stream *stream = stream_new(&sync_arena);
     struct slice pairs[] = {SLICE("f"), SLICE("v")};
     struct object o[3] = {
         text_object(SLICE("before"), "v"),
@@ -193,8 +160,8 @@ static void test_damaged(void **state)
     assert_true(r[0].done && !r[0].damaged);
     assert_true(!r[1].done && r[1].damaged);
     assert_true(r[2].done && !r[2].damaged);
-    sync_redis_expect(&redis, "0", "EXISTS k");
-    sync_redis_expect(&redis, "[9, nil, 9]", "HMGET cvp:ver before k behind");
+    sync_redis_expect(&sync_redis, "0", "EXISTS k");
+    sync_redis_expect(&sync_redis, "[9, nil, 9]", "HMGET cvp:ver before k behind");
     stream->entries_added = 1;
     restore(&r[1], 1);
     assert_true(r[1].done && !r[1].damaged);
@@ -227,7 +194,7 @@ static void *write_on(void *arg)
 
 static void writer_start(struct writer *w)
 {
-    w->client = sync_redis_connect(&redis);
+    w->client = sync_redis_connect(&sync_redis);
     assert_non_null(w->client);
     assert_int_equal(sem_init(&w->posts, 0, 0), 0);
     assert_int_equal(pthread_create(&w->thread, NULL, write_on, w), 0);
@@ -290,19 +257,19 @@ static void test_states_are_of_one_moment(void **state)
     struct redis_state s[N];
     int torn = 0, whole = 0;
 
-    change_type(&(struct writer){.client = redis.client}, 1);
+    change_type(&(struct writer){.client = sync_redis.client}, 1);
     for (int i = 0; i < N; i++)
         keys[i] = KEY; /* the same one, so that there is time between its TYPE and the rest */
     w.steps = 1;
     writer_start(&w);
     for (int round = 0; round < ROUNDS && (torn < ENOUGH || whole < ENOUGH); round++) {
-        assert_int_equal(value_read(l, keys, N, &arena, s), ERR_NONE);
+        assert_int_equal(value_read(sync_link, keys, N, &sync_arena, s), ERR_NONE);
         for (int i = 0; i < N; i++) {
             check_state(&s[i]);
             torn += s[i].torn;
             whole += !s[i].torn;
         }
-        arena_reset(&arena);
+        arena_reset(&sync_arena);
     }
     writer_stop(&w);
     print_message("%d whole, %d torn\n", whole, torn);
@@ -321,7 +288,7 @@ static void append(struct writer *w, int64_t i)
 /* All of the writer's elements, and those that a restore has added, each once and in order. */
 static void check_list(int64_t written, int64_t restored)
 {
-    const redisReply *r = sync_redis_ask(&redis, "LRANGE k0 0 -1");
+    const redisReply *r = sync_redis_ask(&sync_redis, "LRANGE k0 0 -1");
     int64_t next_written = 1, next_restored = -1;
 
     for (size_t i = 0; i < r->elements; i++) {
@@ -347,12 +314,12 @@ static void round_of_restores(struct writer *w, int round, int64_t number, bool 
         keys[i] = key_of(i);
         texts[i] = text_object(keys[i], "v");
     }
-    assert_int_equal(value_versions(l, keys, GROUP, versions), ERR_NONE);
+    assert_int_equal(value_versions(sync_link, keys, GROUP, versions), ERR_NONE);
     if (round % 4 == 1)
         sem_post(&w->posts);
     struct redis_state hot = read_key(keys[0]);
     struct slice next = {element, (size_t)snprintf(element, sizeof element, "%lld", -(long long)number)};
-    list_push(list_make(&arena, &hot.object), next, false);
+    list_push(list_make(&sync_arena, &hot.object), next, false);
     for (size_t i = 0; i < GROUP; i++)
         r[i] =
             (struct value_restore){.object = &texts[i], .expected = versions[i], .version = versions[i] + 1};
@@ -377,7 +344,7 @@ static void test_no_write_is_lost(void **state)
         round_of_restores(&w, i, restored + 1, &done);
         restored += done;
         refused += !done;
-        arena_reset(&arena);
+        arena_reset(&sync_arena);
     }
     writer_stop(&w);
     print_message("%lld written, %lld restored, %lld refused\n", (long long)w.steps, (long long)restored,
@@ -396,15 +363,15 @@ static double seconds_since(int64_t us)
 static void test_rate(void **state)
 {
     enum { N = 10000, MESSAGES = 6, SIZE = 120 };
-    struct object *objects = arena_get(&arena, N * sizeof *objects);
-    struct value_restore *r = arena_get(&arena, N * sizeof *r);
-    struct slice *keys = arena_get(&arena, N * sizeof *keys);
-    struct redis_state *states = arena_get(&arena, N * sizeof *states);
+    struct object *objects = arena_get(&sync_arena, N * sizeof *objects);
+    struct value_restore *r = arena_get(&sync_arena, N * sizeof *r);
+    struct slice *keys = arena_get(&sync_arena, N * sizeof *keys);
+    struct redis_state *states = arena_get(&sync_arena, N * sizeof *states);
     char message[SIZE];
 
     memset(message, 'm', sizeof message);
     for (size_t i = 0; i < N; i++) {
-        struct list *list = list_new(&arena, MESSAGES);
+        struct list *list = list_new(&sync_arena, MESSAGES);
         for (int m = 0; m < MESSAGES; m++)
             list_push(list, (struct slice){message, sizeof message}, false);
         keys[i] = key_of(i);
@@ -417,7 +384,7 @@ static void test_rate(void **state)
     restore(r, N);
     double restoring = seconds_since(begun);
     begun = clock_mono_us();
-    assert_int_equal(value_read(l, keys, N, &arena, states), ERR_NONE);
+    assert_int_equal(value_read(sync_link, keys, N, &sync_arena, states), ERR_NONE);
     double reading = seconds_since(begun);
     print_message("%.0f conversations restored a second, %.0f read\n", N / restoring, N / reading);
     for (size_t i = 0; i < N; i++) {
@@ -432,7 +399,7 @@ static void test_rate(void **state)
 static void test_large_values(void **state)
 {
     enum { N = 5, SIZE = 3 << 20 };
-    char *bytes = arena_get(&arena, 2 * SIZE);
+    char *bytes = arena_get(&sync_arena, 2 * SIZE);
     struct object o[N];
     struct value_restore r[N];
 
@@ -445,7 +412,7 @@ static void test_large_values(void **state)
     restore(r, N);
     for (size_t i = 0; i < N; i++) {
         assert_true(r[i].done);
-        const redisReply *length = sync_redis_ask(&redis, "STRLEN k%d", (int)i);
+        const redisReply *length = sync_redis_ask(&sync_redis, "STRLEN k%d", (int)i);
         assert_int_equal(length->integer, o[i].v.string.len);
     }
 }
@@ -453,18 +420,20 @@ static void test_large_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_versions_must_fit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_written_between, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_deletion_keeps_its_version, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_expired_is_absent, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_out_of_memory, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_states_are_of_one_moment, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_no_write_is_lost, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_rate, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_large_values, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_versions_must_fit, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_written_between, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_deletion_keeps_its_version, sync_redis_set_up,
+                                        sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_expired_is_absent, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_out_of_memory, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_damaged, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_states_are_of_one_moment, sync_redis_set_up,
+                                        sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_no_write_is_lost, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_rate, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_large_values, sync_redis_set_up, sync_redis_tear_down),
     };
     if (sync_redis_missing())
         return SYNC_REDIS_SKIPPED;
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, sync_redis_up, sync_redis_down);
 }

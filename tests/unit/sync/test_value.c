@@ -26,57 +26,24 @@
 #define COMMANDS     12
 #define VERSION      INT64_C(2251799813685999)
 
-static struct sync_redis redis;
-static struct link *l;
-static struct arena arena;
-
-static int start(void **state)
-{
-    sync_redis_start(&redis);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    sync_redis_stop(&redis);
-    return 0;
-}
-
-static int set_up(void **state)
-{
-    arena_init(&arena);
-    l = link_new();
-    if (!link_open(l, redis.settings))
-        fail_msg("%s", link_why(l));
-    sync_redis_ask(&redis, "FLUSHALL");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    link_free(l);
-    arena_done(&arena);
-    return 0;
-}
-
 static int set_up_alone(void **state)
 {
-    start(state);
-    return set_up(state);
+    sync_redis_up(state);
+    return sync_redis_set_up(state);
 }
 
 static int tear_down_alone(void **state)
 {
-    tear_down(state);
-    return stop(state);
+    sync_redis_tear_down(state);
+    return sync_redis_down(state);
 }
 
 static struct redis_state read_key(struct slice key)
 {
     struct redis_state s;
 
-    if (value_read(l, &key, 1, &arena, &s) != ERR_NONE)
-        fail_msg("%s", link_why(l));
+    if (value_read(sync_link, &key, 1, &sync_arena, &s) != ERR_NONE)
+        fail_msg("%s", link_why(sync_link));
     return s;
 }
 
@@ -183,18 +150,18 @@ static void make(const char *command)
     size_t n = 0;
 
     if (strncmp(command, "EVAL ", 5) != 0) {
-        sync_redis_ask(&redis, command);
+        sync_redis_ask(&sync_redis, command);
         return;
     }
     for (const char *p = command + 5; *p != ' '; p++)
         script[n++] = *p == '_' ? ' ' : *p;
     script[n] = '\0';
-    sync_redis_ask(&redis, "EVAL %s 0", script);
+    sync_redis_ask(&sync_redis, "EVAL %s 0", script);
 }
 
 static char *look(const struct row *row)
 {
-    char *line = sync_redis_line(sync_redis_ask(&redis, row->look));
+    char *line = sync_redis_line(sync_redis_ask(&sync_redis, row->look));
 
     mask(line);
     return line;
@@ -204,17 +171,17 @@ static void restore_as_read(const struct redis_state *s)
 {
     struct value_restore r = {.object = &s->object, .expected = 0, .version = VERSION};
 
-    sync_redis_ask(&redis, "FLUSHALL");
-    sync_redis_ask(&redis, "SADD cvp:dirty k other");
-    if (value_restore(l, &r, 1) != ERR_NONE)
-        fail_msg("%s", link_why(l));
+    sync_redis_ask(&sync_redis, "FLUSHALL");
+    sync_redis_ask(&sync_redis, "SADD cvp:dirty k other");
+    if (value_restore(sync_link, &r, 1) != ERR_NONE)
+        fail_msg("%s", link_why(sync_link));
     assert_true(r.done);
     assert_false(r.damaged);
 }
 
 static void check_round_trip(const struct row *row)
 {
-    sync_redis_ask(&redis, "FLUSHALL");
+    sync_redis_ask(&sync_redis, "FLUSHALL");
     for (size_t i = 0; i < COMMANDS && row->make[i] != NULL; i++)
         make(row->make[i]);
     char *line = look(row);
@@ -229,7 +196,7 @@ static void check_round_trip(const struct row *row)
     if (strcmp(image, image_after) != 0 || strcmp(line, line_after) != 0)
         fail_msg("%s:\n%s\n%s\n%s\n%s", row->name, image, image_after, line, line_after);
     assert_int_equal(after.version, VERSION);
-    sync_redis_expect(&redis, "[other]", "SMEMBERS cvp:dirty");
+    sync_redis_expect(&sync_redis, "[other]", "SMEMBERS cvp:dirty");
     bson_free(image);
     bson_free(image_after);
     free(line);
@@ -244,10 +211,11 @@ static void test_round_trips(void **state)
 
 static void test_bytes_in_elements(void **state)
 {
-    sync_redis_ask(&redis, "RPUSH k %b %b %b", "", (size_t)0, "a\0b\r\n", (size_t)5, "\xff\xfe", (size_t)2);
+    sync_redis_ask(&sync_redis, "RPUSH k %b %b %b", "", (size_t)0, "a\0b\r\n", (size_t)5, "\xff\xfe",
+                   (size_t)2);
     struct redis_state s = read_key(KEY);
     restore_as_read(&s);
-    const redisReply *r = sync_redis_ask(&redis, "LRANGE k 0 -1");
+    const redisReply *r = sync_redis_ask(&sync_redis, "LRANGE k 0 -1");
     assert_int_equal(r->elements, 3);
     assert_int_equal(r->element[0]->len, 0);
     assert_int_equal(r->element[1]->len, 5);
@@ -268,26 +236,26 @@ static void test_encodings(void **state)
     };
 
     for (size_t i = 0; i < COUNT(kinds); i++) {
-        sync_redis_ask(&redis, "DEL k");
-        sync_redis_ask(&redis, kinds[i].make);
+        sync_redis_ask(&sync_redis, "DEL k");
+        sync_redis_ask(&sync_redis, kinds[i].make);
         struct redis_state s = read_key(KEY);
         assert_string_equal(object_encoding_name(s.object.encoding), kinds[i].encoding);
     }
-    sync_redis_ask(&redis, "CONFIG SET hash-max-listpack-entries 0 zset-max-listpack-entries 0");
-    sync_redis_ask(&redis, "DEL k");
-    sync_redis_ask(&redis, "HSET k f v g w");
+    sync_redis_ask(&sync_redis, "CONFIG SET hash-max-listpack-entries 0 zset-max-listpack-entries 0");
+    sync_redis_ask(&sync_redis, "DEL k");
+    sync_redis_ask(&sync_redis, "HSET k f v g w");
     assert_int_equal(read_key(KEY).object.encoding, ENC_HASHTABLE);
-    sync_redis_ask(&redis, "DEL k");
-    sync_redis_ask(&redis, "ZADD k 1 a 2 b");
+    sync_redis_ask(&sync_redis, "DEL k");
+    sync_redis_ask(&sync_redis, "ZADD k 1 a 2 b");
     assert_int_equal(read_key(KEY).object.encoding, ENC_SKIPLIST);
-    sync_redis_ask(&redis, "CONFIG SET hash-max-listpack-entries 512 zset-max-listpack-entries 128");
+    sync_redis_ask(&sync_redis, "CONFIG SET hash-max-listpack-entries 512 zset-max-listpack-entries 128");
 }
 
 static void test_version_and_sessions(void **state)
 {
-    sync_redis_ask(&redis, "SET k v");
-    sync_redis_ask(&redis, "HSET cvp:ver k 77 gone 78");
-    sync_redis_ask(&redis, "HSET cvp:sess a-1 5 b-2 9 this-name-is-far-too-long-for-a-session 3 c x");
+    sync_redis_ask(&sync_redis, "SET k v");
+    sync_redis_ask(&sync_redis, "HSET cvp:ver k 77 gone 78");
+    sync_redis_ask(&sync_redis, "HSET cvp:sess a-1 5 b-2 9 this-name-is-far-too-long-for-a-session 3 c x");
     struct redis_state s = read_key(KEY), gone = read_key(SLICE("gone"));
     assert_int_equal(s.version, 77);
     assert_int_equal(s.nsessions, 2);
@@ -310,9 +278,9 @@ static void test_many_versions(void **state)
     for (int i = 0; i < N; i++) {
         keys[i] = (struct slice){names[i], (size_t)snprintf(names[i], sizeof names[i], "k%d", i)};
         if (i % 3 != 0)
-            sync_redis_ask(&redis, "HSET cvp:ver %s %d", names[i], i);
+            sync_redis_ask(&sync_redis, "HSET cvp:ver %s %d", names[i], i);
     }
-    assert_int_equal(value_versions(l, keys, N, versions), ERR_NONE);
+    assert_int_equal(value_versions(sync_link, keys, N, versions), ERR_NONE);
     for (int i = 0; i < N; i++)
         assert_int_equal(versions[i], i % 3 != 0 ? i : 0);
 }
@@ -345,16 +313,16 @@ static struct redis_state read_from(const char *script)
     pthread_t thread;
 
     /* In the place of the server's own socket, so that the same settings name it. */
-    assert_int_equal(unlink(redis.path), 0);
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", redis.path);
+    assert_int_equal(unlink(sync_redis.path), 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", sync_redis.path);
     assert_int_equal(bind(f.listener, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(f.listener, 1), 0);
     assert_int_equal(pthread_create(&thread, NULL, answer, &f), 0);
-    link_close(l);
-    if (!link_open(l, redis.settings))
-        fail_msg("%s", link_why(l));
+    link_close(sync_link);
+    if (!link_open(sync_link, sync_redis.settings))
+        fail_msg("%s", link_why(sync_link));
     struct redis_state s = read_key(KEY);
-    link_close(l);
+    link_close(sync_link);
     pthread_join(thread, NULL);
     close(f.listener);
     return s;
@@ -404,17 +372,17 @@ static void test_closed(void **state)
     struct slice key = KEY;
     int64_t version;
 
-    link_close(l);
-    assert_int_equal(value_read(l, &key, 1, &arena, &s), ERR_REDISDOWN);
-    assert_int_equal(value_versions(l, &key, 1, &version), ERR_REDISDOWN);
-    assert_int_equal(value_restore(l, &r, 1), ERR_REDISDOWN);
+    link_close(sync_link);
+    assert_int_equal(value_read(sync_link, &key, 1, &sync_arena, &s), ERR_REDISDOWN);
+    assert_int_equal(value_versions(sync_link, &key, 1, &version), ERR_REDISDOWN);
+    assert_int_equal(value_restore(sync_link, &r, 1), ERR_REDISDOWN);
 }
 
 static void cut(void)
 {
-    if (!link_open(l, redis.settings))
-        fail_msg("%s", link_why(l));
-    sync_redis_ask(&redis, "CLIENT KILL TYPE normal SKIPME yes");
+    if (!link_open(sync_link, sync_redis.settings))
+        fail_msg("%s", link_why(sync_link));
+    sync_redis_ask(&sync_redis, "CLIENT KILL TYPE normal SKIPME yes");
 }
 
 static void test_lost(void **state)
@@ -426,24 +394,24 @@ static void test_lost(void **state)
     int64_t version;
 
     cut();
-    assert_int_equal(value_read(l, &key, 1, &arena, &s), ERR_REDISLOST);
+    assert_int_equal(value_read(sync_link, &key, 1, &sync_arena, &s), ERR_REDISLOST);
     cut();
-    assert_int_equal(value_versions(l, &key, 1, &version), ERR_REDISLOST);
+    assert_int_equal(value_versions(sync_link, &key, 1, &version), ERR_REDISLOST);
     cut();
-    assert_int_equal(value_restore(l, &r, 1), ERR_REDISLOST);
+    assert_int_equal(value_restore(sync_link, &r, 1), ERR_REDISLOST);
     assert_false(r.done);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_round_trips, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bytes_in_elements, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_encodings, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_version_and_sessions, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_many_versions, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_closed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_round_trips, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_bytes_in_elements, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_encodings, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_version_and_sessions, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_many_versions, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_closed, sync_redis_set_up, sync_redis_tear_down),
+        cmocka_unit_test_setup_teardown(test_lost, sync_redis_set_up, sync_redis_tear_down),
     };
     /* These take the server's socket away. */
     const struct CMUnitTest fakes[] = {
@@ -453,6 +421,6 @@ int main(void)
     };
     if (sync_redis_missing())
         return SYNC_REDIS_SKIPPED;
-    int failed = cmocka_run_group_tests(tests, start, stop);
+    int failed = cmocka_run_group_tests(tests, sync_redis_up, sync_redis_down);
     return failed + cmocka_run_group_tests(fakes, NULL, NULL);
 }

@@ -283,3 +283,31 @@ int64_t two_stores_redis_version(struct two_stores *t, const char *key)
     const redisReply *r = sync_redis_ask(&t->redis, "HGET cvp:ver %s", key);
     return r->type == REDIS_REPLY_STRING ? strtoll(r->str, NULL, 10) : 0;
 }
+
+/* ---- for cmocka ---- */
+
+struct two_stores *world;
+
+int two_stores_set_up(void **state)
+{
+    world = calloc(1, sizeof *world);
+    if (two_stores_open(world))
+        return 0;
+    free(world);
+    world = NULL;
+    return 0;
+}
+
+int two_stores_tear_down(void **state)
+{
+    if (world != NULL)
+        two_stores_close(world);
+    free(world);
+    return 0;
+}
+
+void two_stores_need(void)
+{
+    if (world == NULL)
+        skip();
+}

@@ -38,6 +38,12 @@ void two_stores_set_hook(struct two_stores *t, two_stores_hook hook);
 /* After its connection was lost. */
 void two_stores_link(struct two_stores *t);
 
+/* The one of a test, for cmocka; where there is no redis-server, two_stores_need ends the test as skipped. */
+extern struct two_stores *world;
+int two_stores_set_up(void **state);
+int two_stores_tear_down(void **state);
+void two_stores_need(void);
+
 /* What a test puts into the archive, and finds there. */
 struct two_doc {
     const char *key;
