@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack
 
 import pytest
-from harness import DirectProxy, Proxy, RedisServer, RespConn, eventually, process
+from harness import NOBODY, SERVES_ALL, DirectProxy, Proxy, RedisServer, RespConn, eventually, process
 
 DIRECT = os.environ.get("CONV_TEST_DIRECT") == "1"
 
@@ -17,6 +17,31 @@ def redis_server(tmp_path_factory):
     with_server = RedisServer(tmp_path_factory.mktemp("redis")).start()
     yield with_server
     with_server.kill()
+
+
+@pytest.fixture(scope="module")
+def durable(tmp_path_factory):
+    """A proxy whose archive has all keys."""
+    proxy = Proxy(tmp_path_factory.mktemp("durable"), NOBODY, settings=SERVES_ALL).start()
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A Redis that no proxy stands before."""
+    server = RedisServer(tmp_path_factory.mktemp("plain")).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["proxy", "redis"])
+def side(request, durable, plain):
+    """The proxy on its archive, and then redis-server: what a test asserts holds for both."""
+    server = durable if request.param == "proxy" else plain
+    with RespConn.to(server) as conn:
+        conn.cmd("FLUSHALL")
+    return server
 
 
 @pytest.fixture

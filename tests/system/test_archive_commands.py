@@ -4,7 +4,7 @@ import random
 from contextlib import ExitStack, closing
 
 import pytest
-from harness import Proxy, RedisServer, RespConn, RespError, Status, eventually
+from harness import NOBODY, Proxy, RedisServer, RespConn, RespError, Status, eventually
 from harness.resp import encode
 
 pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
@@ -12,7 +12,6 @@ pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
 ARCHIVE = 1 << 52  # cursors of the archive begin here
 SETTINGS = {"conv.primary": "archive", "conv.ttl": 0, "conv.max_messages": 0, "proxy.threads": 2}
 PROXY_SETTINGS = SETTINGS
-NOBODY = "redis://127.0.0.1:1/0"
 
 
 @pytest.fixture
@@ -21,13 +20,6 @@ def mixed(proxy, real):
     with RespConn.to(proxy, timeout=20) as conn:
         assert conn.cmd("FLUSHALL") == "OK"
         yield conn
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("plain")).start()
-    yield server
-    server.kill()
 
 
 # ---- split ----

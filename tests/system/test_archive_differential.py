@@ -20,7 +20,7 @@ import engine_samples
 import pytest
 from harness.archive_pair import ArchivePair, FrozenProxy, Link, views_of
 from harness.archive_scripts import proxy_script, rows_without_grammar
-from harness.engine_cli import same, shrunk, tree
+from harness.engine_cli import report, same, tree
 from harness.engine_clock import FrozenRedis
 from harness.mongo_server import FerretDB, mongo_kind, start_mongo
 
@@ -175,22 +175,6 @@ def test_samples(pair, module, resp):
     scripts = importlib.import_module(f"engine_samples.{module}").SAMPLES
     failed = [f"script {number}: {found[1]}" for number, script in enumerate(scripts) if (found := pair.run(script, resp))]
     assert not failed, f"{len(failed)} of {len(scripts)} scripts:\n" + "\n".join(failed[:20])
-
-
-def minimal(pair, script, position, resp):
-    """The shortest script that still differs, as lines of Python, and what differs in it."""
-    short = shrunk(script[: position + 1], lambda part: pair.run(part, resp) is not None)
-    again = pair.run(short, resp)
-    return "".join(f"    {command!r},\n" for command in short) + (again[1] if again else "differed, but not each time it ran")
-
-
-def report(pair, script, found, resp):
-    """What differed, then what makes it differ. A difference that does not come again is no less of one: something beside
-    the commands decided, which neither side may let show."""
-    position, words = found
-    if pair.run(script, resp) is None:
-        return f"{words}\nwhen the same script ran again, nothing differed. It was:\n    {script[: position + 1]!r}"
-    return f"{words}\nthe shortest part that differs:\n{minimal(pair, script, position, resp)}"
 
 
 class Progress:

@@ -7,13 +7,12 @@ import subprocess
 import time
 
 import pytest
-from harness import RespConn, RespError, eventually
+from harness import NOBODY, RespConn, RespError, eventually
 from harness.mongo_server import FerretDB, start_mongo
 from harness.steady import Steady
 
 pytestmark = pytest.mark.managed
 
-NOBODY = "redis://127.0.0.1:1/0"  # nothing listens there: the archive serves
 TIMEOUT = 0.5
 SETTINGS = {"archive.timeout": f"{int(TIMEOUT * 1000)}ms", "archive.faults": "yes"}
 IN_TIME = 2 * TIMEOUT + 1.5  # its turn, its operation, the second between two looks, and a slow machine

@@ -5,36 +5,12 @@ import random
 import threading
 
 import pytest
-from harness import Proxy, RedisServer, RespConn, RespError, eventually
+from harness import NOBODY, SERVES_ALL, Proxy, RedisServer, RespConn, RespError, eventually
 from harness.resp import encode
 
 pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
 
-NOBODY = "redis://127.0.0.1:1/0"
-SERVES_ALL = {"conv.match": "*", "conv.primary": "archive", "conv.ttl": 0, "conv.max_messages": 0, "proxy.threads": 2}
 PROXY_SETTINGS = {"conv.primary": "archive", "conv.ttl": 0, "conv.max_messages": 3}  # of the proxy before Redis: conv:* only
-
-
-@pytest.fixture(scope="module")
-def durable(tmp_path_factory):
-    proxy = Proxy(tmp_path_factory.mktemp("durable"), NOBODY, settings=SERVES_ALL).start()
-    yield proxy
-    proxy.stop()
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("plain")).start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture(params=["proxy", "redis"])
-def side(request, durable, plain):
-    server = durable if request.param == "proxy" else plain
-    with RespConn.to(server) as conn:
-        conn.cmd("FLUSHALL")
-    return server
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness import eventually, free_port
+from harness import NOBODY, eventually, free_port
 from harness.proxy import binary
 
 pytestmark = pytest.mark.managed
@@ -88,7 +88,7 @@ def test_settings(ctl):
 @pytest.fixture
 def archived(make_proxy):
     """convctl with the URL of a proxy that has no Redis: the archive answers."""
-    proxy = make_proxy("redis://127.0.0.1:1/0", settings={"archive.faults": "yes"}).start()
+    proxy = make_proxy(NOBODY, settings={"archive.faults": "yes"}).start()
 
     def run(*args, **options):
         return convctl("--url", proxy.admin_url(""), *args, **options)

@@ -3,11 +3,10 @@ import threading
 import time
 
 import pytest
-from harness import RespConn, RespError, eventually
+from harness import NOBODY, RespConn, RespError, eventually
 
 pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
 
-NOBODY = "redis://127.0.0.1:1/0"
 TIMEOUTS = {"redis.timeout": "10s", "redis.connect_timeout": "10s", "failover.hold": "4s"}
 
 

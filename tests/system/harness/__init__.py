@@ -5,4 +5,7 @@ from .redis_server import RedisServer
 from .resp import Push, RespConn, RespError, Status
 from .wait import eventually
 
-__all__ = ["DirectProxy", "Proxy", "Push", "RedisServer", "RespConn", "RespError", "Status", "eventually", "free_port"]
+NOBODY = "redis://127.0.0.1:1/0"  # nothing listens there: the archive has all keys
+SERVES_ALL = {"conv.match": "*", "conv.primary": "archive", "conv.ttl": 0, "conv.max_messages": 0, "proxy.threads": 2}
+
+__all__ = ["NOBODY", "SERVES_ALL", "DirectProxy", "Proxy", "Push", "RedisServer", "RespConn", "RespError", "Status", "eventually", "free_port"]

@@ -309,3 +309,19 @@ def shrunk(script, fails):
         if size == 1 and len(script) == before:
             return script
         size = max(size // 2, 1)
+
+
+def minimal(pair, script, position, resp):
+    """The shortest script that still differs, as lines of Python, and what differs in it."""
+    short = shrunk(script[: position + 1], lambda part: pair.run(part, resp) is not None)
+    again = pair.run(short, resp)
+    return "".join(f"    {command!r},\n" for command in short) + (again[1] if again else "differed, but not each time it ran")
+
+
+def report(pair, script, found, resp):
+    """What differed, then what makes it differ. A difference that does not come again is no less of one: something beside
+    the commands decided, which neither side may let show."""
+    position, words = found
+    if pair.run(script, resp) is None:
+        return f"{words}\nwhen the same script ran again, nothing differed. It was:\n    {script[: position + 1]!r}"
+    return f"{words}\nthe shortest part that differs:\n{minimal(pair, script, position, resp)}"
