@@ -246,18 +246,30 @@ bool dispatch_forward(struct session *s, const struct job *job)
     return a != ADMIT_LATER;
 }
 
-bool dispatch_forward_collect(struct session *s, const struct job *job, void (*finish)(struct slot *slot))
+bool dispatch_ask(struct session *s, const struct job *job, struct chain *own_requests, uint32_t n,
+                  void (*finish)(struct slot *slot))
 {
     struct upstream *u = dispatch_upstream(s, job);
-
     enum admission a = dispatch_admit(s, u, job);
-    if (a != ADMIT_NOW)
+
+    if (a != ADMIT_NOW) {
+        chain_clear(own_requests);
         return a == ADMIT_NEVER;
+    }
     struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
     slot->finish = finish;
-    managed_put_raw(upstream_out(u), job);
-    slot_send(slot, u, 1, job->slow);
+    chain_move(upstream_out(u), own_requests);
+    slot_send(slot, u, n, job->slow);
     return true;
+}
+
+bool dispatch_forward_collect(struct session *s, const struct job *job, void (*finish)(struct slot *slot))
+{
+    struct chain request;
+
+    chain_init(&request, &s->loop->turn.chunks);
+    managed_put_raw(&request, job);
+    return dispatch_ask(s, job, &request, 1, finish);
 }
 
 bool dispatch_redis_up(struct session *s)

@@ -27,6 +27,9 @@ struct upstream *dispatch_upstream(struct session *s, const struct job *job);
 bool dispatch_forward(struct session *s, const struct job *job);
 /* The same with the whole reply shown to finish, which may change it. */
 bool dispatch_forward_collect(struct session *s, const struct job *job, void (*finish)(struct slot *slot));
+/* The same with own_requests, n of them, in place of job's: finish sees as many replies. */
+bool dispatch_ask(struct session *s, const struct job *job, struct chain *own_requests, uint32_t n,
+                  void (*finish)(struct slot *slot));
 /* Answers with an error that names the command. */
 bool dispatch_unsupported(struct session *s, const struct job *job);
 /* Redis can be asked now. */

@@ -34,25 +34,7 @@ static bool is_harmless(struct slice pattern)
     return i < sizeof MARKS_PREFIX - 1 && (i == pattern.len || memchr("*?[\\", pattern.p[i], 4) == NULL);
 }
 
-/* ---- asking Redis ---- */
-
-/* Sends what is in own_requests, n of them, in place of job. */
-static bool ask(struct session *s, const struct job *job, struct chain *own_requests, uint32_t n,
-                void (*finish)(struct slot *slot))
-{
-    struct upstream *u = dispatch_upstream(s, job);
-    enum admission a = dispatch_admit(s, u, job);
-
-    if (a != ADMIT_NOW) {
-        chain_clear(own_requests);
-        return a == ADMIT_NEVER;
-    }
-    struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
-    slot->finish = finish;
-    chain_move(upstream_out(u), own_requests);
-    slot_send(slot, u, n, job->slow);
-    return true;
-}
+/* ---- replies ---- */
 
 static void replace(struct slot *slot, struct chain *own_reply)
 {
@@ -156,7 +138,7 @@ static bool scan_anew(struct session *s, const struct job *job)
     build_text(&request, "0");
     for (size_t i = 2; i < job->argc; i++)
         build_bulk(&request, job->argv[i].p, job->argv[i].len);
-    return ask(s, job, &request, 1, finish_page);
+    return dispatch_ask(s, job, &request, 1, finish_page);
 }
 
 static bool do_scan(struct session *s, const struct job *job, bool *ret_taken)
@@ -223,7 +205,7 @@ static bool do_randomkey(struct session *s, const struct job *job, bool *ret_tak
     for (int i = 0; i < DRAWS; i++)
         build_command(&requests, "RANDOMKEY", NULL);
     build_command(&requests, "SCAN", "0", "COUNT", SCAN_COUNT, NULL);
-    *ret_taken = ask(s, job, &requests, DRAWS + 1, finish_randomkey);
+    *ret_taken = dispatch_ask(s, job, &requests, DRAWS + 1, finish_randomkey);
     return true;
 }
 
@@ -258,7 +240,7 @@ static bool do_dbsize(struct session *s, const struct job *job, bool *ret_taken)
     chain_init(&requests, &s->loop->turn.chunks);
     build_command(&requests, "DBSIZE", NULL);
     hide_put_count(&requests, s->loop);
-    *ret_taken = ask(s, job, &requests, 2, finish_dbsize);
+    *ret_taken = dispatch_ask(s, job, &requests, 2, finish_dbsize);
     return true;
 }
 
@@ -337,7 +319,7 @@ static bool do_flush(struct session *s, const struct job *job, bool *ret_taken)
     }
     chain_init(&request, &s->loop->turn.chunks);
     hide_put_flush(&request, job);
-    *ret_taken = ask(s, job, &request, 1, NULL);
+    *ret_taken = dispatch_ask(s, job, &request, 1, NULL);
     return true;
 }
 

@@ -25,6 +25,16 @@ static void text(FILE *out, const char *name, const char *value)
     fputs("\r\n", out);
 }
 
+unsigned info_port(const struct settings *settings)
+{
+    for (size_t i = 0; i < settings->listen.count; i++) {
+        const char *address = settings->listen.items[i], *colon = strrchr(address, ':');
+        if (strncmp(address, "unix:", 5) != 0 && colon != NULL)
+            return (unsigned)strtoul(colon + 1, NULL, 10);
+    }
+    return 0;
+}
+
 static void server_section(FILE *out, const struct overview *o)
 {
     struct utsname os = {0};
@@ -37,6 +47,7 @@ static void server_section(FILE *out, const struct overview *o)
     number(out, "arch_bits", sizeof(void *) * 8);
     text(out, "multiplexing_api", "epoll");
     number(out, "process_id", (uint64_t)getpid());
+    number(out, "tcp_port", info_port(o->settings));
     number(out, "server_time_usec", (uint64_t)o->now_us);
     number(out, "uptime_in_seconds", uptime);
     number(out, "uptime_in_days", uptime / 86400);
@@ -46,6 +57,7 @@ static void clients_section(FILE *out, const struct overview *o)
 {
     number(out, "connected_clients", overview_clients());
     number(out, "maxclients", (uint64_t)o->settings->max_clients);
+    number(out, "blocked_clients", STATS_SUM(clients_blocked));
 }
 
 static void memory_section(FILE *out, const struct overview *o)

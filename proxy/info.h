@@ -19,6 +19,9 @@ char *info_convproxy(const struct server *server, size_t *ret_len);
  * seen, or 7.0.0. */
 char *info_standalone(const struct server *server, const struct slice *names, size_t count, size_t *ret_len);
 
+/* The first port of the setting listen; 0: it listens on unix sockets only. */
+unsigned info_port(const struct settings *settings);
+
 /* True when a name among them asks for the section "convproxy", or for everything. */
 bool info_wants_convproxy(const struct slice *names, size_t count);
 

@@ -18,6 +18,8 @@ bool moves_do_abort(struct session *s, const struct job *job);
 bool moves_do_dual_write(struct session *s, const struct job *job);
 
 bool local_ok(struct session *s);
+/* Redis can be asked, as far as this loop and the probe know. */
+bool local_redis_up(struct session *s);
 /* "ERR unknown subcommand or wrong number of arguments for '…'. Try … HELP." */
 bool local_bad_args(struct session *s, const struct job *job);
 /* The other loops hear of changed settings in a moment; what this client sends next must already see them. */

@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "proxy/dispatch.h"
-#include "proxy/info.h"
 #include "proxy/placement.h"
 #include "proxy/primary.h"
 #include "proxy/server.h"
@@ -12,70 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- INFO: Redis's answer with the proxy's section behind it ---- */
-
-static void answer_info(struct session *s, char *own_text, size_t len)
-{
-    build_verbatim(slot_answer(s), s->resp, own_text, len);
-    slot_answered(s);
-    free(own_text);
-}
-
-/* Puts the section behind the text of Redis's reply, whatever form that has. */
-static void append_section(struct slot *slot)
-{
-    struct slice all = chain_flat(&slot->reply);
-    struct chain out;
-    const char *text = memchr(all.p, '\n', all.len);
-    size_t len;
-
-    if (text == NULL || (all.p[0] != '$' && all.p[0] != '='))
-        return; /* an error: it stays what it is */
-    enum resp resp = all.p[0] == '=' ? RESP3 : RESP2;
-    text += resp == RESP3 ? 1 + strlen("txt:") : 1;
-    size_t n = (size_t)(all.p + all.len - text) - 2;
-    char *section = info_convproxy(slot->loop->server, &len);
-    char *both = malloc(n + 2 + len);
-    if (both == NULL)
-        abort();
-    memcpy(both, text, n);
-    memcpy(both + n, "\r\n", 2);
-    memcpy(both + n + 2, section, len);
-    chain_init(&out, slot->reply.pool);
-    build_verbatim(&out, resp, both, n + 2 + len);
-    chain_clear(&slot->reply);
-    slot->reply = out;
-    free(section);
-    free(both);
-}
-
 /* The loop's own connection learns by trying; the probe may know already. */
-static bool redis_up(struct session *s)
+bool local_redis_up(struct session *s)
 {
     struct probe_report report;
 
     server_redis(s->loop->server, &report);
     return (!report.known || strcmp(report.state, "connected") == 0) && dispatch_redis_up(s);
-}
-
-bool local_info(struct session *s, const struct job *job)
-{
-    const struct slice *names = job->argv + 1;
-    size_t count = job->argc - 1, len;
-
-    if (count == 1 && slice_is(names[0], "convproxy")) {
-        char *text = info_convproxy(s->loop->server, &len);
-        answer_info(s, text, len);
-        return true;
-    }
-    if (!redis_up(s)) {
-        char *text = info_standalone(s->loop->server, names, count, &len);
-        answer_info(s, text, len);
-        return true;
-    }
-    if (info_wants_convproxy(names, count))
-        return dispatch_forward_collect(s, job, append_section);
-    return dispatch_forward(s, job);
 }
 
 /* ---- CONFIG: names with a dot are the proxy's, names without are Redis's ---- */
@@ -205,7 +147,7 @@ bool local_config(struct session *s, const struct job *job)
         enum whose w = whose(job->argv + 2, job->argc - 2, get ? 1 : 2);
         if (w == WHOSE_MIXED)
             return refuse_mixed(s);
-        if (w == WHOSE_PROXY || (get && !redis_up(s)))
+        if (w == WHOSE_PROXY || (get && !local_redis_up(s)))
             return get ? config_get_own(s, job) : config_set_own(s, job);
     }
     return dispatch_forward(s, job);

@@ -221,3 +221,66 @@ def test_a_script_is_killed_from_a_second_connection(fresh_redis, make_proxy, na
         assert "killed by user" in (reply[0] if isinstance(reply, list) else reply)
         assert killer.cmd("PING") == "PONG"
     real.close()
+
+
+# ---- INFO ----
+
+
+def fields(text):
+    return dict(line.split(":", 1) for line in text.decode().split("\r\n") if ":" in line)
+
+
+def sections(text):
+    return [line[2:] for line in text.decode().split("\r\n") if line.startswith("# ")]
+
+
+ASKED = [[], ["default"], ["all"], ["everything"], ["server", "clients"], ["KEYSPACE", "Memory", "nonsense"], ["nonsense"], ["commandstats"]]
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("words", ASKED, ids=" ".join)
+def test_info_has_the_sections_that_redis_has(both, words):
+    ours, theirs = (conn.cmd("INFO", *words) for conn in (both.ours, both.theirs))
+    own = ["Convproxy"] if not words or words[0] in ("default", "all", "everything") else []
+    assert sections(ours) == sections(theirs) + own
+    assert set(fields(ours)) >= {name for name in fields(theirs) if not name.startswith(("cmdstat_", "db", "latency_percentiles", "errorstat"))}
+
+
+@pytest.mark.sanitize
+def test_info_tells_the_truth_about_the_proxy(proxy, real, both):
+    with RespConn.to(proxy, timeout=20) as waiting, RespConn.to(proxy) as conn:
+        conn.cmd("PING")
+        info = fields(conn.cmd("INFO"))
+        listed = len(conn.cmd("CLIENT", "LIST").splitlines())
+        assert int(info["connected_clients"]) == listed >= 3
+        assert (info["tcp_port"], info["redis_version"]) == (str(proxy.port), "7.0.15")
+        assert info["blocked_clients"] == "0"
+        waiting.send_cmd("BLPOP", "raw:queue", "0")
+        eventually(lambda: fields(conn.cmd("INFO", "clients"))["blocked_clients"] == "1")
+        conn.cmd("RPUSH", "raw:queue", "x")
+        assert waiting.read() == [b"raw:queue", b"x"]
+        eventually(lambda: fields(conn.cmd("INFO", "clients"))["blocked_clients"] == "0")
+
+
+@pytest.mark.managed
+def test_info_counts_the_keys_that_clients_see(proxy, real):
+    with RespConn.to(proxy) as conn:
+        assert "db0" not in fields(conn.cmd("INFO", "keyspace"))
+        for i in range(5):
+            conn.cmd("RPUSH", f"conv:{i}", "x")
+            conn.cmd("SET", f"raw:{i}", "x")
+        eventually(lambda: fields(conn.cmd("INFO", "keyspace"))["db0"].startswith("keys=10,"))
+        assert conn.cmd("DBSIZE") == 10
+
+
+def test_one_reply_comes_in_one_piece(proxy, real, monkeypatch):
+    """What one command answers is there with the first byte."""
+    with RespConn.to(proxy) as conn:
+        conn.cmd("MSET", *[word for i in range(50) for word in (f"k{i}", "v" * 100)])
+        for command in (["HELLO", "3"], ["CLIENT", "LIST"], ["INFO"], ["MGET", *[f"k{i}" for i in range(50)]], ["KEYS", "*"], ["CLIENT", "HELP"]):
+            conn.send_cmd(*command)
+            conn._receive()
+            with monkeypatch.context() as patch:
+                patch.setattr(conn, "_receive", lambda command=command: pytest.fail(f"{command} came in pieces"))
+                conn.read()
+            assert not conn.buffer
