@@ -10,14 +10,14 @@
 
 struct head {
     struct hashed_node node; /* first */
-    int64_t clients, loops;
+    int64_t clients, missing;
     enum topic_kind kind;
     struct slice name; /* behind it */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct hashed heads[TOPIC_KINDS];
-static _Atomic uint64_t differing; /* heads with clients != loops */
+static _Atomic uint64_t differing; /* heads that miss something */
 
 static struct head *find(enum topic_kind kind, struct slice name)
 {
@@ -44,17 +44,17 @@ static struct head *make(enum topic_kind kind, struct slice name)
     return h;
 }
 
-void headcount_add(enum topic_kind kind, struct slice name, int clients, int loops)
+void headcount_add(enum topic_kind kind, struct slice name, int64_t clients, int64_t missing)
 {
     pthread_mutex_lock(&lock);
     struct head *h = find(kind, name);
     if (h == NULL)
         h = make(kind, name);
-    uint64_t before = h->clients != h->loops;
+    uint64_t before = h->missing != 0;
     h->clients += clients;
-    h->loops += loops;
-    atomic_fetch_add(&differing, (uint64_t)(h->clients != h->loops) - before);
-    if (h->clients == 0 && h->loops == 0) {
+    h->missing += missing;
+    atomic_fetch_add(&differing, (uint64_t)(h->missing != 0) - before);
+    if (h->clients == 0 && h->missing == 0) {
         hashed_remove(&heads[kind], &h->node);
         free(h);
     }
@@ -66,15 +66,15 @@ bool headcount_differs(void)
     return atomic_load_explicit(&differing, memory_order_relaxed) != 0;
 }
 
-static int64_t missing(const struct head *h)
+static int64_t missing_of(const struct head *h)
 {
-    return h != NULL ? h->clients - h->loops : 0;
+    return h != NULL ? h->missing : 0;
 }
 
 int64_t headcount_missing(enum topic_kind kind, struct slice name)
 {
     pthread_mutex_lock(&lock);
-    int64_t n = missing(find(kind, name));
+    int64_t n = missing_of(find(kind, name));
     pthread_mutex_unlock(&lock);
     return n;
 }
@@ -89,8 +89,8 @@ static void add_pattern(void *ctx, struct hashed_node *node)
     struct match *m = ctx;
     const struct head *h = (struct head *)node;
 
-    if (h->clients != h->loops && pattern_match(h->name, m->channel))
-        m->sum += missing(h);
+    if (h->missing != 0 && pattern_match(h->name, m->channel))
+        m->sum += h->missing;
 }
 
 int64_t headcount_missing_of(struct slice channel)
@@ -98,7 +98,7 @@ int64_t headcount_missing_of(struct slice channel)
     struct match m = {.channel = channel};
 
     pthread_mutex_lock(&lock);
-    m.sum = missing(find(TOPIC_CHANNEL, channel));
+    m.sum = missing_of(find(TOPIC_CHANNEL, channel));
     hashed_each(&heads[TOPIC_PATTERN], add_pattern, &m);
     pthread_mutex_unlock(&lock);
     return m.sum;

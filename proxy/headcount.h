@@ -4,8 +4,8 @@
  * numbers here are added to Redis's.
  *
  * Owns:       the names that some client of some loop hears.
- * Invariants: what is added is clients minus loops that Redis has subscribed; headcount_differs is false when that is 0 for all names, so
- *             that nothing need be looked up.
+ * Invariants: what is added is, for each loop that Redis has subscribed, the clients behind it but one; a loop that Redis does not have at
+ *             the moment adds nothing. headcount_differs is false when that is 0 for all names, so that nothing need be looked up.
  * Threads:    any; one lock, taken when somebody subscribes, and by PUBLISH only if headcount_differs. */
 #ifndef PROXY_HEADCOUNT_H
 #define PROXY_HEADCOUNT_H
@@ -17,8 +17,8 @@
 
 enum topic_kind { TOPIC_CHANNEL, TOPIC_PATTERN, TOPIC_SHARD, TOPIC_KINDS };
 
-/* So many clients more; so many loops more that Redis has subscribed. */
-void headcount_add(enum topic_kind kind, struct slice name, int clients, int loops);
+/* So many clients more; so much more is missing in what Redis tells. */
+void headcount_add(enum topic_kind kind, struct slice name, int64_t clients, int64_t missing);
 bool headcount_differs(void);
 /* What Redis's number for this name lacks. */
 int64_t headcount_missing(enum topic_kind kind, struct slice name);

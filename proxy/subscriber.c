@@ -61,8 +61,10 @@ static void *must(void *p)
 
 static void set_counted(struct topic *topic, bool counted)
 {
+    int64_t missing = (int64_t)topic->listeners - 1;
+
     if (topic->counted != counted)
-        headcount_add((enum topic_kind)topic->kind, topic->name, 0, counted ? 1 : -1);
+        headcount_add((enum topic_kind)topic->kind, topic->name, 0, counted ? missing : -missing);
     topic->counted = counted;
 }
 

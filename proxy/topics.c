@@ -90,7 +90,8 @@ static void count(struct topic *topic, struct session *s, int by)
     s->subs->counts[topic->kind] += (size_t)by;
     l->in_bytes += (size_t)by * (sizeof(struct link) + size_of(topic));
     counter_add(&l->stats->pubsub_subscriptions, (uint64_t)(int64_t)by);
-    headcount_add((enum topic_kind)topic->kind, topic->name, by, 0);
+    topic->listeners += (size_t)by;
+    headcount_add((enum topic_kind)topic->kind, topic->name, by, topic->counted ? by : 0);
 }
 
 bool topics_link(struct topics *t, struct topic *topic, struct session *s)

@@ -23,6 +23,7 @@ struct session;
 struct topic {
     struct hashed_node node; /* first */
     struct link *links, **tail; /* who hears it, in the order of their subscriptions */
+    size_t listeners;
     size_t holds;
     size_t awaited; /* of these: SUBSCRIBEs that wait for it */
     uint64_t asked; /* the number of the last question to Redis about it */
