@@ -41,6 +41,7 @@ static void client_flags(const struct session *s, char flags[8])
         bool set;
         char letter;
     } all[] = {
+        {s->monitor != NULL, 'O'},
         {s->subs != NULL, 'P'},
         {transaction_is_open(s), 'x'},
         {waiting_is(s) || (s->pauses & PAUSE_CLIENTS) != 0, 'b'},

@@ -8,6 +8,7 @@
 #include "proxy/keyspace.h"
 #include "proxy/loan.h"
 #include "proxy/local.h"
+#include "proxy/monitor.h"
 #include "proxy/outcome.h"
 #include "proxy/pause.h"
 #include "proxy/pubsub.h"
@@ -368,6 +369,15 @@ static bool refuse_arity(struct session *s, const struct job *job)
         s, "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
 }
 
+static bool dispatch_allowed(struct session *s, struct job *job)
+{
+    if (transaction_is_open(s))
+        return route_in_multi(s, job);
+    if (is_beyond_archive(s, job))
+        return refuse_unknown(s, job);
+    return job->cmd != NULL ? route(s, job) : dispatch_forward(s, job);
+}
+
 static bool dispatch_job(struct session *s, struct job *job)
 {
     if (job->cmd != NULL && !command_arity_ok(job->cmd, job->argc))
@@ -376,11 +386,11 @@ static bool dispatch_job(struct session *s, struct job *job)
         return false;
     if (s->subs != NULL && pubsub_refuses(s, job))
         return true;
-    if (transaction_is_open(s))
-        return route_in_multi(s, job);
-    if (is_beyond_archive(s, job))
-        return refuse_unknown(s, job);
-    return job->cmd != NULL ? route(s, job) : dispatch_forward(s, job);
+    if (s->monitor != NULL && monitor_refuses(s, job))
+        return true;
+    if (atomic_load_explicit(s->loop->monitors_all, memory_order_relaxed) != 0)
+        return monitor_watch(s, job, dispatch_allowed);
+    return dispatch_allowed(s, job);
 }
 
 bool dispatch(struct session *s, const struct request *r, struct slice raw)

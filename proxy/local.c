@@ -2,6 +2,7 @@
 
 #include "proxy/dispatch.h"
 #include "proxy/internal.h"
+#include "proxy/monitor.h"
 #include "proxy/pubsub.h"
 #include "proxy/server.h"
 #include "proxy/subscriber.h"
@@ -92,6 +93,7 @@ static bool do_reset(struct session *s, const struct job *job)
 {
     transaction_drop(s);
     subscriber_drop(s);
+    monitor_stop(s);
     s->db = 0;
     s->resp = RESP2;
     s->mute &= MUTE_THIS;
@@ -243,6 +245,7 @@ static const struct {
     {"command", local_commands, true, false}, {"config", local_config, true, false},
     {"conv", local_conv, false, false},       {"echo", do_echo, true, false},
     {"hello", do_hello, false, false},        {"info", local_info, true, false},
+    {"monitor", monitor_command, false, false},
     {"ping", do_ping, true, false},           {"quit", do_quit, false, true},
     {"reset", do_reset, false, true},         {"select", do_select, false, false},
     {"slowlog", local_slowlog, true, false},

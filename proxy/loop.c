@@ -7,6 +7,7 @@
 #include "proxy/copies.h"
 #include "proxy/listener.h"
 #include "proxy/pause.h"
+#include "proxy/monitor.h"
 #include "proxy/placement.h"
 #include "proxy/secure.h"
 #include "proxy/server.h"
@@ -113,6 +114,7 @@ static bool before_flush(void *ctx)
     struct loop *l = ctx;
     bool more = session_resume_all(l);
     archived_flush(l);
+    monitor_flush(l);
     plan_clear(&l->plan);
     size_t memory = atomic_load_explicit(&l->turn.chunks.bytes, memory_order_relaxed) + l->in_bytes;
     atomic_store_explicit(&l->stats->memory, memory, memory_order_relaxed);
@@ -248,6 +250,7 @@ struct loop *loop_start(struct server *server, unsigned index, const struct sett
     l->ops_tail = &l->ops;
     l->asked_tail = &l->asked;
     hold_init(l);
+    l->monitors_all = monitor_count();
     l->inbox_tail = &l->inbox;
     uv_mutex_init(&l->inbox_lock);
     uv_async_init(&l->uv, &l->inbox_wake, on_inbox);
@@ -289,6 +292,7 @@ void loop_join_free(struct loop *own_l)
     }
     slot_free_pool(l);
     subscriber_free(l->subscriber);
+    monitor_free(l);
     copies_end(l);
     hold_done(l);
     plan_done(&l->plan);

@@ -28,6 +28,7 @@ struct loop;
 struct copy_wait;
 struct op;
 struct executor;
+struct monitors;
 struct pausing;
 struct subscriber;
 
@@ -59,6 +60,9 @@ struct loop {
     struct pausing *pausing;         /* CLIENT PAUSE is in force; NULL: it is not */
     struct op *ops, **ops_tail;      /* made in this turn: submitted at its end */
     struct slot *asked, **asked_tail; /* whose ops the archive has, oldest first */
+    const _Atomic unsigned *monitors_all; /* clients that monitor, in all loops */
+    _Atomic unsigned monitors_here;       /* those of this one; the others look */
+    struct monitors *monitors;       /* NULL until there is something to tell */
     struct subscriber *subscriber;   /* NULL until some client subscribes */
     struct copy_wait *copies;        /* slots that wait for sync (proxy/copies) */
     struct slot *free_slots;

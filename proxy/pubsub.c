@@ -29,9 +29,10 @@ static bool forward(struct session *s, const struct job *job, void (*finish)(str
     return true;
 }
 
-static int64_t at_least_0(int64_t n)
+/* Redis's number and what it lacks. Where Redis knows of none, none of our loops is subscribed at the moment. */
+static int64_t whole(int64_t n, int64_t missing)
 {
-    return n > 0 ? n : 0;
+    return n > 0 && n + missing > 0 ? n + missing : 0;
 }
 
 /* ":2" becomes what it is with the clients behind this process's loops. */
@@ -43,7 +44,7 @@ static void add_missing(struct slot *slot)
     if (reply.len < 4 || reply.p[0] != ':' || !frame_number(reply.p + 1, reply.len - 3, &n))
         return; /* an error */
     chain_clear(&slot->reply);
-    build_int(&slot->reply, at_least_0(n + slot->missing));
+    build_int(&slot->reply, whole(n, slot->missing));
 }
 
 static bool do_publish(struct session *s, const struct job *job)
@@ -96,7 +97,7 @@ static void correct_numbers(struct slot *slot, enum topic_kind kind)
     build_array(&out, (size_t)items);
     while (take_pair(&in, &name, &number)) {
         build_bulk(&out, name.p, name.len);
-        build_int(&out, at_least_0(number + headcount_missing(kind, name)));
+        build_int(&out, whole(number, headcount_missing(kind, name)));
     }
     chain_clear(&slot->reply);
     slot->reply = out;

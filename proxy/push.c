@@ -40,7 +40,7 @@ void push_send(struct session *s, struct slice whole)
 
 bool push_listens(const struct session *s)
 {
-    return s->subs != NULL;
+    return s->subs != NULL || s->monitor != NULL;
 }
 
 struct output_limits push_limits(const struct session *s)

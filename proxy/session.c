@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proxy/address.h"
 #include "proxy/dispatch.h"
+#include "proxy/monitor.h"
 #include "proxy/parcel.h"
 #include "proxy/push.h"
 #include "proxy/secure.h"
@@ -473,6 +474,7 @@ void session_close(struct session *s, const char *reason)
     transaction_drop(s);
     slot_abandon_all(s);
     subscriber_drop(s);
+    monitor_stop(s);
     waiting_drop(s);
     push_drop(s);
     drop_input(s);

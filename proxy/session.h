@@ -15,6 +15,7 @@
 #include "resp/request.h"
 
 struct lent_wait;
+struct monitor;
 struct parcel;
 struct slot;
 struct subscriptions;
@@ -64,6 +65,7 @@ struct session {
     bool ending;    /* no more requests; closes when everything owed is written */
     enum resp resp;
     int db;
+    struct monitor *monitor;    /* NULL: it does not */
     struct subscriptions *subs; /* what it hears; NULL: nothing */
     struct transaction *txn;  /* MULTI is open, or keys are watched */
     struct upstream *pinned;  /* by proxy/loan */

@@ -50,6 +50,11 @@ size_t transaction_length(const struct session *s)
     return s->txn != NULL ? s->txn->count : 0;
 }
 
+struct slice transaction_queued(struct session *s)
+{
+    return s->txn->spoiled ? (struct slice){NULL, 0} : chain_flat(&s->txn->queued);
+}
+
 /* ---- the pinned connection ---- */
 
 /* Lends it to the next one; its keys are no longer watched then. */

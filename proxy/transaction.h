@@ -19,6 +19,8 @@ bool transaction_handles(const struct command *cmd);
 /* MULTI is open: job waits for EXEC. */
 bool transaction_is_open(const struct session *s);
 size_t transaction_length(const struct session *s);
+/* The requests that wait for EXEC, as RESP; none when it will abort. MULTI must be open. */
+struct slice transaction_queued(struct session *s);
 void transaction_queue(struct session *s, const struct job *job);
 /* A command of the open MULTI may write. */
 bool transaction_may_write(const struct session *s);
