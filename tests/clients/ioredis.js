@@ -1,10 +1,12 @@
-// ioredis.js HOST PORT PROTOCOL PREFIX: one scenario after the other; prints "ok NAME", throws at the first surprise.
+// ioredis.js HOST PORT PROTOCOL PREFIX [CA]: one scenario after the other; prints "ok NAME", throws at the first surprise.
 "use strict";
 const assert = require("node:assert/strict");
+const fs = require("node:fs");
 const { Redis } = require("ioredis");
 
-const [host, port, protocol, prefix] = process.argv.slice(2);
+const [host, port, protocol, prefix, ca] = process.argv.slice(2);
 const options = { host, port: Number(port), protocol: Number(protocol), keyPrefix: prefix, maxRetriesPerRequest: 1 };
+if (ca) options.tls = { ca: fs.readFileSync(ca) };
 
 const scenarios = {
   async strings(redis) {
