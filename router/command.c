@@ -139,6 +139,35 @@ static uint32_t implied_cats(uint32_t flags, uint32_t cats)
     return more;
 }
 
+static const struct access {
+    const char *name;
+    uint8_t spec, needs;
+} accesses[] = {
+#define NEEDS_BOTH               KEY_BOTH
+#define NEEDS_READ               KEY_READ
+#define NEEDS_NOTHING            0
+#define ACCESS(word, at, rights) {word, at, NEEDS_##rights},
+#include "router/access.def"
+};
+
+static void complete_access(const struct access *a)
+{
+    struct folded f = FOLDED_START;
+    for (const char *p = a->name; *p != '\0'; p++)
+        fold_byte(&f, (unsigned char)*p);
+    const struct command *cmd = look_up(&f);
+    assert(cmd != NULL && a->spec < cmd->nspecs);
+    rows[cmd->id].specs[a->spec].needs = a->needs;
+}
+
+static void complete_specs(struct command *cmd)
+{
+    while (cmd->nspecs < CMD_MAX_KEYSPECS && cmd->specs[cmd->nspecs].begin != BEGIN_NONE) {
+        struct keyspec *spec = &cmd->specs[cmd->nspecs++];
+        spec->needs = spec->write ? KEY_WRITE : KEY_READ;
+    }
+}
+
 __attribute__((constructor)) static void complete_rows(void)
 {
     struct command *container = NULL;
@@ -146,14 +175,15 @@ __attribute__((constructor)) static void complete_rows(void)
         struct command *cmd = &rows[id];
         cmd->id = id;
         cmd->cats |= implied_cats(cmd->flags, cmd->cats);
-        while (cmd->nspecs < CMD_MAX_KEYSPECS && cmd->specs[cmd->nspecs].begin != BEGIN_NONE)
-            cmd->nspecs++;
+        complete_specs(cmd);
         if (strchr(cmd->name, '|') == NULL)
             container = cmd;
         else if (container != NULL)
             container->container = true;
         insert(id);
     }
+    for (size_t i = 0; i < sizeof accesses / sizeof accesses[0]; i++)
+        complete_access(&accesses[i]);
 }
 
 const struct command *command_find(struct slice verb)

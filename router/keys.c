@@ -14,10 +14,10 @@ struct visit {
 /* Visits the keys of one specification; false: the arguments are malformed. */
 typedef bool finder(struct visit *v, const struct keyspec *spec);
 
-static void visit_key(struct visit *v, size_t arg, bool write)
+static void visit_key(struct visit *v, size_t arg, bool write, unsigned needs)
 {
     v->count++;
-    v->stopped = !v->each(v->ctx, (struct key_ref){.arg = (uint32_t)arg, .write = write});
+    v->stopped = !v->each(v->ctx, (struct key_ref){.arg = (uint32_t)arg, .write = write, .needs = (uint8_t)needs});
 }
 
 /* The argument after the keyword, or 0. A negative start looks backwards from the end. */
@@ -54,7 +54,7 @@ static bool find_range(struct visit *v, const struct keyspec *spec)
     if (last >= argc || (last >= first && (last - first + 1) % spec->b != 0))
         return false; /* the second: MSET key without a value */
     for (ptrdiff_t i = first; i <= last && !v->stopped; i += spec->b)
-        visit_key(v, (size_t)i, spec->write);
+        visit_key(v, (size_t)i, spec->write, spec->needs);
     return true;
 }
 
@@ -86,7 +86,7 @@ static bool find_counted(struct visit *v, const struct keyspec *spec)
     if (count > 0 && (first >= v->argc || count - 1 > (v->argc - 1 - first) / step))
         return false;
     for (size_t i = 0; i < count && !v->stopped; i++)
-        visit_key(v, first + i * step, spec->write);
+        visit_key(v, first + i * step, spec->write, spec->needs);
     return true;
 }
 
@@ -112,7 +112,7 @@ static bool find_sort_store(struct visit *v, const struct keyspec *spec)
     if (store >= v->argc)
         return false;
     if (store != 0)
-        visit_key(v, store, spec->write);
+        visit_key(v, store, spec->write, spec->needs);
     return true;
 }
 
@@ -139,11 +139,11 @@ static bool find_migrate(struct visit *v, const struct keyspec *spec)
     size_t list = v->argv[MIGRATE_KEY].len == 0 ? migrate_list(v) : 0;
     if (spec->begin == BEGIN_INDEX) {
         if (list == 0)
-            visit_key(v, MIGRATE_KEY, spec->write);
+            visit_key(v, MIGRATE_KEY, spec->write, spec->needs);
         return true;
     }
     for (size_t i = list; i != 0 && i < v->argc && !v->stopped; i++)
-        visit_key(v, i, spec->write);
+        visit_key(v, i, spec->write, spec->needs);
     return true;
 }
 
@@ -153,7 +153,7 @@ static bool find_bitfield(struct visit *v, const struct keyspec *spec)
     bool write = false;
     for (size_t i = 2; i < v->argc && !write; i += 3)
         write = !slice_is(v->argv[i], "get");
-    visit_key(v, (size_t)spec->index, write);
+    visit_key(v, (size_t)spec->index, write, write ? KEY_BOTH : KEY_READ);
     return true;
 }
 

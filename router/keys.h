@@ -14,6 +14,7 @@
 struct key_ref {
     uint32_t arg; /* argument number; 0 is the verb */
     bool write;   /* the command may change this key */
+    uint8_t needs; /* enum key_right, as bits */
 };
 
 /* Calls each(ctx, ref) for every key, in argument order per specification; stops when each returns false.

@@ -19,11 +19,15 @@ enum keyspec_find {
     FIND_BITFIELD /* a range to Redis, "variable flags": written unless every operation is a GET */
 };
 
+/* What a user needs to be allowed on a key. */
+enum key_right { KEY_READ = 1, KEY_WRITE = 2, KEY_BOTH = 3 };
+
 struct keyspec {
     uint8_t begin; /* enum keyspec_begin */
     uint8_t find;  /* enum keyspec_find */
     bool write;    /* RW, OW or RM: the command may change this key (commands.def notes two exceptions) */
     bool not_key;  /* a channel */
+    uint8_t needs; /* enum key_right, as bits: what a user must be allowed; from write and router/access.def */
     int16_t index; /* BEGIN_INDEX: argument number; BEGIN_KEYWORD: startfrom */
     const char *keyword;
     int16_t a, b, c; /* KEYNUM: keynumidx, firstkey, keystep; else: lastkey, keystep, limit */

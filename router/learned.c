@@ -120,6 +120,17 @@ static bool may_change(const redisReply *flags)
     return false;
 }
 
+static uint8_t needs_of(const redisReply *flags)
+{
+    uint8_t needs = 0;
+    for (size_t i = 0; i < items(flags); i++) {
+        const redisReply *flag = flags->element[i];
+        needs |= is_word(flag, "access") ? KEY_READ : 0;
+        needs |= is_word(flag, "insert") || is_word(flag, "update") || is_word(flag, "delete") ? KEY_WRITE : 0;
+    }
+    return needs;
+}
+
 static bool is_channel(const redisReply *flags)
 {
     for (size_t i = 0; i < items(flags); i++) {
@@ -136,6 +147,7 @@ static bool read_spec(struct keyspec *spec, const redisReply *from)
     if (!read_begin(spec, begin) || !read_find(spec, value_of(from, "find_keys")))
         return false;
     spec->write = may_change(flags);
+    spec->needs = needs_of(flags);
     spec->not_key = is_channel(flags);
     if (spec->begin == BEGIN_KEYWORD) {
         spec->keyword = strdup(value_of(value_of(begin, "spec"), "keyword")->str);
@@ -149,7 +161,7 @@ static bool read_old_spec(struct keyspec *spec, const struct command *cmd)
 {
     if (cmd->first < 1 || cmd->step < 1)
         return false;
-    *spec = (struct keyspec){.begin = BEGIN_INDEX, .find = FIND_RANGE, .write = true, .index = cmd->first};
+    *spec = (struct keyspec){.begin = BEGIN_INDEX, .find = FIND_RANGE, .write = true, .needs = KEY_BOTH, .index = cmd->first};
     spec->a = cmd->last < 0 ? cmd->last : (int16_t)(cmd->last - cmd->first);
     spec->b = cmd->step;
     return cmd->last < 0 || cmd->last >= cmd->first;

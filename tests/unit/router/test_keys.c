@@ -216,18 +216,18 @@ static void test_foreign_rows(void **state)
         const char *command;
         const char *keys;
     } foreign[] = {
-        {{BEGIN_KEYWORD, FIND_RANGE, true, false, -2, "KEYS", -1, 1, 0}, "X KEYS a KEYS b c", "4w 5w"},
-        {{BEGIN_KEYWORD, FIND_RANGE, true, false, -2, "KEYS", -1, 1, 0}, "X a b KEYS", ""},
-        {{BEGIN_KEYWORD, FIND_RANGE, true, false, -9, "KEYS", -1, 1, 0}, "X KEYS a", ""},
-        {{BEGIN_INDEX, FIND_RANGE, false, false, 1, NULL, -1, 1, 3}, "X a b c d e f", "1r 2r"},
-        {{BEGIN_INDEX, FIND_RANGE, false, false, 2, NULL, 4, 2, 0}, "X a b c d e f g", "malformed"},
-        {{BEGIN_INDEX, FIND_RANGE, false, false, 2, NULL, 5, 2, 0}, "X a b c d e f g", "2r 4r 6r"},
-        {{BEGIN_INDEX, FIND_RANGE, false, false, 2, NULL, 5, 1, 0}, "X a b", "malformed"},
-        {{BEGIN_INDEX, FIND_KEYNUM, false, false, 1, NULL, 1, 2, 2}, "X o 2 a x b y", "3r 5r"},
-        {{BEGIN_INDEX, FIND_KEYNUM, false, false, 1, NULL, 1, 2, 2}, "X o 3 a x b y", "malformed"},
-        {{BEGIN_INDEX, FIND_KEYNUM, false, false, 1, NULL, 1, 2, 2}, "X o", "malformed"},
-        {{BEGIN_INDEX, FIND_RANGE, false, true, 1, NULL, -1, 1, 0}, "X a b", ""},
-        {{BEGIN_UNKNOWN, FIND_UNKNOWN, true, false, 0, NULL, 0, 0, 0}, "X a b", ""},
+        {{BEGIN_KEYWORD, FIND_RANGE, true, false, 0, -2, "KEYS", -1, 1, 0}, "X KEYS a KEYS b c", "4w 5w"},
+        {{BEGIN_KEYWORD, FIND_RANGE, true, false, 0, -2, "KEYS", -1, 1, 0}, "X a b KEYS", ""},
+        {{BEGIN_KEYWORD, FIND_RANGE, true, false, 0, -9, "KEYS", -1, 1, 0}, "X KEYS a", ""},
+        {{BEGIN_INDEX, FIND_RANGE, false, false, 0, 1, NULL, -1, 1, 3}, "X a b c d e f", "1r 2r"},
+        {{BEGIN_INDEX, FIND_RANGE, false, false, 0, 2, NULL, 4, 2, 0}, "X a b c d e f g", "malformed"},
+        {{BEGIN_INDEX, FIND_RANGE, false, false, 0, 2, NULL, 5, 2, 0}, "X a b c d e f g", "2r 4r 6r"},
+        {{BEGIN_INDEX, FIND_RANGE, false, false, 0, 2, NULL, 5, 1, 0}, "X a b", "malformed"},
+        {{BEGIN_INDEX, FIND_KEYNUM, false, false, 0, 1, NULL, 1, 2, 2}, "X o 2 a x b y", "3r 5r"},
+        {{BEGIN_INDEX, FIND_KEYNUM, false, false, 0, 1, NULL, 1, 2, 2}, "X o 3 a x b y", "malformed"},
+        {{BEGIN_INDEX, FIND_KEYNUM, false, false, 0, 1, NULL, 1, 2, 2}, "X o", "malformed"},
+        {{BEGIN_INDEX, FIND_RANGE, false, true, 0, 1, NULL, -1, 1, 0}, "X a b", ""},
+        {{BEGIN_UNKNOWN, FIND_UNKNOWN, true, false, 0, 0, NULL, 0, 0, 0}, "X a b", ""},
     };
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
         struct command cmd = {.name = "x", .arity = -1, .nspecs = 1, .specs = {foreign[i].spec}};
