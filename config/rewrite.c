@@ -25,9 +25,11 @@ static char *quoted(const char *value)
         return must_dup(value);
     out = to = must_alloc(strlen(value) * 2 + 3);
     *to++ = '"';
-    for (; *value != '\0'; *to++ = *value++)
-        if (*value == '"' || *value == '\\')
+    for (; *value != '\0'; value++) {
+        if (strchr("\"\\\n", *value) != NULL)
             *to++ = '\\';
+        *to++ = (char)(*value == '\n' ? 'n' : *value); /* users are lines */
+    }
     *to = '"';
     return out;
 }

@@ -70,7 +70,7 @@ const char *setting_type_name(enum setting_type type)
 
 bool setting_is_secret(const struct setting_row *row)
 {
-    return value_has_form(row, "secret");
+    return value_has_form(row, "secret") || value_has_form(row, "users"); /* rules hold passwords */
 }
 
 void text_list_add(struct text_list *list, const char *text)

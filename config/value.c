@@ -89,17 +89,22 @@ static bool parse_text(const struct setting_row *row, const char *text, void *fi
     return true;
 }
 
+/* Users are lines of words; other lists are words. */
+static const char *separators_of(const struct setting_row *row)
+{
+    return value_has_form(row, "users") ? "\n" : ", ";
+}
+
 static bool parse_list(const struct setting_row *row, const char *text, void *field, struct reason *why)
 {
     struct text_list list = {0};
     size_t len;
     bool good = true;
 
-    if (!is_clean(text))
-        return because(why, "the value is not clean text; expected UTF-8 without control characters");
-    for (const char *p = text; good && (p = next_word(p, ", ", &len)) != NULL; p += len) {
+    for (const char *p = text; good && (p = next_word(p, separators_of(row), &len)) != NULL; p += len) {
         char *item = must_copy(p, len);
-        good = !value_has_form(row, "address") || check_address(item, why);
+        good = is_clean(item) || because(why, "the value is not clean text; expected UTF-8 without control characters");
+        good = good && (!value_has_form(row, "address") || check_address(item, why));
         text_list_add(&list, item);
         free(item);
     }
@@ -185,7 +190,7 @@ static char *print_list(const struct setting_row *row, const void *field)
     const struct text_list *list = field;
     char *text = must_dup("");
     for (size_t i = 0; i < list->count; i++) {
-        char *longer = must_print("%s%s%s", text, i == 0 ? "" : " ", list->items[i]);
+        char *longer = must_print("%s%s%s", text, i == 0 ? "" : value_has_form(row, "users") ? "\n" : " ", list->items[i]);
         free(text);
         text = longer;
     }

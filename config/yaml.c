@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIST_MOST 64
+#define LIST_MOST  64
+#define LINES_MOST 10000 /* users */
 
 /* A key of a mapping: its text and where it stands. */
 struct key {
@@ -97,17 +98,20 @@ static bool read_text(struct reader *r, const char *name)
     return true;
 }
 
-static bool add_item(struct reader *r, struct yaml_entry *entry)
+/* Users are lines, other items words. */
+static bool add_item(struct reader *r, struct yaml_entry *entry, bool lines)
 {
     const char *item = events_text(r);
 
     if (r->event.type != YAML_SCALAR_EVENT)
         return events_fail(r, events_line(r), "'%s' has an item that is %s; expected a text", entry->name,
                            events_shape(r));
-    if (item[0] == '\0' || strpbrk(item, ", ") != NULL)
+    if (lines && (item[0] == '\0' || strchr(item, '\n') != NULL))
+        return events_fail(r, events_line(r), "'%s' has an item that is empty or more than a line", entry->name);
+    if (!lines && (item[0] == '\0' || strpbrk(item, ", ") != NULL))
         return events_fail(r, events_line(r), "'%s' has an item that is empty or holds a blank or a comma",
                            entry->name);
-    char *longer = must_print("%s%s%s", entry->value, entry->value[0] == '\0' ? "" : " ", item);
+    char *longer = must_print("%s%s%s", entry->value, entry->value[0] == '\0' ? "" : lines ? "\n" : " ", item);
     free(entry->value);
     entry->value = longer;
     return true;
@@ -116,6 +120,9 @@ static bool add_item(struct reader *r, struct yaml_entry *entry)
 /* listen: [a, b], or one text. */
 static bool read_list(struct reader *r, const char *name)
 {
+    bool lines = strcmp(name, "users") == 0;
+    size_t most = lines ? LINES_MOST : LIST_MOST;
+
     if (!events_next(r))
         return false;
     if (r->event.type == YAML_MAPPING_START_EVENT || events_nothing(r))
@@ -127,9 +134,9 @@ static bool read_list(struct reader *r, const char *name)
             return false;
         if (r->event.type == YAML_SEQUENCE_END_EVENT)
             break;
-        if (items == LIST_MOST)
-            return events_fail(r, events_line(r), "'%s' has more than %d items", name, LIST_MOST);
-        if (!add_item(r, entry))
+        if (items == most)
+            return events_fail(r, events_line(r), "'%s' has more than %zu items", name, most);
+        if (!add_item(r, entry, lines))
             return false;
     }
     entry->end = events_byte(r, &r->event.end_mark);

@@ -1,6 +1,7 @@
-#include "router/acl_user.h"
+#include "router/acl.h"
 
 #include "engine/pattern.h"
+#include "router/acl_user.h"
 #include "router/keys.h"
 
 #include <stdlib.h>

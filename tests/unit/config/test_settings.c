@@ -120,7 +120,7 @@ static void test_enum_words(void **state)
             free(printed);
         }
     }
-    assert_int_equal(words, 3 + 2 + 4 + 2 + 3 + 2);
+    assert_int_equal(words, 3 + 2 + 4 + 2 + 3 + 2 + 2);
 }
 
 /* The C enums and the rows must say the same. */
