@@ -4,6 +4,9 @@
 
 #define LIMIT_INLINE        (64 * 1024)   /* an inline line, as Redis (PROTO_INLINE_MAX_SIZE) */
 #define LIMIT_ARGS          (1024 * 1024) /* arguments of a request; Redis 7.0 would take 2^31 */
+#define LIMIT_STRANGER_ARGS  10       /* of a client that has to log in first; as Redis */
+#define LIMIT_STRANGER_BULK  16384
+#define LIMIT_STRANGER_OUT   (16 << 10) /* unread replies of such a client at which it is closed */
 #define LIMIT_REPLY_LINE    (1024 * 1024) /* a line of a reply: status, error, number, length */
 #define LIMIT_REPLY_ITEMS   (1ull << 40)  /* values still owed inside one reply */
 #define LIMIT_COLLECT       (64u << 20)   /* a reply that must be seen whole before it is passed on */

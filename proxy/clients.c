@@ -6,6 +6,7 @@
 #include "proxy/transaction.h"
 #include "proxy/waiting.h"
 #include "resp/frame.h"
+#include "router/acl.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -69,13 +70,13 @@ size_t client_line(const struct session *s, char *buf, size_t cap)
         buf, cap,
         "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRId64 " idle=%" PRId64
         " flags=%s db=%d sub=%zu psub=%zu ssub=%zu multi=%d qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=0"
-        " rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=default redir=-1 resp=%d"
+        " rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=%s redir=-1 resp=%d"
         " lib-name=%s lib-ver=%s\n",
         s->id, s->addr, s->laddr, s->stream.fd, s->name != NULL ? s->name : "", (now - s->born_us) / 1000000,
         (now - s->last_us) / 1000000, flags, s->db, subs->counts[TOPIC_CHANNEL], subs->counts[TOPIC_PATTERN], subs->counts[TOPIC_SHARD],
         transaction_is_open(s) ? (int)transaction_length(s) : -1, s->in_len, s->in_cap - s->in_len,
         s->stream.out.len, s->stream.out.len, sizeof *s + s->in_cap + s->stream.out.len, s->last_command,
-        (int)s->resp, s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
+        acl_user_name(s->user).p, (int)s->resp, s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
     if (n < 0 || (size_t)n < cap)
         return n < 0 ? 0 : (size_t)n;
     buf[cap - 2] = '\n'; /* a long name was cut */

@@ -8,6 +8,7 @@
 #include "proxy/keyspace.h"
 #include "proxy/loan.h"
 #include "proxy/local.h"
+#include "proxy/login.h"
 #include "proxy/monitor.h"
 #include "proxy/outcome.h"
 #include "proxy/pause.h"
@@ -393,6 +394,20 @@ static bool dispatch_job(struct session *s, struct job *job)
     return dispatch_allowed(s, job);
 }
 
+/* What Redis looks at before the user's rights, then those. False: the client was told. */
+static bool may(struct session *s, const struct job *job)
+{
+    if (login_needed(s) && (job->cmd == NULL || (job->cmd->flags & CMD_NO_AUTH) == 0))
+        return login_refuse(s, job);
+    if (job->cmd == NULL)
+        return !refuse_unknown(s, job);
+    if (job->cmd->container && job->argc > 1)
+        return !local_unknown_sub(s, job);
+    if (!command_arity_ok(job->cmd, job->argc))
+        return !refuse_arity(s, job);
+    return login_lets(s, job);
+}
+
 bool dispatch(struct session *s, const struct request *r, struct slice raw)
 {
     struct job job = {.argv = r->argv, .argc = r->argc, .raw = raw, .inline_ = r->was_inline};
@@ -406,7 +421,7 @@ bool dispatch(struct session *s, const struct request *r, struct slice raw)
         return true;
     }
     s->last_command = job.cmd != NULL ? job.cmd->name : "unknown";
-    bool taken = dispatch_job(s, &job);
+    bool taken = (s->guarded && !may(s, &job)) || dispatch_job(s, &job);
     counter_add(&s->loop->stats->requests, taken);
     s->held_since_us = taken ? 0 : s->held_since_us;
     if (s->mute != 0 && taken)

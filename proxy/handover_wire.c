@@ -149,6 +149,7 @@ int wire_send_client(int sock, const struct parcel *p)
         .no_evict = p->no_evict,
         .no_touch = p->no_touch,
         .mute = p->mute,
+        .known = p->known,
     };
     for (int i = 0; i < PARCEL_PARTS; i++)
         c.lens[i] = p->lens[i];
@@ -175,6 +176,7 @@ struct parcel *wire_read_client(struct wire_message *m)
     p->no_evict = c.no_evict;
     p->no_touch = c.no_touch;
     p->mute = c.mute;
+    p->known = c.known;
     return p;
 bad:
     parcel_free(p);

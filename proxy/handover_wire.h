@@ -21,7 +21,7 @@
 
 #include <sys/un.h>
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 #define WIRE_DATA    65536 /* most bytes in a message, behind its head */
 
 enum wire_kind {
@@ -50,7 +50,7 @@ struct wire_client {
     int64_t age_us, idle_us;
     uint64_t lens[PARCEL_PARTS];
     int32_t db;
-    uint8_t resp, no_evict, no_touch, mute;
+    uint8_t resp, no_evict, no_touch, mute, known, unused[7];
 };
 
 struct wire_message {

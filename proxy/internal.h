@@ -5,8 +5,11 @@
 #include "proxy/managed.h"
 
 /* Each answers the command; false: it must wait, and will be called again. */
+bool local_acl(struct session *s, const struct job *job);
 bool local_client(struct session *s, const struct job *job);
 bool local_config(struct session *s, const struct job *job);
+/* CONFIG GET of something that hide_secrets would have to hide. */
+bool local_config_tells_secret(const struct job *job);
 bool local_conv(struct session *s, const struct job *job);
 bool local_info(struct session *s, const struct job *job);
 bool local_slowlog(struct session *s, const struct job *job);

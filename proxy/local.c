@@ -2,6 +2,7 @@
 
 #include "proxy/dispatch.h"
 #include "proxy/internal.h"
+#include "proxy/login.h"
 #include "proxy/monitor.h"
 #include "proxy/pubsub.h"
 #include "proxy/server.h"
@@ -99,6 +100,7 @@ static bool do_reset(struct session *s, const struct job *job)
     s->mute &= MUTE_THIS;
     free(s->name);
     s->name = NULL;
+    login_reset(s);
     build_status(slot_answer(s), "RESET");
     slot_answered(s);
     return true;
@@ -123,21 +125,19 @@ static bool do_select(struct session *s, const struct job *job)
     return local_ok(s);
 }
 
-/* The proxy has no users of its own; Redis without a password answers the same. */
-static const char *check_auth(size_t args, struct slice user)
-{
-    if (args == 1)
-        return "ERR AUTH <password> called without any password configured for the default user. Are you "
-               "sure your "
-               "configuration is correct?";
-    return slice_is(user, "default") ? NULL : "WRONGPASS invalid username-password pair or user is disabled.";
-}
-
 static bool do_auth(struct session *s, const struct job *job)
 {
+    struct slice user = {"default", 7};
+    const char *error;
+
     if (job->argc > 3)
         return local_error(s, "ERR syntax error");
-    const char *error = check_auth(job->argc - 1, job->argv[1]);
+    if (job->argc == 2 && !login_has_default_password(s))
+        return local_error(s, "ERR AUTH <password> called without any password configured for the default user. Are you "
+                              "sure your configuration is correct?");
+    if (job->argc == 3)
+        user = job->argv[1];
+    error = login_auth(s, job->argv[0], user, job->argv[job->argc - 1]);
     return error != NULL ? local_error(s, error) : local_ok(s);
 }
 
@@ -168,7 +168,11 @@ bool local_set_name(struct session *s, struct slice name)
     return true;
 }
 
-/* A name is set as soon as it is met, also when what follows is wrong. */
+static const char no_auth[] =
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used "
+    "to authenticate the client and select the RESP protocol version at the same time";
+
+/* A name is set and a user logged in as soon as they are met, also when what follows is wrong. */
 static void read_hello(struct session *s, const struct job *job, struct hello *h)
 {
     if (job->argc > 1 && !frame_number(job->argv[1].p, job->argv[1].len, &h->version)) {
@@ -182,7 +186,7 @@ static void read_hello(struct session *s, const struct job *job, struct hello *h
     for (size_t i = 2; i < job->argc && h->error == NULL; i++) {
         size_t more = job->argc - 1 - i;
         if (slice_is(job->argv[i], "AUTH") && more >= 2) {
-            h->error = check_auth(2, job->argv[i + 1]);
+            h->error = login_auth(s, job->argv[0], job->argv[i + 1], job->argv[i + 2]);
             i += 2;
         } else if (slice_is(job->argv[i], "SETNAME") && more >= 1) {
             if (!local_set_name(s, job->argv[++i]))
@@ -224,6 +228,8 @@ static bool do_hello(struct session *s, const struct job *job)
     struct hello h = {.version = (int64_t)s->resp};
 
     read_hello(s, job, &h);
+    if (h.error == NULL && login_needed(s))
+        h.error = no_auth;
     if (h.error != NULL)
         return local_error(s, h.error);
     if (s->pinned != NULL && h.version != (int64_t)s->resp)
@@ -241,6 +247,7 @@ static const struct {
     bool queued;  /* inside MULTI it waits for EXEC and is Redis's to answer; otherwise it is refused there */
     bool at_once; /* inside MULTI it runs at once, as in Redis */
 } handlers[] = {
+    {"acl", local_acl, false, false},
     {"auth", do_auth, false, false},          {"client", local_client, false, false},
     {"command", local_commands, true, false}, {"config", local_config, true, false},
     {"conv", local_conv, false, false},       {"echo", do_echo, true, false},
@@ -279,6 +286,8 @@ bool local_in_multi(struct session *s, const struct job *job)
 
     if (handlers[i].at_once)
         return handlers[i].fn(s, job);
+    if (handlers[i].queued && local_config_tells_secret(job))
+        return local_error(s, "ERR CONFIG GET of passwords inside MULTI is not supported by convproxy");
     if (handlers[i].queued) {
         transaction_queue(s, job);
         return true;

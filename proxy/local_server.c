@@ -4,10 +4,12 @@
 #include "proxy/dispatch.h"
 #include "proxy/placement.h"
 #include "proxy/primary.h"
+#include "proxy/redact.h"
 #include "proxy/server.h"
 #include "proxy/slowlog.h"
 #include "resp/frame.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,15 +22,23 @@ bool local_redis_up(struct session *s)
     return (!report.known || strcmp(report.state, "connected") == 0) && dispatch_redis_up(s);
 }
 
-/* ---- CONFIG: names with a dot are the proxy's, names without are Redis's ---- */
+/* ---- CONFIG: names with a dot are the proxy's, as are those of settings without one (requirepass); others are Redis's ---- */
 
 enum whose { WHOSE_REDIS, WHOSE_PROXY, WHOSE_MIXED };
+
+static bool is_top_setting(struct slice name)
+{
+    for (size_t i = 0; i < settings_row_count(); i++)
+        if (!settings_row(i)->policy && slice_is(name, settings_row(i)->name))
+            return true;
+    return false;
+}
 
 static enum whose whose(const struct slice *names, size_t count, size_t step)
 {
     size_t ours = 0, all = 0;
     for (size_t i = 0; i < count; i += step, all++)
-        ours += memchr(names[i].p, '.', names[i].len) != NULL;
+        ours += memchr(names[i].p, '.', names[i].len) != NULL || is_top_setting(names[i]);
     return ours == 0 ? WHOSE_REDIS : (ours == all ? WHOSE_PROXY : WHOSE_MIXED);
 }
 
@@ -135,6 +145,39 @@ static bool config_rewrite_own(struct session *s)
     return true;
 }
 
+/* The next bulk of a reply; what is none, or not whole, ends it: an empty name. */
+static struct slice take_bulk(const char **p, const char *end)
+{
+    int64_t len = -1;
+    const char *cr = *p < end && **p == '$' ? memchr(*p, '\r', (size_t)(end - *p)) : NULL;
+
+    if (cr == NULL || !frame_number(*p + 1, (size_t)(cr - *p - 1), &len) || len < 0 || end - cr < len + 4)
+        return (struct slice){NULL, 0};
+    *p = cr + 2 + len + 2;
+    return (struct slice){cr + 2, (size_t)len};
+}
+
+/* How the proxy logs in at Redis is not for its clients. */
+static void hide_secrets(struct slot *slot)
+{
+    struct slice all = chain_flat(&slot->reply), name;
+    const char *end = all.p + all.len, *lf = memchr(all.p, '\n', all.len), *p = lf + 1;
+    struct chain out;
+
+    if (lf == NULL || (all.p[0] != '*' && all.p[0] != '%'))
+        return;
+    chain_init(&out, slot->reply.pool);
+    chain_put(&out, all.p, (size_t)(p - all.p));
+    while ((name = take_bulk(&p, end)).p != NULL) {
+        struct slice value = take_bulk(&p, end);
+        bool hidden = redact_is_secret(name) && value.len > 0;
+        build_bulk(&out, name.p, name.len);
+        build_bulk(&out, hidden ? "***" : value.p, hidden ? 3 : value.len);
+    }
+    chain_clear(&slot->reply);
+    slot->reply = out;
+}
+
 bool local_config(struct session *s, const struct job *job)
 {
     bool get = slice_is(job->argv[1], "GET"), set = slice_is(job->argv[1], "SET");
@@ -150,7 +193,21 @@ bool local_config(struct session *s, const struct job *job)
         if (w == WHOSE_PROXY || (get && !local_redis_up(s)))
             return get ? config_get_own(s, job) : config_set_own(s, job);
     }
-    return dispatch_forward(s, job);
+    return get ? dispatch_forward_collect(s, job, hide_secrets) : dispatch_forward(s, job);
+}
+
+bool local_config_tells_secret(const struct job *job)
+{
+    char pattern[128];
+
+    if (strcmp(job->cmd->name, "config|get") != 0)
+        return false;
+    for (size_t i = 2; i < job->argc; i++) {
+        snprintf(pattern, sizeof pattern, "%.*s", (int)(job->argv[i].len < 127 ? job->argv[i].len : 127), job->argv[i].p);
+        if (job->argv[i].len >= sizeof pattern - 1 || redact_may_match(pattern))
+            return true;
+    }
+    return false;
 }
 
 /* ---- SLOWLOG: of the proxy ---- */

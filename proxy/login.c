@@ -4,6 +4,7 @@
 #include "proxy/dispatch.h"
 #include "proxy/internal.h"
 #include "proxy/server.h"
+#include "proxy/topics.h"
 #include "proxy/transaction.h"
 #include "proxy/users.h"
 
@@ -161,6 +162,16 @@ static void look_at_queue(struct session *s)
     request_done(&r);
 }
 
+/* A client that hears what its user may no longer hear. */
+static bool hears_too_much(const struct session *s)
+{
+    for (int kind = 0; s->subs != NULL && kind < TOPIC_KINDS; kind++)
+        for (const struct link *link = s->subs->links[kind]; link != NULL; link = link->of_next)
+            if (!acl_channel(s->user, link->topic->name, kind == TOPIC_PATTERN))
+                return true;
+    return false;
+}
+
 static void refresh(struct session *s, const struct user_set *now)
 {
     struct acl_user *before = s->user, *u = user_set_find(now, acl_user_name(before));
@@ -173,6 +184,8 @@ static void refresh(struct session *s, const struct user_set *now)
     become(s, u, s->known);
     if (u != before && s->guarded && transaction_is_open(s))
         look_at_queue(s);
+    if (u != before && hears_too_much(s))
+        session_end(s);
 }
 
 void login_refresh(struct loop *l, void *unused)

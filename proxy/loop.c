@@ -6,6 +6,7 @@
 #include "proxy/archived.h"
 #include "proxy/copies.h"
 #include "proxy/listener.h"
+#include "proxy/login.h"
 #include "proxy/pause.h"
 #include "proxy/monitor.h"
 #include "proxy/placement.h"
@@ -14,6 +15,7 @@
 #include "proxy/session.h"
 #include "proxy/slot.h"
 #include "proxy/subscriber.h"
+#include "proxy/users.h"
 
 #include <stdlib.h>
 
@@ -171,6 +173,7 @@ void loop_apply(struct loop *l, void *own_settings)
         acting_refresh(l);
     pool_settings(&l->pool, l->settings);
     subscriber_settings(l->subscriber, l->settings);
+    login_refresh(l, NULL);
     settings_unref(old);
 }
 
@@ -235,6 +238,7 @@ struct loop *loop_start(struct server *server, unsigned index, const struct sett
     l->index = index;
     l->server = server;
     l->executor = server_executor(server);
+    l->users = users_current(server_users(server));
     l->stats = must(calloc(1, sizeof *l->stats));
     hist_window_init(&l->stats->redis_latency_window, 10 * 1000000);
     stats_register(l->stats);
@@ -301,6 +305,7 @@ void loop_join_free(struct loop *own_l)
     policy_set_free(l->policies);
     learned_unref(l->learned);
     tls_context_unref(l->tls);
+    login_done(l);
     topology_unref(l->topology);
     settings_unref(l->settings);
     uv_mutex_destroy(&l->inbox_lock);

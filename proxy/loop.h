@@ -28,6 +28,7 @@ struct loop;
 struct copy_wait;
 struct op;
 struct executor;
+struct user_set;
 struct monitors;
 struct pausing;
 struct subscriber;
@@ -45,6 +46,7 @@ struct loop {
     struct pool pool;
     const struct settings *settings; /* counted; replaced by loop_apply */
     struct policy_set *policies;
+    struct user_set *users;          /* counted; see proxy/login */
     struct topology *topology;       /* counted; NULL: Redis is no cluster */
     struct learned *learned;         /* counted; NULL until Redis has told its commands */
     uint8_t policy_ids[STATS_POLICIES]; /* stats id of settings->policies[i] */

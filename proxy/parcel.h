@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum parcel_part { PARCEL_NAME, PARCEL_LIB_NAME, PARCEL_LIB_VER, PARCEL_INPUT, PARCEL_PARTS };
+enum parcel_part { PARCEL_NAME, PARCEL_LIB_NAME, PARCEL_LIB_VER, PARCEL_USER, PARCEL_INPUT, PARCEL_PARTS };
 
 struct parcel {
     struct parcel *next;
@@ -20,7 +20,7 @@ struct parcel {
     int64_t age_us, idle_us;
     int32_t db;
     enum resp resp;
-    bool no_evict, no_touch;
+    bool no_evict, no_touch, known;
     uint8_t mute; /* enum mute */
     char *parts[PARCEL_PARTS]; /* NULL where there is none. Texts end with NUL, which lens does not count */
     size_t lens[PARCEL_PARTS];

@@ -4,6 +4,7 @@
 #include "proxy/internal.h"
 #include "proxy/round.h"
 #include "proxy/slot.h"
+#include "proxy/users.h"
 #include "proxy/waiting.h"
 #include "resp/frame.h"
 
@@ -20,6 +21,7 @@ struct reach {
     enum act act;
     int64_t id;               /* 0: any */
     char addr[64], laddr[64]; /* "": any */
+    char *user;               /* NULL: any */
     enum client_type type;
     bool nobody; /* what is asked for, nobody has */
     bool skip_me;
@@ -35,7 +37,7 @@ static bool is_meant(const struct reach *r, const struct session *s)
 {
     if (r->nobody || (r->skip_me && s->id == r->asker_id) || s->ending)
         return false;
-    return clients_are(s, r->type) && (r->id == 0 || (uint64_t)r->id == s->id) &&
+    return clients_are(s, r->type) && (r->user == NULL || strcmp(r->user, acl_user_name(s->user).p) == 0) && (r->id == 0 || (uint64_t)r->id == s->id) &&
            (r->addr[0] == '\0' || strcmp(r->addr, s->addr) == 0) &&
            (r->laddr[0] == '\0' || strcmp(r->laddr, s->laddr) == 0);
 }
@@ -55,6 +57,12 @@ static void act_on(struct reach *r, struct session *s)
 
 /* ---- from loop to loop ---- */
 
+static void reach_free(struct reach *own_r)
+{
+    free(own_r->user);
+    free(own_r);
+}
+
 static void answer(struct reach *own_r)
 {
     struct slot *slot = own_r->slot;
@@ -69,12 +77,12 @@ static void answer(struct reach *own_r)
     slot_complete(slot);
     if (own_r->me && s != NULL && !s->stream.closing)
         session_end(s);
-    free(own_r);
+    reach_free(own_r);
 }
 
 static void drop(struct round *own_r)
 {
-    free(own_r);
+    reach_free((struct reach *)own_r);
 }
 
 static void visit(struct loop *l, struct round *round)
@@ -105,7 +113,7 @@ static bool start(struct session *s, const struct job *job, struct reach *own_r)
 {
     if (own_r->error[0] != '\0') {
         local_error(s, own_r->error);
-        free(own_r);
+        reach_free(own_r);
         return true;
     }
     own_r->slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
@@ -149,6 +157,14 @@ static void take_type(struct reach *r, struct slice type)
                  (int)(type.len < 64 ? type.len : 64), type.p);
 }
 
+static void take_user(struct reach *r, struct slice name)
+{
+    free(r->user);
+    r->user = strndup(name.p, name.len);
+    if (r->user == NULL)
+        abort();
+}
+
 static void take_filter(struct reach *r, struct slice name, struct slice value)
 {
     if (slice_is(name, "id")) {
@@ -161,7 +177,9 @@ static void take_filter(struct reach *r, struct slice name, struct slice value)
     } else if (slice_is(name, "laddr")) {
         take_text(r->laddr, sizeof r->laddr, value);
     } else if (slice_is(name, "user")) {
-        if (!slice_is(value, "default"))
+        if (user_set_find(r->round.asker->users, value) != NULL)
+            take_user(r, value);
+        else
             snprintf(r->error, sizeof r->error, "ERR No such user '%.*s'",
                      (int)(value.len < 64 ? value.len : 64), value.p);
     } else if (slice_is(name, "skipme") && (slice_is(value, "yes") || slice_is(value, "no"))) {

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/acl_log.h"
 #include "proxy/admin.h"
 #include "proxy/depot.h"
 #include "proxy/digest.h"
@@ -14,6 +15,7 @@
 #include "proxy/scripts.h"
 #include "proxy/secure.h"
 #include "proxy/takeover.h"
+#include "proxy/users.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -45,6 +47,7 @@ struct server {
     struct probe *probe;
     struct scout *scout;
     struct depot *depot;
+    struct users *users;
     struct scripts *scripts;
     struct admin *admin;
     bool admin_lent;   /* closed for a successor */
@@ -146,6 +149,11 @@ struct scripts *server_scripts(const struct server *s)
     return s->scripts;
 }
 
+struct users *server_users(const struct server *s)
+{
+    return s->users;
+}
+
 struct executor *server_executor(const struct server *s)
 {
     return depot_executor(s->depot);
@@ -187,6 +195,7 @@ static void on_settings(void *ctx, const struct settings *now)
 {
     struct server *s = ctx;
     setup_log(now);
+    users_settings(s->users, now);
     for (unsigned i = 0; i < s->nloops; i++)
         loop_post(s->loops[i], loop_apply, (void *)settings_ref(now));
     depot_settings(s->depot, now);
@@ -364,8 +373,10 @@ static void on_tick(uv_timer_t *timer)
         server_reopen_admin(s);
     digest_tick(clock_mono_us());
     depot_tick(s->depot, clock_mono_us());
-    if (++s->ticks % TICKS_A_SECOND == 0)
-        overview_tell_guarantees(s, s->guarantees);
+    if (++s->ticks % TICKS_A_SECOND != 0)
+        return;
+    overview_tell_guarantees(s, s->guarantees);
+    acl_log_second(clock_mono_us());
 }
 
 /* ---- set-up, in order ---- */
@@ -590,7 +601,9 @@ struct server *server_new(struct config *own_config, bool has_config_file, bool 
     s->guarantees = guarantee_log_new();
     start_signals(s);
     s->nloops = now->threads > 0 ? (unsigned)now->threads : default_threads();
-    bool ok = open_as_root(s, now, takeover, why, why_cap);
+    bool ok;
+    s->users = users_new(now, &ok, why, why_cap);
+    ok = ok && open_as_root(s, now, takeover, why, why_cap);
     start_parts(s, now, takeover);
     if (ok && depot_is_taken(s->depot)) {
         snprintf(why, why_cap, "%s", depot_why(s->depot));
@@ -633,6 +646,7 @@ int server_run(struct server *s)
     guarantee_log_free(s->guarantees);
     free_sockets(s);
     scripts_free(s->scripts);
+    users_free(s->users);
     config_free(s->config);
     code = s->exit_code;
     free(s->loops);

@@ -20,6 +20,7 @@ struct handover;
 struct loop;
 struct placement;
 struct sync;
+struct users;
 
 /* A socket that clients connect to; a loop accepts on it. */
 struct listen_socket {
@@ -56,6 +57,7 @@ struct depot *server_depot(const struct server *s);
 struct executor *server_executor(const struct server *s);   /* NULL: there is no archive */
 struct placement *server_placement(const struct server *s); /* NULL: the same */
 struct scripts *server_scripts(const struct server *s);
+struct users *server_users(const struct server *s);
 struct sync *server_sync(const struct server *s);           /* NULL: the same */
 struct owed *server_owed(const struct server *s);           /* NULL: there is no archive */
 

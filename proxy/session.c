@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proxy/address.h"
 #include "proxy/dispatch.h"
+#include "proxy/login.h"
 #include "proxy/monitor.h"
 #include "proxy/parcel.h"
 #include "proxy/push.h"
@@ -11,6 +12,7 @@
 #include "proxy/slot.h"
 #include "proxy/subscriber.h"
 #include "proxy/transaction.h"
+#include "router/acl.h"
 #include "proxy/waiting.h"
 
 #include <netinet/in.h>
@@ -179,6 +181,7 @@ static size_t take_requests(struct session *s, const char *p, size_t n)
 
     while (at < n && s->pauses == 0 && !s->ending && !s->stream.closing) {
         struct request *r = &l->request;
+        r->stranger = s->guarded && login_needed(s);
         enum request_status status =
             request_parse(r, &s->progress, p + at, n - at, (size_t)l->settings->max_request);
         if (status == REQUEST_MORE)
@@ -343,6 +346,15 @@ void session_touch(struct session *s)
 {
     if (s->stream.closing)
         return;
+    if (s->stream.out.len > LIMIT_STRANGER_OUT && s->guarded && login_needed(s)) {
+        stream_flush(&s->stream);
+        if (s->stream.closing)
+            return;
+        if (s->stream.out.len > LIMIT_STRANGER_OUT) {
+            close_slow_reader(s, "not logged in");
+            return;
+        }
+    }
     if (unread(s) > LIMIT_CLIENT_HIGH) {
         stream_flush(&s->stream);
         if (s->stream.closing)
@@ -414,6 +426,7 @@ static struct session *attach(struct loop *l, int own_fd)
     s->tail = &s->head;
     s->resp = RESP2;
     s->last_command = "NULL";
+    login_begin(s);
     s->born_us = s->last_us = turn_now(&l->turn);
     address_of_peer(own_fd, s->addr, sizeof s->addr);
     address_of_self(own_fd, s->laddr, sizeof s->laddr);
@@ -515,6 +528,9 @@ struct parcel *session_leave(struct session *s)
     move_text(p, PARCEL_NAME, &s->name);
     move_text(p, PARCEL_LIB_NAME, &s->lib_name);
     move_text(p, PARCEL_LIB_VER, &s->lib_ver);
+    p->known = s->known;
+    p->parts[PARCEL_USER] = strdup(acl_user_name(s->user).p);
+    p->lens[PARCEL_USER] = acl_user_name(s->user).len;
     pack_input(s);
     p->parts[PARCEL_INPUT] = s->in;
     p->lens[PARCEL_INPUT] = s->in_len;
@@ -522,8 +538,11 @@ struct parcel *session_leave(struct session *s)
     return p;
 }
 
-static void unpack(struct session *s, struct parcel *p)
+/* False: it was a user who is not there any more. */
+static bool unpack(struct session *s, struct parcel *p)
 {
+    const char *user = p->parts[PARCEL_USER] != NULL ? p->parts[PARCEL_USER] : "";
+
     s->id = p->id;
     s->born_us -= p->age_us;
     s->last_us -= p->idle_us;
@@ -538,6 +557,7 @@ static void unpack(struct session *s, struct parcel *p)
     s->in_len = s->in_cap = p->lens[PARCEL_INPUT];
     s->in = parcel_take(p, PARCEL_INPUT);
     s->loop->in_bytes += s->in_cap;
+    return login_arrive(s, (struct slice){user, strlen(user)}, p->known);
 }
 
 void session_arrive(struct loop *l, void *own_parcel)
@@ -551,8 +571,9 @@ void session_arrive(struct loop *l, void *own_parcel)
     }
     struct session *s = attach(l, p->fd);
     p->fd = -1;
-    if (s != NULL) {
-        unpack(s, p);
+    if (s != NULL && !unpack(s, p))
+        session_close(s, "its user is gone");
+    else if (s != NULL) {
         if (s->in_len > 0)
             take_kept(s);
         update_reading(s);

@@ -15,6 +15,7 @@
 #include "resp/request.h"
 
 struct lent_wait;
+struct acl_user;
 struct monitor;
 struct parcel;
 struct slot;
@@ -65,6 +66,9 @@ struct session {
     bool ending;    /* no more requests; closes when everything owed is written */
     enum resp resp;
     int db;
+    struct acl_user *user; /* of loop->users; see proxy/login */
+    bool known;            /* it has logged in, or was let in without */
+    bool guarded;          /* login_lets is asked about each request: false for who may do everything */
     struct monitor *monitor;    /* NULL: it does not */
     struct subscriptions *subs; /* what it hears; NULL: nothing */
     struct transaction *txn;  /* MULTI is open, or keys are watched */

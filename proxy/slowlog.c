@@ -1,6 +1,7 @@
 #include "proxy/slowlog.h"
 
 #include "base/clock.h"
+#include "proxy/redact.h"
 #include "proxy/slot.h"
 #include "resp/build.h"
 
@@ -37,6 +38,26 @@ static void resize(int64_t keep)
     cap = fresh == NULL ? 0 : keep;
 }
 
+/* Secrets give way to a word. What then has no room any more is left out. */
+static void keep_preview(struct entry *e, const struct slot *slot)
+{
+    struct slice argv[SLOT_PREVIEW];
+    size_t argc = 0;
+
+    for (uint16_t at = 0; at < slot->preview_len; at += (uint16_t)(1 + argv[argc++].len))
+        argv[argc] = (struct slice){slot->preview + at + 1, (unsigned char)slot->preview[at]};
+    e->preview_len = 0;
+    for (size_t i = 0; i < argc; i++) {
+        bool hidden = redact_hides(command_at(slot->command), argv, argc, i);
+        struct slice shown = hidden ? (struct slice){REDACTED, sizeof REDACTED - 1} : argv[i];
+        if (e->preview_len + 1 + shown.len > sizeof e->preview)
+            break;
+        e->preview[e->preview_len] = (char)shown.len;
+        memcpy(e->preview + e->preview_len + 1, shown.p, shown.len);
+        e->preview_len += (uint16_t)(1 + shown.len);
+    }
+}
+
 static void fill(struct entry *e, const struct slot *slot, int64_t us)
 {
     const struct session *s = slot->session;
@@ -44,8 +65,7 @@ static void fill(struct entry *e, const struct slot *slot, int64_t us)
     e->at_s = clock_wall_us() / 1000000;
     e->us = us;
     e->argc = slot->argc;
-    e->preview_len = slot->preview_len;
-    memcpy(e->preview, slot->preview, slot->preview_len);
+    keep_preview(e, slot);
     memcpy(e->addr, s->addr, sizeof e->addr);
     e->name[0] = '\0';
     if (s->name != NULL)

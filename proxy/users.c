@@ -1,9 +1,11 @@
 #include "proxy/users.h"
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "config/file.h"
 
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -558,7 +560,7 @@ static bool start(struct users *u, const struct settings *s, char **ret_why)
     return take_settings(u, s, ret_why);
 }
 
-struct users *users_new(const struct settings *s, char *why, size_t cap)
+struct users *users_new(const struct settings *s, bool *ret_good, char *why, size_t cap)
 {
     struct users *u = calloc(1, sizeof *u);
     char *reason = NULL;
@@ -570,12 +572,11 @@ struct users *users_new(const struct settings *s, char *why, size_t cap)
     u->now = set_start();
     u->file = strdup(s->acl_file);
     u->password = strdup("");
-    if (start(u, s, &reason))
-        return u;
-    snprintf(why, cap, "%s", reason);
+    *ret_good = start(u, s, &reason);
+    if (!*ret_good)
+        snprintf(why, cap, "%s", reason);
     free(reason);
-    users_free(u);
-    return NULL;
+    return u;
 }
 
 void users_free(struct users *own_u)

@@ -16,8 +16,8 @@
 struct users;
 struct user_set;
 
-/* NULL: the settings name users that make no sense; why says what. */
-struct users *users_new(const struct settings *s, char *why, size_t cap);
+/* *ret_good: false when the settings name users that make no sense; why says what, and nobody must be served. */
+struct users *users_new(const struct settings *s, bool *ret_good, char *why, size_t cap);
 void users_free(struct users *own_u);
 
 /* A reference to the current set. */

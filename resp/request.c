@@ -92,6 +92,8 @@ static enum request_status take_arg(struct request *r, const char *p, size_t n, 
         return status;
     if (len < 0 || (uint64_t)len > max || pos > max - (uint64_t)len + LIMIT_INLINE)
         return bad(r, "invalid bulk length");
+    if (r->stranger && len > LIMIT_STRANGER_BULK)
+        return bad(r, "unauthenticated bulk length");
     if (n - pos < (uint64_t)len + 2)
         return REQUEST_MORE;
     if (memcmp(p + pos + len, "\r\n", 2) != 0)
@@ -125,6 +127,8 @@ static enum request_status start_multibulk(struct request *r, struct request_pro
         return status;
     if (count > LIMIT_ARGS)
         return bad(r, "invalid multibulk length");
+    if (r->stranger && count > LIMIT_STRANGER_ARGS)
+        return bad(r, "unauthenticated multibulk length");
     g->at = at;
     g->left = count > 0 ? (uint32_t)count : 0;
     return REQUEST_DONE;

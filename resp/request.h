@@ -25,6 +25,7 @@ struct request {
     struct slice *argv;
     size_t argc;
     size_t used;     /* bytes of the input that the request took */
+    bool stranger;   /* set by the caller: has not logged in, and so gets at most LIMIT_STRANGER_ARGS short arguments */
     bool was_inline; /* the bytes that came are not RESP: forward argv, not the bytes */
     char error[64];
     size_t argv_cap;
