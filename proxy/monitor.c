@@ -4,6 +4,7 @@
 #include "proxy/internal.h"
 #include "proxy/pause.h"
 #include "proxy/push.h"
+#include "proxy/redact.h"
 #include "proxy/server.h"
 #include "proxy/slot.h"
 #include "proxy/transaction.h"
@@ -87,47 +88,6 @@ static void put_quoted(struct text *t, struct slice arg)
     put(t, "\"", 1);
 }
 
-/* Whether argument i is a secret. */
-static bool is_secret_auth(const struct job *job, size_t i)
-{
-    return i > 0;
-}
-
-static bool follows(const struct job *job, size_t i, size_t by, const char *word)
-{
-    return i > by && slice_is(job->argv[i - by], word);
-}
-
-static bool is_secret_hello(const struct job *job, size_t i)
-{
-    return i > 2 && (follows(job, i, 1, "AUTH") || follows(job, i, 2, "AUTH"));
-}
-
-/* MIGRATE host port key db timeout …: behind those come the options, and behind KEYS no more of them. */
-static bool is_secret_migrate(const struct job *job, size_t i)
-{
-    for (size_t k = 6; k < i && !slice_is(job->argv[k], "KEYS"); k++) {
-        size_t secrets = slice_is(job->argv[k], "AUTH") ? 1 : slice_is(job->argv[k], "AUTH2") ? 2 : 0;
-        if (i <= k + secrets)
-            return true;
-        k += secrets;
-    }
-    return false;
-}
-
-static const struct {
-    const char *name;
-    bool (*is_secret)(const struct job *job, size_t i);
-} secrets[] = {{"auth", is_secret_auth}, {"hello", is_secret_hello}, {"migrate", is_secret_migrate}};
-
-static bool is_secret(const struct job *job, size_t i)
-{
-    for (size_t k = 0; k < sizeof secrets / sizeof secrets[0]; k++)
-        if (strcmp(secrets[k].name, job->cmd->name) == 0)
-            return secrets[k].is_secret(job, i);
-    return false;
-}
-
 /* What Redis would not run, or does not show. Scripts are marked, but shown. */
 static bool is_hidden(const struct command *cmd)
 {
@@ -141,7 +101,7 @@ static void put_args(struct text *t, const struct job *job)
     if (is_hidden(job->cmd))
         return;
     for (size_t i = 0; i < job->argc; i++)
-        put_quoted(t, is_secret(job, i) ? (struct slice){"(redacted)", 10} : job->argv[i]);
+        put_quoted(t, redact_hides(job->cmd, job->argv, job->argc, i) ? (struct slice){REDACTED, sizeof REDACTED - 1} : job->argv[i]);
     put(t, "\r\n", 2);
 }
 

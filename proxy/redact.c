@@ -60,9 +60,16 @@ static bool hides_users(const struct slice *argv, size_t i)
     return i >= 2;
 }
 
+/* MIGRATE host port key db timeout …: behind those come the options, and behind KEYS no more of them. */
 static bool hides_migrate(const struct slice *argv, size_t i)
 {
-    return i > 6 && (slice_is(argv[i - 1], "auth") || slice_is(argv[i - 1], "auth2") || (i > 7 && slice_is(argv[i - 2], "auth2")));
+    for (size_t at = 6; at < i && !slice_is(argv[at], "keys"); at++) {
+        size_t secrets = slice_is(argv[at], "auth") ? 1 : slice_is(argv[at], "auth2") ? 2 : 0;
+        if (i <= at + secrets)
+            return true;
+        at += secrets;
+    }
+    return false;
 }
 
 static bool hides_config(const struct slice *argv, size_t i)

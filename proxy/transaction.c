@@ -346,11 +346,6 @@ static bool do_exec(struct session *s, const struct job *job)
 
 /* ---- queueing ---- */
 
-struct slice transaction_queued(const struct session *s)
-{
-    return chain_flat(&s->txn->queued);
-}
-
 void transaction_spoil(struct session *s)
 {
     if (s->txn != NULL)

@@ -24,8 +24,6 @@ struct slice transaction_queued(struct session *s);
 void transaction_queue(struct session *s, const struct job *job);
 /* A command of the open MULTI may write. */
 bool transaction_may_write(const struct session *s);
-/* What waits for EXEC, as RESP. MULTI is open. */
-struct slice transaction_queued(const struct session *s);
 /* A command inside MULTI was refused: EXEC will abort. Without MULTI: nothing. */
 void transaction_spoil(struct session *s);
 /* Forgets everything, gives the pinned connection back: RESET, or the client is gone. */
