@@ -49,6 +49,11 @@ void stream_secure(struct stream *s, struct tls *own_tls)
     tls_set_fd(own_tls, s->fd);
 }
 
+bool stream_is_shaking(const struct stream *s)
+{
+    return s->tls != NULL && !tls_is_open(s->tls);
+}
+
 const char *stream_why(const struct stream *s, int neg_errno)
 {
     return s->tls != NULL && neg_errno == -EPROTO ? tls_why(s->tls) : strerror(-neg_errno);

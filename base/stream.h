@@ -45,6 +45,8 @@ MUST_USE int stream_init(struct stream *s, uv_loop_t *loop, int fd, struct chunk
 /* From here on s speaks TLS: right behind stream_init. Its owner needs to know nothing of it, but that stream_read wants room for
  * TLS_READ_LEAST bytes and that stream_release is not for it. */
 void stream_secure(struct stream *s, struct tls *own_tls);
+/* TLS hands are not shaken yet. */
+bool stream_is_shaking(const struct stream *s);
 /* Starts or stops on_readable. */
 void stream_set_reading(struct stream *s, bool on);
 /* > 0 bytes read, 0 end of file, -EAGAIN nothing now, other negative errno: broken. */

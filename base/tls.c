@@ -301,10 +301,23 @@ ssize_t tls_shake(struct tls *t)
     return rc == LATER ? -EAGAIN : rc;
 }
 
+/* Who closes at once on what displeases it may have said why before: that has come, although nothing can be sent. */
+static ssize_t last_words(struct tls *t, ssize_t rc)
+{
+    char byte;
+
+    t->phase = OPEN;
+    t->io_errno = 0;
+    if (fetch(t) <= 0 || SSL_read(t->ssl, &byte, 1) > 0 || ERR_peek_error() == 0)
+        return fail(t, (int)rc);
+    return fail(t, -EPROTO);
+}
+
 ssize_t tls_write(struct tls *t, const void *p, size_t n)
 {
     size_t done;
 
+    bool was_open = t->phase == OPEN;
     t->write_waits = false;
     if (t->phase == BROKEN)
         return t->error != 0 ? t->error : -ECONNRESET;
@@ -313,6 +326,8 @@ ssize_t tls_write(struct tls *t, const void *p, size_t n)
         return (ssize_t)done;
     ssize_t rc = settle(t, 0);
     t->write_waits = rc == -EAGAIN;
+    if (rc < 0 && was_open && t->io_errno != 0)
+        return last_words(t, rc);
     return rc == LATER ? -EAGAIN : rc == 0 ? -ECONNRESET : rc;
 }
 

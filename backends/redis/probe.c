@@ -491,7 +491,7 @@ static void on_timer(uv_timer_t *timer)
         break;
     case PROBE_GREETING:
     case PROBE_ASKING:
-        fail(p, "it did not answer in time");
+        fail(p, stream_is_shaking(&p->stream) ? "the TLS handshake timed out" : "it did not answer in time");
         break;
     case PROBE_DIALING:
     case PROBE_CLOSING:

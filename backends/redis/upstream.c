@@ -730,7 +730,7 @@ void upstream_tick(struct upstream *u, int64_t now_us)
 {
     check_deadlines(u, now_us);
     if (u->state == UP_GREETING && now_us - u->started_us > greeting_limit_ms(u) * 1000)
-        greeting_failed(u, "the greeting timed out");
+        greeting_failed(u, stream_is_shaking(&u->stream) ? "the TLS handshake timed out" : "the greeting timed out");
     if (u->state == UP_WAITING && upstream_in_flight(u) == 0 && now_us - u->wanted_us > IDLE_END_US) {
         u->down = false; /* that was long ago: the next request finds out */
         set_state(u, UEV_UNUSED);
