@@ -6,6 +6,7 @@
 #include "executor/blocking.h"
 #include "executor/copy.h"
 #include "executor/journal.h"
+#include "executor/scripted.h"
 #include "executor/whole.h"
 #include "router/plan.h"
 
@@ -40,6 +41,7 @@ struct applying {
     struct keyspace keys;
     int64_t now_ms;          /* the clock that it runs by */
     struct journal *journal; /* NULL: none of its keys keeps one */
+    struct scripted *scripted; /* NULL: no script has run */
     bool written;            /* the last step that is not if_written has written something */
 };
 
@@ -158,6 +160,31 @@ static struct slice run_command(struct applying *a, const struct op_step *step)
     return lost != NULL ? (struct slice){lost, strlen(lost)} : reply;
 }
 
+/* Scripts of one op share what they know of other keys. */
+static void run_script(struct applying *a, const struct op_step *step)
+{
+    if (a->scripted == NULL) {
+        a->scripted = arena_get(&a->batch->arena, sizeof *a->scripted);
+        *a->scripted = (struct scripted){.batch = a->batch,
+                                         .op = a->op,
+                                         .keys = &a->keys,
+                                         .journal = a->journal,
+                                         .now_ms = a->now_ms,
+                                         .fetch = fetch,
+                                         .fetch_ctx = a};
+    }
+    scripted_run(a->scripted, step, &a->batch->out);
+}
+
+/* Scripts don't tell by their reply whether they have written. */
+static bool has_changed(const struct applying *a)
+{
+    size_t i = 0;
+    while (i < a->op->nkeys && !a->keys.objects[i].changed)
+        i++;
+    return i < a->op->nkeys;
+}
+
 /* Adds its reply to the op's. False: the op has failed, or waits. */
 static bool run_step(struct applying *a, const struct op_step *step)
 {
@@ -168,8 +195,13 @@ static bool run_step(struct applying *a, const struct op_step *step)
         op_reply_add(op, ":0\r\n", 4);
         return true;
     }
-    struct slice reply = run_command(a, step);
-    if (!step->if_written && reply.len > 0)
+    bool script = scripted_is(step->cmd);
+    if (script)
+        run_script(a, step);
+    struct slice reply = script ? chain_flat(&b->out) : run_command(a, step);
+    if (script)
+        a->written = has_changed(a);
+    else if (!step->if_written && reply.len > 0)
         a->written = !plan_nothing_written(step->conditional, reply.p, reply.len);
     if (found_nothing(a, step, reply))
         park(a);
@@ -372,6 +404,10 @@ static void apply_commands(struct applying *a)
     } else {
         start_journal(a);
         run_steps(a);
+        if (a->scripted != NULL)
+            scripted_end(a->scripted);
+        if (op->nwanted > 0 || (a->scripted != NULL && op->error != ERR_NONE))
+            return; /* what it has done is thrown away */
         keep_changes(a);
         op->changed &= !op->parks;
     }

@@ -17,6 +17,7 @@ struct batch {
     struct chain out;   /* of the command that runs */
     int64_t now_us;     /* wall */
     uint64_t random;    /* never 0 */
+    bool spoiled;       /* an op has left its cells as it must not: nothing of the batch may be committed */
 };
 
 /* cells: as op->keys. Afterwards the op has a reply, an error, or wants to park. */

@@ -129,7 +129,7 @@ static void sort_out(struct executor *e, struct op_list *batch, struct op_list *
 static bool is_failure(const struct op *op)
 {
     bool answered =
-        op->error == ERR_MOVED || op->error == ERR_INDOUBT || (op->role == OP_COPY && op->error == ERR_RACE);
+        op->error == ERR_MOVED || op->error == ERR_INDOUBT || op->error == ERR_SCRIPT || (op->role == OP_COPY && op->error == ERR_RACE);
     return op->error != ERR_NONE && !answered;
 }
 
@@ -147,6 +147,10 @@ static void settle(struct executor *e, struct op_list *batch, struct ends *ends)
             lanes_park(&e->lanes, op);
             if (e->lanes.parked.count == 1)
                 pthread_cond_signal(&e->work_waits);
+            continue;
+        }
+        if (op->nwanted > 0 && op->error == ERR_NONE && !op->cancelled) {
+            lanes_again(&e->lanes, op);
             continue;
         }
         if (op->parks && op->error == ERR_NONE)

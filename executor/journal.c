@@ -87,18 +87,21 @@ static bool can_be_repeated(const struct command *cmd)
     return strcmp(cmd->name, "spop") != 0 && !command_sees_others(cmd);
 }
 
+void journal_command(struct journal *j, const struct command *cmd, const struct slice *argv, size_t argc)
+{
+    struct naming n = {.journal = j, .argv = argv};
+
+    if (keys_each(cmd, argv, argc, count_key, &n) > 0 && n.count == 1 && can_be_repeated(cmd))
+        append_request(&j->keys[n.first], j->arena, argv, argc);
+    else
+        keys_each(cmd, argv, argc, lose_key, &n);
+}
+
 void journal_step(struct journal *j, const struct op_step *step, struct slice reply)
 {
-    struct naming n = {.journal = j, .argv = j->op->argv + step->argv};
-
-    if (step->cmd == NULL || (step->cmd->flags & CMD_WRITE) == 0 ||
-        plan_nothing_written(step->conditional, reply.p, reply.len))
-        return;
-    if (keys_each(step->cmd, n.argv, step->argc, count_key, &n) > 0 && n.count == 1 &&
-        can_be_repeated(step->cmd))
-        append_request(&j->keys[n.first], j->arena, n.argv, step->argc);
-    else
-        keys_each(step->cmd, n.argv, step->argc, lose_key, &n);
+    if (step->cmd != NULL && (step->cmd->flags & CMD_WRITE) != 0 &&
+        !plan_nothing_written(step->conditional, reply.p, reply.len))
+        journal_command(j, step->cmd, j->op->argv + step->argv, step->argc);
 }
 
 const struct record_write *journal_write(const struct journal *j, size_t key, int64_t now_ms)

@@ -18,6 +18,8 @@ struct journal {
 void journal_init(struct journal *j, const struct op *op, struct arena *a);
 /* The step has run, and this is its reply. */
 void journal_step(struct journal *j, const struct op_step *step, struct slice reply);
+/* A command that is no step of the op (a script's) has run, and was not refused. Its keys are the op's. */
+void journal_command(struct journal *j, const struct command *cmd, const struct slice *argv, size_t argc);
 /* What was noted for the key. NULL: something that can't be repeated was done to it. */
 const struct record_write *journal_write(const struct journal *j, size_t key, int64_t now_ms);
 

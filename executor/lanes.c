@@ -226,14 +226,19 @@ static void enqueue(struct lanes *l, struct op *op)
         l->waiting++;
 }
 
-void lanes_enter(struct lanes *l, struct op *op)
+static void enter(struct lanes *l, struct op *op)
 {
-    op->seq = ++l->seq;
     for (size_t i = 0; i < op->nkeys; i++) {
         op->keys[i].op = op;
         op->keys[i].lane = lane_of(l, &op->keys[i]);
     }
     enqueue(l, op);
+}
+
+void lanes_enter(struct lanes *l, struct op *op)
+{
+    op->seq = ++l->seq;
+    enter(l, op);
 }
 
 /* ---- running ---- */
@@ -248,10 +253,10 @@ static void start(struct lanes *l, struct op *op, struct op_list *batch)
     op_list_push(batch, op);
 }
 
-/* Who blocks, and who may wake others, must have left before the next one runs: those that wait longest are served first. */
+/* Who blocks, who may wake others, and who may have to run again must have left before the next one runs: those that wait longest are served first. */
 static bool may_follow(const struct op *op, const struct op_key *next, bool only_reads)
 {
-    return op->block_until_us == 0 && next->lane->parked.head == NULL && next->op->nkeys == 1 &&
+    return op->block_until_us == 0 && !op->scripted && next->lane->parked.head == NULL && next->op->nkeys == 1 &&
            !(only_reads && next->op->writes);
 }
 
@@ -318,6 +323,15 @@ void lanes_leave(struct lanes *l, struct op *op)
     for (size_t i = 0; i < op->nkeys; i++)
         drop_if_empty(l, op->keys[i].lane);
     op->state = OP_DONE;
+}
+
+/* By its arrival it stands before all that has not started meanwhile. */
+void lanes_again(struct lanes *l, struct op *op)
+{
+    op->changed = false;
+    lanes_leave(l, op);
+    op_take_wanted(op);
+    enter(l, op);
 }
 
 void lanes_park(struct lanes *l, struct op *op)

@@ -46,6 +46,8 @@ void lanes_take(struct lanes *l, bool only_reads, size_t max, struct op_list *ba
 void lanes_leave(struct lanes *l, struct op *op);
 /* A running op leaves but stays known to its lanes: until one of its keys is changed by another, or it is woken. */
 void lanes_park(struct lanes *l, struct op *op);
+/* A running op leaves, and waits again with all the keys that it wants. */
+void lanes_again(struct lanes *l, struct op *op);
 /* A parked op waits again, without a key having changed. */
 void lanes_wake(struct lanes *l, struct op *op);
 /* A parked, waiting or ready op leaves for good. */

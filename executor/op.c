@@ -3,6 +3,8 @@
 #include "backends/archive/archive.h"
 #include "base/few.h"
 #include "executor/blocking.h"
+#include "executor/scope.h"
+#include "executor/scripted.h"
 #include "resp/request.h"
 #include "router/keys.h"
 
@@ -96,9 +98,13 @@ static void add_keys(struct op *op, const struct op_step *step)
     const struct slice *argv = op->argv + step->argv;
     struct keys_of k = {op, argv};
 
-    if (op->form != OP_WATCH && (step->cmd == NULL || step->fn == NULL))
+    bool script = scripted_is(step->cmd);
+
+    if (op->form != OP_WATCH && (step->cmd == NULL || (step->fn == NULL && !script)))
         return;
-    if (op->form == OP_WATCH || keys_each(step->cmd, argv, step->argc, add_ref, &k) < 0)
+    if (script)
+        keys_each(step->cmd, argv, step->argc, add_ref, &k); /* when they are malformed it does not run */
+    else if (op->form == OP_WATCH || keys_each(step->cmd, argv, step->argc, add_ref, &k) < 0)
         for (size_t i = 1; i < step->argc; i++)
             add_key(op, argv[i], -1);
 }
@@ -114,6 +120,12 @@ static void add_step(struct op *op, const struct request *r)
     if (step->cmd != NULL) {
         step->fn = engine_find(step->cmd->name);
         op->writes |= (step->cmd->flags & CMD_WRITE) != 0;
+    }
+    if (scripted_is(step->cmd)) {
+        op->scripted = true;
+        op->writes |= (step->cmd->flags & CMD_READONLY) == 0;
+        if (strncmp(step->cmd->name, "evalsha", 7) != 0)
+            step->script = r->argv[1];
     }
 }
 
@@ -217,6 +229,18 @@ void op_watch(struct op *op, struct slice key, int64_t version)
     add_key(op, (struct slice){copy, key.len}, version);
 }
 
+void op_take_wanted(struct op *op)
+{
+    for (size_t i = 0; i < op->nwanted; i++)
+        add_key(op, op->wanted[i], -1);
+    op->nwanted = 0;
+    for (size_t i = 0; op->scope != NULL && i < op->nkeys; i++) {
+        const struct policy_conf *policy = scope_find(op->scope, op->keys[i].key);
+        uint8_t role = policy != NULL && op->writes ? scope_role(op->scope, policy) : (uint8_t)OP_PLAIN;
+        op->role = role > op->role ? role : op->role;
+    }
+}
+
 void op_may_block(struct op *op)
 {
     for (size_t i = 0; i < op->nsteps && op->block_until_us == 0; i++) {
@@ -235,6 +259,7 @@ void op_free(struct op *own_op)
         free(op->argv);
     if (op->keys != op->few_keys)
         free(op->keys);
+    scope_unref(op->scope);
     free(op->index);
     free(op->reply);
     for (struct op_memory *m = op->memory, *next; m != NULL; m = next) {

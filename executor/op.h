@@ -43,6 +43,7 @@ struct op_step {
     const struct command *cmd; /* NULL: not in the table */
     call_fn fn;                /* NULL: the archive does not have it */
     size_t argv, argc;         /* into op->argv */
+    struct slice script;       /* of EVAL and its kin: what runs, which outlives the op's end; p NULL: nobody knows it */
     bool conditional;          /* a reply of 0, -1 or nil means that nothing was written */
     bool
         if_written; /* runs only when the last step without this has written something; answers 0 otherwise */
@@ -50,6 +51,7 @@ struct op_step {
 
 struct key_lane;
 struct op_memory;
+struct scope;
 
 /* One of the op's keys, and its place in that key's lane. */
 struct op_key {
@@ -110,6 +112,11 @@ struct op {
     void *owner;              /* the maker's own */
     unsigned home;            /* the maker's own: where it wants to hear of the end */
     struct op_memory *memory; /* given out by op_get */
+    bool scripted;            /* some step is a script */
+    struct scope *scope;      /* what its scripts may touch; counted, NULL: no keys */
+    struct slice *wanted;     /* keys that its script has used and that are not its own yet: it runs again, with them */
+    size_t nwanted;
+    unsigned restarts;        /* how often it did */
     bool pinned;              /* parking has put an id in place of each "$" */
     struct op_step few_steps[OP_FEW_STEPS];
     struct slice few_argv[OP_FEW_ARGS];
@@ -128,6 +135,8 @@ struct op *op_again(const struct op *op);
 void op_may_block(struct op *op);
 /* EXEC must find this version of key. */
 void op_watch(struct op *op, struct slice key, int64_t version);
+/* What is wanted becomes the op's own. Its keys move: they must be in no lane. */
+void op_take_wanted(struct op *op);
 /* n bytes that live as long as the op. */
 char *op_get(struct op *op, size_t n);
 /* The key's place in op->keys, op->nkeys when it isn't one. */

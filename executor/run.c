@@ -148,13 +148,22 @@ static enum err run_once(struct run *r, struct op *const *ops, size_t n)
 {
     arena_reset(&r->batch.arena);
     r->batch.now_us = clock_wall_us();
+    r->batch.spoiled = false;
     make_cells(r, ops, n);
     enum err e = load(r);
     if (e != ERR_NONE)
         return e;
     for (size_t i = 0; i < n; i++)
         apply_op(&r->batch, ops[i], cells_of(r, ops[i]));
+    if (r->batch.spoiled)
+        return n == 1 ? ERR_NONE : ERR_RACE;
     return commit(r);
+}
+
+/* It has spoiled the batch, and is over for now. */
+static bool is_out(const struct op *op)
+{
+    return op->scripted && (op->nwanted > 0 || op->error != ERR_NONE);
 }
 
 /* Others write the same key: each waits for another while, the longer the more often it has lost. */
@@ -195,8 +204,10 @@ static void run_together(struct run *r, struct op *const *ops, size_t n)
         fail_all(r, ops, n, e, archive_why(r->batch.handle));
         return;
     }
-    r->batch.counts->races += e == ERR_RACE;
+    r->batch.counts->races += e == ERR_RACE && !r->batch.spoiled;
     for (size_t i = 0; i < n; i++) {
+        if (is_out(ops[i]))
+            continue;
         r->batch.counts->alone++;
         run_alone(r, ops[i]);
     }

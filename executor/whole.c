@@ -38,6 +38,8 @@ static void take(void *ctx, const struct archive_entry *e)
         return;
     if (p->pattern.p != NULL && !pattern_match(p->pattern, e->key))
         return;
+    if (p->w->may_tell != NULL && !p->w->may_tell(p->w->may_tell_ctx, e->key))
+        return;
     if (p->taken++ == 0)
         p->first = arena_copy(p->w->call->arena, e->key);
     build_bulk(&p->keys, e->key.p, e->key.len);
@@ -62,17 +64,26 @@ static bool page_read(struct page *p, int64_t from, size_t limit, int64_t *ret_n
     return true;
 }
 
+/* All of them. False: the archive failed. */
+static bool pages_read(struct page *p)
+{
+    int64_t from = 0;
+
+    do {
+        if (!page_read(p, from, PAGE, &from))
+            return false;
+    } while (from != 0);
+    return true;
+}
+
 static void whole_keys(struct whole_call *w)
 {
     struct page p;
-    int64_t from = 0;
 
     page_init(&p, w);
     p.pattern = w->call->argv[1].len > 0 ? w->call->argv[1] : (struct slice){"", 0};
-    do {
-        if (!page_read(&p, from, PAGE, &from))
-            return;
-    } while (from != 0);
+    if (!pages_read(&p))
+        return;
     build_array(w->call->out, p.taken);
     chain_move(w->call->out, &p.keys);
 }
@@ -175,7 +186,15 @@ static void whole_dbsize(struct whole_call *w)
 {
     struct archive_stats stats;
     struct counting c;
+    struct page p;
 
+    if (w->may_tell != NULL) {
+        page_init(&p, w);
+        if (pages_read(&p))
+            call_int(w->call, (int64_t)p.taken);
+        chain_clear(&p.keys);
+        return;
+    }
     w->error = archive_stats(w->handle, &stats);
     if (w->error == ERR_NONE && !*w->no_tombstones && stats.documents <= COUNTED) {
         *w->no_tombstones = true; /* first: one that comes meanwhile says so again */

@@ -15,7 +15,10 @@ struct whole_call {
     struct call *call;
     struct archive_handle *handle;
     _Atomic bool *no_tombstones; /* see run.h */
-    enum err error;              /* the archive's, when it failed: nothing was answered then */
+    /* Keys of which it says no are left out. NULL: none is. */
+    bool (*may_tell)(void *ctx, struct slice key);
+    void *may_tell_ctx;
+    enum err error; /* the archive's, when it failed: nothing was answered then */
 };
 typedef void (*whole_fn)(struct whole_call *w);
 
