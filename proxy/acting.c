@@ -61,6 +61,15 @@ static bool see_key(void *ctx, struct key_ref ref)
     return true;
 }
 
+/* A script may use keys that it does not declare: it runs where managed keys are. */
+static unsigned home_of_keyless(const struct acting *a)
+{
+    size_t i = 0;
+    while (i < STATS_POLICIES && a->phase[i] != PHASE_ARCHIVE)
+        i++;
+    return i < STATS_POLICIES ? HOME_ARCHIVE : HOME_NONE;
+}
+
 enum home acting_home(const struct loop *l, const struct command *cmd, const struct slice *argv, size_t argc)
 {
     struct seeking s = {.loop = l, .argv = argv};
@@ -70,5 +79,7 @@ enum home acting_home(const struct loop *l, const struct command *cmd, const str
     if (cmd == NULL)
         return HOME_NONE;
     keys_each(cmd, argv, argc, see_key, &s);
+    if (s.home == HOME_NONE && (cmd->cats & CAT_SCRIPTING) != 0 && strncmp(cmd->name, "eval", 4) == 0)
+        s.home = home_of_keyless(&l->acting);
     return (enum home)s.home;
 }

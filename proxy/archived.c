@@ -6,6 +6,7 @@
 #include "proxy/dispatch.h"
 #include "proxy/outcome.h"
 #include "proxy/owed.h"
+#include "proxy/scripting.h"
 #include "proxy/server.h"
 #include "proxy/slot.h"
 
@@ -77,6 +78,8 @@ static void forget(struct slot *slot)
 
 void archived_submit(struct loop *l, struct op *own_op)
 {
+    if (own_op->scripted)
+        scripting_attach(l, own_op);
     own_op->home = l->index;
     own_op->next = NULL;
     *l->ops_tail = own_op;
@@ -94,6 +97,9 @@ void archived_send(struct slot *slot, struct op *own_op)
 static bool is_about_all(const struct op *op)
 {
     size_t i = 0;
+
+    if (op->scripted) /* it may use keys that it does not declare */
+        return true;
     while (i < op->nsteps && (op->steps[i].cmd == NULL || !command_sees_others(op->steps[i].cmd)))
         i++;
     return i < op->nsteps;
@@ -214,7 +220,7 @@ static void send_plan(struct session *s, const struct plan *plan, const struct j
 bool archived_command(struct session *s, const struct job *job)
 {
     bool about_all =
-        job->cmd != NULL && command_sees_others(job->cmd); /* sees what the client has done before */
+        job->cmd != NULL && (command_sees_others(job->cmd) || scripting_is(job->cmd)); /* sees what the client has done before */
 
     if (must_wait(s, about_all))
         return false;

@@ -11,6 +11,7 @@
 #include "proxy/login.h"
 #include "proxy/monitor.h"
 #include "proxy/outcome.h"
+#include "proxy/scripting.h"
 #include "proxy/pause.h"
 #include "proxy/pubsub.h"
 #include "proxy/split.h"
@@ -203,7 +204,7 @@ static bool is_archives(struct session *s, const struct job *job, bool *ret_take
 static bool is_taken(struct session *s, const struct job *job, bool *ret_taken)
 {
     enum gate gate =
-        keyspace_handles(s, job->cmd) ? hold_gate_any(s) : hold_gate(s, job->cmd, job->argv, job->argc);
+        keyspace_handles(s, job->cmd) || scripting_is_keyless(job) ? hold_gate_any(s) : hold_gate(s, job->cmd, job->argv, job->argc);
 
     *ret_taken = gate == GATE_REFUSED;
     return gate != GATE_GO || (s->loop->acting.any && is_archives(s, job, ret_taken)) ||
@@ -226,6 +227,8 @@ bool dispatch_forward(struct session *s, const struct job *job)
 {
     bool taken;
 
+    if (scripting_is(job->cmd) && scripting_takes(s, job))
+        return true;
     if ((s->loop->acting.guarded || s->loop->acting.any) && is_taken(s, job, &taken))
         return taken;
     struct upstream *u = dispatch_upstream(s, job);
@@ -241,6 +244,8 @@ bool dispatch_forward(struct session *s, const struct job *job)
     if (plan->kind == PLAN_BLOCK && (s->pinned_for & LOAN_WATCH) != 0)
         u = shared_upstream(s, job); /* its EXEC would end the client's watches */
     enum admission a = admit_planned(s, u, job, plan);
+    if (a == ADMIT_NOW && scripting_is(job->cmd))
+        scripting_prepare(s->loop, u, job);
     if (a == ADMIT_NOW)
         managed_send(s, u, job);
     else if (a == ADMIT_NEVER)

@@ -11,6 +11,7 @@
 #include "proxy/monitor.h"
 #include "proxy/placement.h"
 #include "proxy/secure.h"
+#include "proxy/scripting.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
 #include "proxy/slot.h"
@@ -303,6 +304,7 @@ void loop_join_free(struct loop *own_l)
     request_done(&l->request);
     turn_done(&l->turn);
     policy_set_free(l->policies);
+    scripting_free(l);
     learned_unref(l->learned);
     tls_context_unref(l->tls);
     login_done(l);

@@ -30,6 +30,7 @@ struct op;
 struct executor;
 struct user_set;
 struct monitors;
+struct scripting;
 struct pausing;
 struct subscriber;
 
@@ -66,6 +67,7 @@ struct loop {
     _Atomic unsigned monitors_here;       /* those of this one; the others look */
     struct monitors *monitors;       /* NULL until there is something to tell */
     struct subscriber *subscriber;   /* NULL until some client subscribes */
+    struct scripting *scripting;     /* what proxy/scripting keeps; NULL: no script was seen */
     struct copy_wait *copies;        /* slots that wait for sync (proxy/copies) */
     struct slot *free_slots;
     size_t nfree_slots;

@@ -6,6 +6,7 @@
 #include "proxy/hide.h"
 #include "proxy/hold.h"
 #include "proxy/keyspace.h"
+#include "proxy/scripting.h"
 #include "proxy/loan.h"
 #include "proxy/pause.h"
 
@@ -17,6 +18,7 @@ struct transaction {
     bool slow;      /* a queued command belongs on the slow deadline */
     bool may_write; /* as CLIENT PAUSE WRITE sees it */
     bool about_all; /* a queued command names no key, so it may be about all */
+    bool scripted;  /* a queued command is a script */
     bool unguarded; /* a queued command must not reach a Redis that is guarded */
     unsigned home;  /* where the keys of the queued commands live: enum home */
     size_t count;
@@ -213,6 +215,8 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
 {
     struct loop *l = s->loop;
     struct transaction *txn = s->txn;
+    if (txn->scripted)
+        scripting_prepare_all(l, u, chain_flat(&txn->queued));
     struct slot *slot = slot_new(s, SLOT_BLOCK, exec->cmd, exec->argv, exec->argc);
     struct block *b = block_new(u, loop_block_now_ms(l));
     struct chain *out = upstream_out(u);
@@ -405,7 +409,10 @@ void transaction_queue(struct session *s, const struct job *job)
     txn->count++;
     txn->slow |= job->slow;
     txn->may_write |= pause_may_write(job->cmd);
-    txn->about_all |= job->cmd != NULL && command_sees_others(job->cmd);
+    txn->about_all |= job->cmd != NULL && (command_sees_others(job->cmd) || scripting_is(job->cmd));
+    txn->scripted |= scripting_is(job->cmd);
+    if (scripting_is(job->cmd))
+        scripting_see(s->loop, job);
     build_status(slot_answer(s), "QUEUED");
     slot_answered(s);
 }

@@ -280,6 +280,17 @@ static void open_all(lua_State *L)
     }
 }
 
+/* Its only result is the error that it may leave. */
+static int check(lua_State *L)
+{
+    struct script_state *st = lua_touserdata(L, 1);
+    struct slice code = st->script->body;
+
+    if (take_first_line(st, &code))
+        compile(L, st, code);
+    return 0;
+}
+
 static int run(lua_State *L)
 {
     struct script_state *st = lua_touserdata(L, 1);
@@ -301,6 +312,20 @@ static int run(lua_State *L)
     else
         reply_tell(L, st->out);
     return 0;
+}
+
+bool script_check(struct slice body, size_t memory, struct chain *out)
+{
+    struct script script = {.body = body, .sha = "", .memory = memory};
+    struct script_state st = {.script = &script, .out = out};
+    size_t before = out->len;
+    lua_State *L = lua_newstate(allocate, &st);
+
+    if (L == NULL || lua_cpcall(L, check, &st) != 0)
+        build_error(out, "OOM the script needs more than script.memory");
+    if (L != NULL)
+        lua_close(L);
+    return out->len == before;
 }
 
 enum script_end script_run(const struct script *script, const struct script_host *host, struct chain *out)

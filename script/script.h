@@ -57,4 +57,7 @@ enum script_end {
 /* out: empty. */
 enum script_end script_run(const struct script *script, const struct script_host *host, struct chain *out);
 
+/* Whether it can be compiled; else out has the error. memory: what that may take. */
+bool script_check(struct slice body, size_t memory, struct chain *out);
+
 #endif
