@@ -243,7 +243,9 @@ static void whole_flush(struct whole_call *w)
 
 static void whole_ping(struct whole_call *w)
 {
-    if (w->call->argc > 1)
+    if (w->call->argc > 2)
+        call_error(w->call, "ERR wrong number of arguments for 'ping' command");
+    else if (w->call->argc > 1)
         call_bulk(w->call, w->call->argv[1]);
     else
         build_status(w->call->out, "PONG");

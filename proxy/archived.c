@@ -1,5 +1,6 @@
 #include "proxy/archived.h"
 
+#include "proxy/aside.h"
 #include "executor/blocking.h"
 #include "proxy/copies.h"
 #include "proxy/depot.h"
@@ -258,6 +259,8 @@ bool archived_exec(struct session *s, const struct job *exec, struct slice reque
         op_watch(op, (struct slice){w->key, w->len}, w->version);
     archived_unwatch(s);
     submit(slot, op);
+    if (s->aside != NULL)
+        aside_sent(slot);
     return true;
 }
 

@@ -14,7 +14,7 @@ static const struct {
     const char *note;
 } notes[] = {
     {"asking", "refused: it would change the connection that clients share, for whoever comes next"},
-    {"client", "about the clients of this proxy, whichever loop they are on"},
+    {"client", "about the clients of this proxy; inside MULTI only what concerns oneself"},
     {"client|no-evict", "kept and shown; the proxy evicts nobody"},
     {"client|pause",
      "the clients of this proxy wait, not those of another one; copies between the stores go on"},
@@ -42,6 +42,7 @@ static const struct {
     {"reset", "all of the connection's state; a pinned connection is given back"},
     {"scan", "the proxy's own keys (`cvp:`) are left out; a cursor tells which store is next"},
     {"script|debug", "refused: the next EVAL would turn a shared connection into a debugger"},
+    {"select", "inside MULTI before the commands that use another database, and without WATCH"},
     {"slowlog", "the proxy's own log of slow requests"},
     {"spublish", "as PUBLISH"},
     {"ssubscribe", "inside MULTI: refused. While Redis is away it is confirmed, and made when Redis is back"},

@@ -1,5 +1,6 @@
 #include "proxy/local.h"
 
+#include "proxy/aside.h"
 #include "proxy/dispatch.h"
 #include "proxy/internal.h"
 #include "proxy/login.h"
@@ -292,6 +293,10 @@ bool local_in_multi(struct session *s, const struct job *job)
         transaction_queue(s, job);
         return true;
     }
+    if (aside_takes(s, job))
+        return true;
+    if (job->cmd->container)
+        return local_unknown_sub(s, job);
     snprintf(line, sizeof line, "ERR '%s' inside MULTI is not supported by convproxy yet", job->cmd->name);
     return local_error(s, line);
 }

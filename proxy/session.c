@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "proxy/address.h"
+#include "proxy/aside.h"
 #include "proxy/dispatch.h"
 #include "proxy/login.h"
 #include "proxy/monitor.h"
@@ -485,6 +486,7 @@ void session_close(struct session *s, const char *reason)
         log_event(LOG_DEBUG, "client_closed", LOG_STR("client", s->addr), LOG_STR("reason", reason));
     detach(s);
     transaction_drop(s);
+    aside_forget(s);
     slot_abandon_all(s);
     subscriber_drop(s);
     monitor_stop(s);

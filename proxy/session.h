@@ -17,6 +17,7 @@
 struct lent_wait;
 struct acl_user;
 struct monitor;
+struct aside;
 struct parcel;
 struct slot;
 struct subscriptions;
@@ -39,7 +40,8 @@ enum mute {
     MUTE_OFF = 1 << 0,  /* no replies until it is turned on */
     MUTE_THIS = 1 << 1, /* none to the present request */
     MUTE_NEXT = 1 << 2, /* none to the next one */
-    MUTE_NOW = MUTE_OFF | MUTE_THIS,
+    MUTE_KEPT = 1 << 3, /* they are gathered: see proxy/aside */
+    MUTE_NOW = MUTE_OFF | MUTE_THIS | MUTE_KEPT,
 };
 
 struct session {
@@ -72,6 +74,7 @@ struct session {
     struct monitor *monitor;    /* NULL: it does not */
     struct subscriptions *subs; /* what it hears; NULL: nothing */
     struct transaction *txn;  /* MULTI is open, or keys are watched */
+    struct aside *aside;      /* commands of it that the proxy answers; NULL: none */
     struct upstream *pinned;  /* by proxy/loan */
     uint64_t pinned_generation; /* that WATCH was answered on */
     int64_t pinned_id;          /* its CLIENT ID at Redis; 0: not known */

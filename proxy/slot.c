@@ -145,6 +145,8 @@ static void keep_answer(struct session *s)
 void slot_answered(struct session *s)
 {
     counter_add(&s->loop->stats->replies, 1);
+    if ((s->mute & MUTE_KEPT) != 0)
+        return;
     if ((s->mute & MUTE_NOW) != 0)
         chain_clear(&s->loop->unheard);
     else if (s->head != NULL)

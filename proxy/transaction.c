@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "proxy/archived.h"
+#include "proxy/aside.h"
 #include "proxy/dispatch.h"
 #include "proxy/hide.h"
 #include "proxy/hold.h"
@@ -109,6 +110,7 @@ static void drop_queue(struct session *s)
 void transaction_drop(struct session *s)
 {
     drop_queue(s);
+    aside_drop(s);
     unpin(s, true);
     archived_unwatch(s);
     s->watch_refused = false;
@@ -229,6 +231,8 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
     if (watches(s))
         slot_forget_copy(slot); /* what it has watched is not known elsewhere: it can't be repeated */
     slot_send(slot, u, (uint32_t)block_commands(b) + 2, txn->slow);
+    if (s->aside != NULL)
+        aside_sent(slot);
 }
 
 /* Answers that need no Redis. True: it was one. */
