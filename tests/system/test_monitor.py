@@ -4,7 +4,7 @@ import socket
 import threading
 
 import pytest
-from harness import RedisServer, RespConn, RespError, eventually
+from harness import RespConn, RespError, eventually
 
 pytestmark = pytest.mark.managed
 PROXY_SETTINGS = {"proxy.threads": 2}
@@ -21,13 +21,6 @@ COMMANDS = [
     ("SUBSCRIBE", "x"), ("UNSUBSCRIBE",), ("PUBLISH", "x", "y"), ("RPUSH", "conv:m", "m"), ("ECHO", "é"), ("BLPOP", "no-such", "0.01"),
     ("RESET",), ("PING", "end"),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("plain")).start()
-    yield server
-    server.kill()
 
 
 def lines_until(monitor, last):
