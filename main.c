@@ -9,6 +9,7 @@
 #include "router/place.h"
 #include "version.h"
 
+#include <ctype.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,27 @@ static int print_docs(const char *page)
     return EXIT_USAGE;
 }
 
+/* A copy of NAME=VALUE, for as long as the process lives. A secret, or a URL that may hold one, is wiped where ps shows it. */
+static const char *take_set(char *arg)
+{
+    char *copy = strdup(arg);
+    size_t len = strcspn(arg, "=");
+    char *name = strndup(arg, len);
+
+    if (copy == NULL || name == NULL)
+        abort();
+    for (char *c = name; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    const struct setting_row *row = settings_row_find(name, false);
+    char *value = arg + len + (arg[len] == '='), *at = strrchr(value, '@');
+    if (row != NULL && setting_is_secret(row))
+        memset(value, '*', strlen(value));
+    else if (at != NULL && strstr(name, "url") != NULL)
+        memset(value, '*', (size_t)(at - value));
+    free(name);
+    return copy;
+}
+
 /* Returns -1 to go on, otherwise the exit code. */
 static int read_options(int argc, char **argv, struct options *o)
 {
@@ -79,7 +101,7 @@ static int read_options(int argc, char **argv, struct options *o)
             o->file = optarg;
             break;
         case 's':
-            o->sets[o->nsets++] = optarg;
+            o->sets[o->nsets++] = take_set(optarg);
             break;
         case 'k':
             o->check = true;
@@ -138,6 +160,8 @@ int main(int argc, char **argv)
     int code = read_options(argc, argv, &o);
     if (code < 0)
         code = start(&o);
+    for (size_t i = 0; i < o.nsets; i++)
+        free((char *)o.sets[i]);
     free(o.sets);
     return code;
 }

@@ -32,8 +32,7 @@ struct entry {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct entry *newest;
 static size_t entries;
-static _Atomic uint64_t denied[ACL_REASONS];
-static uint64_t told; /* wrong passwords that the log has told */
+static uint64_t wrong, told; /* passwords: all, and those that the log has told */
 static int64_t told_us;
 static char last_client[sizeof((struct session *)0)->addr];
 
@@ -92,11 +91,10 @@ static void put_first(struct entry *own_e, size_t most)
 /* [locked] */
 static void tell(int64_t now_us)
 {
-    uint64_t all = atomic_load(&denied[ACL_REASON_AUTH]);
-    if (all == told || now_us - told_us < TELL_US)
+    if (wrong == told || now_us - told_us < TELL_US)
         return;
-    log_event(LOG_WARN, "auth_failed", LOG_INT("count", (int64_t)(all - told)), LOG_STR("last_client", last_client));
-    told = all;
+    log_event(LOG_WARN, "auth_failed", LOG_INT("count", (int64_t)(wrong - told)), LOG_STR("last_client", last_client));
+    told = wrong;
     told_us = now_us;
 }
 
@@ -114,11 +112,12 @@ void acl_log_add(const struct session *s, enum acl_reason reason, struct slice o
     keep(&e->user, user);
     size_t n = client_line(s, e->client, sizeof e->client);
     e->client[n > 0 ? n - 1 : 0] = '\0'; /* without the line's end */
-    atomic_fetch_add(&denied[reason], 1);
+    counter_add(&s->loop->stats->acl_denied[reason], 1);
     pthread_mutex_lock(&lock);
     int64_t now_us = e->at_us;
     put_first(e, (size_t)s->loop->settings->acl_log_len);
     if (reason == ACL_REASON_AUTH) {
+        wrong++;
         memcpy(last_client, s->addr, sizeof last_client);
         tell(now_us);
     }
@@ -130,18 +129,6 @@ void acl_log_second(int64_t now_us)
     pthread_mutex_lock(&lock);
     tell(now_us);
     pthread_mutex_unlock(&lock);
-}
-
-uint64_t acl_log_denied(enum acl_reason reason)
-{
-    return atomic_load(&denied[reason]);
-}
-
-const char *acl_reason_name(enum acl_reason reason)
-{
-    static const char *const names[] = {[ACL_REASON_AUTH] = "auth", [ACL_REASON_COMMAND] = "command",
-                                        [ACL_REASON_KEY] = "key", [ACL_REASON_CHANNEL] = "channel"};
-    return names[reason];
 }
 
 static void put_pair(struct chain *out, const char *name, const char *value)

@@ -6,6 +6,7 @@
 #define PROXY_ACL_LOG_H
 
 #include "base/chain.h"
+#include "proxy/stats.h"
 #include "resp/build.h"
 
 #include <stdbool.h>
@@ -13,13 +14,8 @@
 
 struct session;
 
-enum acl_reason { ACL_REASON_AUTH, ACL_REASON_COMMAND, ACL_REASON_KEY, ACL_REASON_CHANNEL, ACL_REASONS };
-
 /* object: the command, key, channel; of a wrong password the verb that it came with. user: who was asked for. */
 void acl_log_add(const struct session *s, enum acl_reason reason, struct slice object, struct slice user);
-/* How many denials of a kind there were since the start: for the metrics. */
-uint64_t acl_log_denied(enum acl_reason reason);
-const char *acl_reason_name(enum acl_reason reason);
 /* The newest count entries as ACL LOG answers them. */
 void acl_log_get(struct chain *out, enum resp resp, int64_t count);
 void acl_log_reset(void);

@@ -256,6 +256,12 @@ static void dirty_keys(FILE *out, const char *name, const struct overview *o)
         put(out, name, (double)o->sync.copier.dirty, NULL);
 }
 
+static void acl_denied(FILE *out, const char *name, const struct overview *o)
+{
+    for (int reason = 0; reason < ACL_REASONS; reason++)
+        put(out, name, (double)STATS_SUM(acl_denied[reason]), PAIRS("reason", acl_reason_name((enum acl_reason)reason)));
+}
+
 static void moves(FILE *out, const char *name, const struct overview *o)
 {
     for (int kind = MOVE_BACKFILL; kind <= MOVE_TTL_AUDIT; kind++)

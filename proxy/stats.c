@@ -40,6 +40,13 @@ const char *persist_reason_name(enum persist_reason r)
     return reasons[r].name;
 }
 
+const char *acl_reason_name(enum acl_reason r)
+{
+    static const char *const words[] = {[ACL_REASON_AUTH] = "auth", [ACL_REASON_COMMAND] = "command",
+                                        [ACL_REASON_KEY] = "key", [ACL_REASON_CHANNEL] = "channel"};
+    return words[r];
+}
+
 const char *persist_reason_store(enum persist_reason r)
 {
     return reasons[r].store;

@@ -40,6 +40,10 @@ enum persist_reason {
 const char *persist_reason_name(enum persist_reason r);
 const char *persist_reason_store(enum persist_reason r); /* "redis", "archive" */
 
+/* What users were denied: the labels of convproxy_acl_denied_total. */
+enum acl_reason { ACL_REASON_AUTH, ACL_REASON_COMMAND, ACL_REASON_KEY, ACL_REASON_CHANNEL, ACL_REASONS };
+const char *acl_reason_name(enum acl_reason r);
+
 typedef _Atomic uint64_t counter;
 static inline void counter_add(counter *c, uint64_t n)
 {
@@ -69,6 +73,7 @@ struct stats {
     counter clients_accepted, clients_closed, clients_refused; /* connected = accepted - closed */
     counter clients_blocked; /* gauge: they wait for something to come, or for the end of CLIENT PAUSE */
     counter clients_output_closed;                             /* closed for unread output */
+    counter acl_denied[ACL_REASONS];
     counter bytes_in, bytes_out;                               /* from and to clients */
     counter requests, replies, protocol_errors;
     counter tls_accepted, tls_resumed, tls_failed; /* handshakes of clients; once a second */

@@ -67,7 +67,7 @@ def kill_process(process):
 
 HELLO, REFUSED, LISTENER, OFFERED, READY, CLIENT, PIECE, TAKEN, DONE, BYE, CANCEL = range(1, 12)
 HEAD = struct.Struct("=4sHHQ")
-CLIENT_DATA = struct.Struct("=qq4QiBBBB")
+CLIENT_DATA = struct.Struct("=qq5QiBBBBB7x")
 
 
 class Wire:
@@ -89,7 +89,7 @@ class Wire:
     def __exit__(self, *problem):
         self.sock.close()
 
-    def send(self, kind, number=0, data=b"", version=1, fds=()):
+    def send(self, kind, number=0, data=b"", version=2, fds=()):
         socket.send_fds(self.sock, [HEAD.pack(b"cvph", version, kind, number) + data], fds)
 
     def receive(self):
@@ -122,7 +122,7 @@ class Wire:
         if kind == DONE:
             return None
         assert kind == CLIENT, (kind, data)
-        _, _, *lens, db, resp, _, _, _ = CLIENT_DATA.unpack(data)
+        _, _, *lens, db, resp, _, _, _, _ = CLIENT_DATA.unpack(data)
         parts = b""
         while len(parts) < sum(lens):
             kind, at, data, _ = self.receive()
@@ -133,7 +133,7 @@ class Wire:
             "db": db,
             "resp": resp,
             "name": parts[: lens[0]],
-            "input": parts[len(parts) - lens[3] :],
+            "input": parts[len(parts) - lens[4] :],
             "socket": socket.socket(fileno=fd),
         }
 
@@ -443,7 +443,7 @@ def test_other_version_is_refused_and_nothing_happens(old):
         wire.send(HELLO, version=7, data=b"from the future")
         kind, _, text, _ = wire.receive()
         assert kind == REFUSED
-        assert re.search(rb"\(pid \d+\) speaks version 1 of the hand-over, the new one version 7", text)
+        assert re.search(rb"\(pid \d+\) speaks version 2 of the hand-over, the new one version 7", text)
         assert conn.cmd("PING") == "PONG"
     eventually(lambda: old.http("/readyz")[0] == 200)  # Redis may just have been met
     take_over(old)
@@ -453,7 +453,7 @@ def test_other_version_is_refused_and_nothing_happens(old):
     "answers, text",
     [
         ([dict(kind=REFUSED, data=b"not today", version=3)], "refused: not today"),
-        ([dict(kind=OFFERED, version=3)], "speaks version 3 of the hand-over, this one version 1"),
+        ([dict(kind=OFFERED, version=3)], "speaks version 3 of the hand-over, this one version 2"),
         ([], "has closed the connection"),
         ([dict(kind=CANCEL, data=b"changed my mind")], "refused: changed my mind"),
     ],
@@ -1073,7 +1073,7 @@ def test_no_such_user():
 BROKEN_FILES = {
     "proxy:\n  threads: many\n": "{file}:2: proxy.threads: 'many' is not a number; expected a whole number",
     "proxi:\n  threads: 1\n": (
-        "{file}:1: unknown name 'proxi'; expected one of: listen, proxy, admin, redis, archive, log, slowlog, failover, sync, policies"
+        "{file}:1: unknown name 'proxi'; expected one of: listen, tls, proxy, requirepass, requirepass_file, users, acl, admin, redis, archive, log, slowlog, script, failover, sync, policies"
     ),
     "# comment\nproxy:\n  threads: [1]\n": "{file}:3: 'proxy.threads' is a list; expected a single value",
 }
