@@ -12,6 +12,7 @@
 
 enum store_name { STORE_REDIS, STORE_MONGO, STORE_ARCHIVE }; /* mongo = the archive, whichever it is */
 enum ack_class { ACK_BOTH, ACK_PRIMARY };
+enum script_trace { TRACE_NO, TRACE_KEYLESS, TRACE_ALL };
 
 /* Text lists (listen addresses). */
 struct text_list {

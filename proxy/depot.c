@@ -7,6 +7,7 @@
 #include "proxy/placement.h"
 #include "proxy/server.h"
 #include "sync/sync.h"
+#include "sync/tracer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct depot {
     struct executor *executor;
     struct placement *placement;
     struct sync *sync;
+    struct tracer *tracer;
     struct owed *owed; /* outlives the executor, which brings them back */
     struct census *census;
     bool taken;                         /* another process owns it */
@@ -121,6 +123,7 @@ void depot_start(struct depot *d, uv_loop_t *main_loop)
     snprintf(proxy, sizeof proxy, "%08x", id);
     now = config_current(server_config(d->server));
     d->sync = sync_start(d->archive, now, proxy, &ops);
+    d->tracer = tracer_start(d->sync, now, proxy);
     settings_unref(now);
     d->placement = placement_start(d->server, main_loop, d->executor, d->sync, d->owed, proxy);
     d->census = census_start(main_loop, d->archive);
@@ -146,6 +149,8 @@ void depot_settings(struct depot *d, const struct settings *now)
     executor_settings(d->executor, now);
     if (d->sync != NULL)
         sync_settings(d->sync, now);
+    if (d->tracer != NULL)
+        tracer_settings(d->tracer, now);
     if (d->placement != NULL)
         placement_settings(d->placement, now);
     depot_faults(d, plan, sizeof plan);
@@ -163,9 +168,11 @@ void depot_stop(struct depot *d)
         census_stop(d->census);
     if (d->placement != NULL)
         placement_stop(d->placement);
+    tracer_stop(d->tracer);
     if (d->sync != NULL)
         sync_stop(d->sync);
     d->sync = NULL;
+    d->tracer = NULL;
     d->census = NULL;
     d->placement = NULL;
 }
@@ -199,6 +206,11 @@ struct executor *depot_executor(const struct depot *d)
 struct placement *depot_placement(const struct depot *d)
 {
     return d->placement;
+}
+
+struct tracer *depot_tracer(const struct depot *d)
+{
+    return d->tracer;
 }
 
 struct owed *depot_owed(const struct depot *d)

@@ -24,6 +24,7 @@ struct owed;
 struct placement;
 struct server;
 struct sync;
+struct tracer;
 
 struct depot_report {
     bool present;
@@ -52,6 +53,7 @@ const char *depot_why(const struct depot *d);
 struct executor *depot_executor(const struct depot *d);   /* NULL: there is no archive */
 struct placement *depot_placement(const struct depot *d); /* NULL: the same, or not started yet */
 struct sync *depot_sync(const struct depot *d);           /* as placement */
+struct tracer *depot_tracer(const struct depot *d);       /* as placement */
 struct owed *depot_owed(const struct depot *d);           /* as executor */
 
 void depot_report(const struct depot *d, struct depot_report *ret);

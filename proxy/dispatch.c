@@ -15,6 +15,7 @@
 #include "proxy/pause.h"
 #include "proxy/pubsub.h"
 #include "proxy/split.h"
+#include "proxy/tracing.h"
 #include "proxy/transaction.h"
 #include "proxy/waiting.h"
 
@@ -223,13 +224,15 @@ static enum admission admit_planned(struct session *s, struct upstream *u, const
     return dispatch_admit(s, u, job);
 }
 
-bool dispatch_forward(struct session *s, const struct job *job)
+static bool forward(struct session *s, const struct job *job)
 {
     bool taken;
 
     if (scripting_is(job->cmd) && scripting_takes(s, job))
         return true;
     if ((s->loop->acting.guarded || s->loop->acting.any) && is_taken(s, job, &taken))
+        return taken;
+    if (tracing_wants(s, job) && tracing_waits(s, &taken))
         return taken;
     struct upstream *u = dispatch_upstream(s, job);
 
@@ -251,6 +254,15 @@ bool dispatch_forward(struct session *s, const struct job *job)
     else if (a == ADMIT_NEVER)
         count_not_sent(s, job, ERR_REDISDOWN);
     return a != ADMIT_LATER;
+}
+
+bool dispatch_forward(struct session *s, const struct job *job)
+{
+    bool taken = forward(s, job);
+
+    if (taken && s->tracing != NULL)
+        tracing_drop(s);
+    return taken;
 }
 
 bool dispatch_ask(struct session *s, const struct job *job, struct chain *own_requests, uint32_t n,

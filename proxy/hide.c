@@ -217,7 +217,7 @@ void hide_put_count(struct chain *out, const struct loop *l)
 
     snprintf(busy, sizeof busy, MARKS_BUSY "%s", l->acting.proxy);
     snprintf(urgent, sizeof urgent, "%s" SYNC_URGENT, busy);
-    build_command(out, "EXISTS", MARKS_EPOCH, MARKS_VERSION, MARKS_SESSION, MARKS_DIRTY, busy, urgent, NULL);
+    build_command(out, "EXISTS", MARKS_EPOCH, MARKS_VERSION, MARKS_SESSION, MARKS_DIRTY, MARKS_SUSPECT, busy, urgent, NULL);
 }
 
 static void finish_dbsize(struct slot *slot)

@@ -290,6 +290,17 @@ enum gate hold_gate_any(struct session *s)
     return judge(&g);
 }
 
+enum gate hold_gate_still(struct session *s)
+{
+    struct loop *l = s->loop;
+    struct gating g = {.session = s, .since_us = l->turn.now_us};
+
+    for (size_t i = 0; l->acting.any && i < l->settings->policy_count && i < STATS_POLICIES; i++)
+        if (l->acting.phase[i] == PHASE_HOLD || l->acting.phase[i] == PHASE_CATCHUP)
+            see_hold(&g, l->hold.since_us[i]);
+    return judge(&g);
+}
+
 enum gate hold_for_redis(struct session *s, const struct policy_conf *policy)
 {
     struct loop *l = s->loop;

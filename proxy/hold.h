@@ -44,6 +44,8 @@ enum gate hold_gate_all(struct session *s, struct slice requests, unsigned *ret_
                         const struct policy_conf **ret_policy);
 /* The same for what is about all keys: it would miss those for which nobody acts. */
 enum gate hold_gate_any(struct session *s);
+/* The same, and while keys are handed to Redis: for what may change any key. */
+enum gate hold_gate_still(struct session *s);
 /* Redis acts for the policy but can't be asked now: waits when another store may take over. GATE_GO: it may not. */
 enum gate hold_for_redis(struct session *s, const struct policy_conf *policy);
 

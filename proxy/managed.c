@@ -1,6 +1,7 @@
 #include "proxy/managed.h"
 
 #include "proxy/copies.h"
+#include "proxy/tracing.h"
 #include "resp/frame.h"
 
 #include <string.h>
@@ -140,7 +141,7 @@ static void count(struct slot *slot, const struct plan *plan, const struct job *
 static void send_plan(struct slot *slot, struct upstream *u, const struct plan *plan, enum resp resp,
                       const struct job *job)
 {
-    slot->up.guarded = plan->guarded;
+    slot->up.guarded = plan->guarded || slot->traced != 0;
     if (plan->kind == PLAN_BLOCK)
         send_block(slot, u, plan, job);
     else if (plan->kind == PLAN_MARKED_SCRIPT)
@@ -154,6 +155,8 @@ void managed_send(struct session *s, struct upstream *u, const struct job *job)
     const struct plan *plan = &s->loop->plan;
     struct slot *slot = slot_new(s, kind_of(plan), job->cmd, job->argv, job->argc);
 
+    if (s->tracing != NULL)
+        tracing_attach(slot);
     if (plan->policy != NULL)
         count(slot, plan, job);
     send_plan(slot, u, plan, s->resp, job);

@@ -164,6 +164,11 @@ struct sync *server_sync(const struct server *s)
     return depot_sync(s->depot);
 }
 
+struct tracer *server_tracer(const struct server *s)
+{
+    return depot_tracer(s->depot);
+}
+
 struct owed *server_owed(const struct server *s)
 {
     return depot_owed(s->depot);

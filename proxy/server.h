@@ -59,6 +59,7 @@ struct placement *server_placement(const struct server *s); /* NULL: the same */
 struct scripts *server_scripts(const struct server *s);
 struct users *server_users(const struct server *s);
 struct sync *server_sync(const struct server *s);           /* NULL: the same */
+struct tracer *server_tracer(const struct server *s);       /* NULL: as placement */
 struct owed *server_owed(const struct server *s);           /* NULL: there is no archive */
 
 /* For proxy/handover and proxy/takeover [main]. Descriptors are good until server_draining. */

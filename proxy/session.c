@@ -12,6 +12,7 @@
 #include "proxy/secure.h"
 #include "proxy/slot.h"
 #include "proxy/subscriber.h"
+#include "proxy/tracing.h"
 #include "proxy/transaction.h"
 #include "router/acl.h"
 #include "proxy/waiting.h"
@@ -485,6 +486,7 @@ void session_close(struct session *s, const char *reason)
     if (reason != NULL)
         log_event(LOG_DEBUG, "client_closed", LOG_STR("client", s->addr), LOG_STR("reason", reason));
     detach(s);
+    tracing_drop(s);
     transaction_drop(s);
     aside_forget(s);
     slot_abandon_all(s);
@@ -501,7 +503,7 @@ void session_close(struct session *s, const char *reason)
 
 bool session_is_idle(const struct session *s)
 {
-    return s->head == NULL && s->stream.out.len == 0 && s->txn == NULL && s->pinned == NULL &&
+    return s->head == NULL && s->stream.out.len == 0 && s->txn == NULL && s->tracing == NULL && s->pinned == NULL &&
            s->watched == NULL && !s->ending && !s->stream.closing;
 }
 

@@ -21,6 +21,7 @@ struct aside;
 struct parcel;
 struct slot;
 struct subscriptions;
+struct tracing;
 struct transaction;
 struct watched;
 
@@ -73,6 +74,7 @@ struct session {
     bool guarded;          /* login_lets is asked about each request: false for who may do everything */
     struct monitor *monitor;    /* NULL: it does not */
     struct subscriptions *subs; /* what it hears; NULL: nothing */
+    struct tracing *tracing; /* a script that is about to be sent; mostly NULL */
     struct transaction *txn;  /* MULTI is open, or keys are watched */
     struct aside *aside;      /* commands of it that the proxy answers; NULL: none */
     struct upstream *pinned;  /* by proxy/loan */

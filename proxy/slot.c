@@ -11,6 +11,7 @@
 #include "proxy/push.h"
 #include "proxy/server.h"
 #include "proxy/split.h"
+#include "proxy/tracing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -237,6 +238,8 @@ static void over(struct slot *slot)
 {
     struct session *s = slot->session;
 
+    if (slot->traced != 0)
+        tracing_over(slot);
     hold_uncount(slot);
     if (slot->then != NULL && slot->then(slot))
         return;
@@ -356,6 +359,8 @@ static void settle(struct slot *slot)
         slot_fail(slot, ERR_REDISLOST, "Redis was emptied");
     else if (slot->managed_write && !placement_is_leased(server_placement(slot->loop->server)))
         slot_fail(slot, slot->archived ? ERR_ARCHIVELOST : ERR_REDISLOST, "this proxy was out of touch");
+    else if (slot->traced != 0)
+        tracing_take(slot);
     else if (!copies_take(slot))
         over(slot);
 }

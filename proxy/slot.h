@@ -64,6 +64,7 @@ struct slot {
     uint16_t command; /* row in the command table, STATS_UNKNOWN when it has none */
     uint16_t preview_len;
     uint32_t argc;
+    uint64_t traced; /* by sync/tracer; 0: it is not. See proxy/tracing */
     int64_t missing; /* of a PUBLISH: see proxy/pubsub */
     char lost_detail[40];
     char preview[SLOT_PREVIEW]; /* first bytes of the arguments, each behind its length byte */

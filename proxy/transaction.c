@@ -8,6 +8,7 @@
 #include "proxy/hold.h"
 #include "proxy/keyspace.h"
 #include "proxy/scripting.h"
+#include "proxy/tracing.h"
 #include "proxy/loan.h"
 #include "proxy/pause.h"
 
@@ -20,6 +21,7 @@ struct transaction {
     bool may_write; /* as CLIENT PAUSE WRITE sees it */
     bool about_all; /* a queued command names no key, so it may be about all */
     bool scripted;  /* a queued command is a script */
+    bool traced;    /* a queued script may change keys that it does not name */
     bool unguarded; /* a queued command must not reach a Redis that is guarded */
     unsigned home;  /* where the keys of the queued commands live: enum home */
     size_t count;
@@ -225,6 +227,8 @@ static void send_all(struct session *s, struct upstream *u, const struct job *ex
 
     slot->block = b;
     slot->finish = block_finish_all;
+    if (s->tracing != NULL)
+        tracing_attach(slot);
     block_open(out);
     block_add_all(slot, chain_flat(&txn->queued), out);
     block_close(out);
@@ -317,6 +321,7 @@ static bool must_wait_for_exec(struct session *s)
 static bool do_exec(struct session *s, const struct job *job)
 {
     const struct policy_conf *policy;
+    bool taken;
 
     if (must_wait_for_exec(s))
         return false;
@@ -334,6 +339,8 @@ static bool do_exec(struct session *s, const struct job *job)
         answer_error(s, "TRYAGAIN Transaction discarded: the stores have changed places since it was queued");
         return true;
     }
+    if (a == ADMIT_NOW && s->txn->traced && s->loop->acting.guarded && tracing_waits(s, &taken))
+        return taken;
     struct upstream *u = s->pinned;
     if (u == NULL)
         u = pool_shared(&s->loop->pool, s->txn->slow ? LANE_SLOW : LANE_FAST, s->db, s->resp, s->id);
@@ -412,6 +419,7 @@ void transaction_queue(struct session *s, const struct job *job)
     managed_put_raw(&txn->queued, job);
     txn->count++;
     txn->slow |= job->slow;
+    txn->traced |= tracing_wants(s, job);
     txn->may_write |= pause_may_write(job->cmd);
     txn->about_all |= job->cmd != NULL && (command_sees_others(job->cmd) || scripting_is(job->cmd));
     txn->scripted |= scripting_is(job->cmd);
@@ -446,6 +454,10 @@ bool transaction_handles(const struct command *cmd)
 
 bool transaction_command(struct session *s, const struct job *job)
 {
-    return handlers[find(job->cmd)].fn(
-        s, job); /* every row of route MULTI has one: tests/unit/proxy/test_tables.c */
+    /* Every row of route MULTI has one: tests/unit/proxy/test_tables.c */
+    bool taken = handlers[find(job->cmd)].fn(s, job);
+
+    if (taken && s->tracing != NULL)
+        tracing_drop(s);
+    return taken;
 }

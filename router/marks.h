@@ -8,6 +8,7 @@
 #define MARKS_SESSION     "cvp:sess"
 #define MARKS_DIRTY       "cvp:dirty"
 #define MARKS_BUSY        "cvp:busy:" /* and the proxy's id */
+#define MARKS_SUSPECT     "cvp:suspect"
 
 #define MARKS_CLIENT_NAME "convproxy-" /* "convproxy-<proxy>-<epoch>" */
 

@@ -340,8 +340,7 @@ static bool decide_write(struct plan *p, const struct ask *ask)
     return fits_script(p, ask) ? as_script(p, ask->resp) : as_block(p);
 }
 
-/* True when the script's first line, "#!lua flags=a,b", has the flag. */
-static bool has_script_flag(struct slice script, const char *flag)
+bool plan_script_has_flag(struct slice script, const char *flag)
 {
     size_t n = strlen(flag);
 
@@ -363,11 +362,11 @@ static bool has_script_flag(struct slice script, const char *flag)
 /* EVAL script numkeys key …: what it writes is not known, so the TTL is only given to keys that have none. */
 static bool decide_script(struct plan *p, const struct ask *ask)
 {
-    if (has_script_flag(p->argv[1], "no-writes")) {
+    if (plan_script_has_flag(p->argv[1], "no-writes")) {
         p->nkeys = 0;
         p->tracked = false;
     }
-    if (has_script_flag(p->argv[1], "allow-oom"))
+    if (plan_script_has_flag(p->argv[1], "allow-oom"))
         return as_one(p);
     if (!add_step(p, STEP_CLIENT, 0) || !add_expiries(p, STEP_EXPIRE))
         return false;

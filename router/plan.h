@@ -107,6 +107,9 @@ void plan_make(struct plan *p, const struct policy_set *policies, const struct c
 void plan_emit(const struct plan *p, size_t i, struct chain *out, int64_t redis_now_ms);
 int64_t plan_expiry(const struct policy_conf *policy, int64_t redis_now_ms);
 
+/* True when the script's first line, "#!lua flags=a,b", has the flag. */
+bool plan_script_has_flag(struct slice script, const char *flag);
+
 /* True when the reply to STEP_CLIENT (its first bytes) says that nothing was written: an error, or with
  * conditional 0, -1 or nil of either protocol. Call it before the reply is told in other words. */
 bool plan_nothing_written(bool conditional, const char *reply, size_t n);

@@ -52,6 +52,7 @@ struct sync {
     int64_t epoch;
     _Atomic uint64_t turn; /* from 1 */
     _Atomic bool closing;
+    _Atomic bool claims_left; /* the urgent side could not give its claims back: the worker does */
     const struct settings *settings;
     struct ask *asks, **asks_end;
     int64_t waiting;

@@ -253,6 +253,8 @@ static void work(struct side *t, bool is_copy, const struct slice *keys, size_t 
         if (e == ERR_NONE)
             e = is_copy ? copy(t, keys, n, errors) : hand_over(t, keys, n, errors);
         side_tell(t, e);
+        if (is_copy && e != ERR_NONE)
+            atomic_store(&t->sync->claims_left, true);
         if (e == ERR_NONE || (attempt < ATTEMPTS && !side_pause(t, BACKOFF_MS)))
             return;
     }

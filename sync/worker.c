@@ -53,6 +53,8 @@ static enum err round_of(struct side *t, struct rounds *r)
 
 static enum err carry(struct side *t, struct rounds *r)
 {
+    if (atomic_exchange(&t->sync->claims_left, false))
+        r->recovered = false;
     enum err e = r->recovered ? ERR_NONE : copier_recover(&t->copier);
 
     if (e == ERR_NONE && is_due(r))
