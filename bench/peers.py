@@ -25,7 +25,7 @@ PROXIES = ("nutcracker", "haproxy", "convproxy")
 ARCHIVES = ("sqlite", "mongo")  # convproxy again, without Redis
 MONGO_CLASSES = os.path.join(ROOT, "build", "servers", "mongo-java-server")
 DEBIAN_PACKAGES = {"redis-server": "redis-server", "redis-benchmark": "redis-tools", "nutcracker": "nutcracker",
-                   "haproxy": "haproxy", "valgrind": "valgrind"}
+                   "haproxy": "haproxy", "stunnel": "stunnel4", "valgrind": "valgrind"}
 START_SECONDS = 5
 START_SECONDS_VALGRIND = 60
 PR_SET_PDEATHSIG = 1
