@@ -129,11 +129,7 @@ void blocking_request(const struct op *op, int64_t now_us, struct chain *out)
 
 /* ---- what woke it ---- */
 
-struct keys_of {
-    size_t first, n, rest; /* rest: where the arguments behind them begin */
-};
-
-static struct keys_of keys_of(const struct slice *argv, size_t argc, enum keys keys)
+static struct blocking_keys keys_of(const struct slice *argv, size_t argc, enum keys keys)
 {
     int64_t n = 1;
     size_t first, time;
@@ -142,15 +138,20 @@ static struct keys_of keys_of(const struct slice *argv, size_t argc, enum keys k
     case ONE:
         break;
     case UNTIL_TIME:
-        return (struct keys_of){1, argc - 2, argc - 1};
+        return (struct blocking_keys){1, argc - 2, argc - 1};
     case COUNTED:
         number_int(argv[2], &n);
-        return (struct keys_of){3, (size_t)n, 3 + (size_t)n};
+        return (struct blocking_keys){3, (size_t)n, 3 + (size_t)n};
     case STREAMS:
         first = first_stream(argv, argc, &time);
-        return (struct keys_of){first, (argc - first) / 2, argc};
+        return (struct blocking_keys){first, (argc - first) / 2, argc};
     }
-    return (struct keys_of){1, 1, 2};
+    return (struct blocking_keys){1, 1, 2};
+}
+
+struct blocking_keys blocking_keys(const struct command *cmd, const struct slice *argv, size_t argc)
+{
+    return keys_of(argv, argc, rows[find_row(cmd)].keys);
 }
 
 const struct slice *blocking_narrow(struct op *op, size_t *ret_argc)
@@ -158,7 +159,7 @@ const struct slice *blocking_narrow(struct op *op, size_t *ret_argc)
     const struct op_step *step = &op->steps[op->blocking];
     const struct slice *argv = op->argv + step->argv;
     enum keys keys = rows[find(step)].keys;
-    struct keys_of k = keys_of(argv, step->argc, keys);
+    struct blocking_keys k = keys_of(argv, step->argc, keys);
     size_t at = k.first, n = k.first;
 
     while (at < k.first + k.n && !slice_equal(argv[at], op->woken_by))
@@ -202,7 +203,7 @@ const char *blocking_lost(const struct op *op, const char *reply, size_t n, cons
 
     if (!op->woken || strcmp(step->cmd->name, "xreadgroup") != 0 || !(gone || no_group))
         return NULL;
-    struct keys_of k = keys_of(argv, step->argc, STREAMS);
+    struct blocking_keys k = keys_of(argv, step->argc, STREAMS);
     for (size_t i = k.first; i < k.first + k.n; i++)
         gone |= objects[op_find_key(op, argv[i])].type != OBJECT_STREAM;
     return gone ? "-UNBLOCKED the stream key no longer exists\r\n"
@@ -252,7 +253,7 @@ bool blocking_came_and_went(const struct op *op, const struct object *objects, s
 
     if (strncmp(step->cmd->name, "xread", 5) != 0 || op->woken_by.p == NULL)
         return false;
-    struct keys_of k = keys_of(argv, step->argc, STREAMS);
+    struct blocking_keys k = keys_of(argv, step->argc, STREAMS);
     size_t at = k.first + find_slice(argv + k.first, op->woken_by);
     const struct object *o = &objects[op_find_key(op, op->woken_by)];
     if (o->type != OBJECT_STREAM || !waits_from(step, argv, argv[at + k.n], o, &id) || stream_id_compare(last_id(o), id) <= 0)

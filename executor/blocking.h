@@ -21,6 +21,12 @@ void blocking_pin(struct op *op, const struct object *objects);
 const struct slice *blocking_narrow(struct op *op, size_t *ret_argc);
 /* The op was parked before, and what it has waited for is no more: the error that says so. NULL: reply is right. */
 const char *blocking_lost(const struct op *op, const char *reply, size_t n, const struct object *objects);
+/* Where the keys stand that a command waits for: n of them from argument first on; rest: where the arguments behind them begin. A
+ * well-formed one: keys_each has found them. */
+struct blocking_keys {
+    size_t first, n, rest;
+};
+struct blocking_keys blocking_keys(const struct command *cmd, const struct slice *argv, size_t argc);
 /* The same for a command that is no op: the argument that says how long it waits, 0 when none does; and when it gives up waiting, which
  * is 0 also when the argument is no time. */
 size_t blocking_time_arg(const struct command *cmd, const struct slice *argv, size_t argc);

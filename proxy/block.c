@@ -8,6 +8,7 @@
 #include "proxy/dispatch.h"
 #include "proxy/hide.h"
 #include "proxy/outcome.h"
+#include "proxy/parked.h"
 #include "resp/frame.h"
 #include "router/marking.h"
 
@@ -344,6 +345,8 @@ static void add_all(struct slot *slot, struct slice requests, struct chain *out)
             b->upstream != NULL ? managed_plan_redis(s, &job, true) : managed_plan(l, &job, s->resp, true);
         managed_count_json(l, plan);
         block_add(b, l, plan, job.raw, out);
+        if (plan->nkeys > 0 && parked_any(l))
+            parked_note(slot, plan, s->db);
         if (plan->guarded && !slot->up.guarded)
             slot->policy = loop_policy_id(l, plan->policy);
         slot->up.guarded |= plan->guarded;

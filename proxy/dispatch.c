@@ -212,12 +212,12 @@ static bool is_taken(struct session *s, const struct job *job, bool *ret_taken)
            (s->loop->acting.guarded && hide_takes(s, job, ret_taken));
 }
 
-/* Managed keys go to the Redis that has them, and to no other. */
-static enum admission admit_planned(struct session *s, struct upstream *u, const struct job *job,
-                                    const struct plan *plan)
+enum admission dispatch_admit_planned(struct session *s, struct upstream *u, const struct job *job)
 {
-    if (plan->policy != NULL && !dispatch_may_send(u)) {
-        enum gate gate = hold_for_redis(s, plan->policy);
+    const struct policy_conf *policy = s->loop->plan.policy;
+
+    if (policy != NULL && !dispatch_may_send(u)) {
+        enum gate gate = hold_for_redis(s, policy);
         if (gate != GATE_GO)
             return gate == GATE_WAIT ? ADMIT_LATER : ADMIT_NEVER;
     }
@@ -246,7 +246,7 @@ static bool forward(struct session *s, const struct job *job)
     }
     if (plan->kind == PLAN_BLOCK && (s->pinned_for & LOAN_WATCH) != 0)
         u = shared_upstream(s, job); /* its EXEC would end the client's watches */
-    enum admission a = admit_planned(s, u, job, plan);
+    enum admission a = dispatch_admit_planned(s, u, job);
     if (a == ADMIT_NOW && scripting_is(job->cmd))
         scripting_prepare(s->loop, u, job);
     if (a == ADMIT_NOW)

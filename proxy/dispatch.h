@@ -16,6 +16,8 @@ enum admission {
     ADMIT_NEVER, /* the client was told why not */
 };
 enum admission dispatch_admit(struct session *s, struct upstream *u, const struct job *job);
+/* The same for what l->plan (just made) says: managed keys go to the Redis that has them, and to no other. */
+enum admission dispatch_admit_planned(struct session *s, struct upstream *u, const struct job *job);
 /* The row of a command: that of the subcommand where there is one; NULL when neither the table nor what was learned of
  * Redis has one. A row that was learned holds until the loop's next turn. */
 const struct command *dispatch_row(const struct loop *l, const struct job *job);

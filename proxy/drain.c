@@ -2,6 +2,7 @@
 
 #include "base/tls.h"
 #include "proxy/listener.h"
+#include "proxy/parked.h"
 #include "proxy/pause.h"
 #include "proxy/session.h"
 
@@ -40,7 +41,7 @@ static bool is_asking(const struct session *s)
 /* Its request may wait for longer than this process lives. */
 static bool is_waiting(const struct session *s)
 {
-    return s->blocked != NULL && s->head == s->blocked;
+    return (s->blocked != NULL && s->head == s->blocked) || (parked_waits(s) && s->head == NULL);
 }
 
 /* Ends up to n clients that are owed nothing, or wait for something to come. */

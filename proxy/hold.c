@@ -9,6 +9,7 @@
 #include "proxy/loan.h"
 #include "proxy/outcome.h"
 #include "proxy/owed.h"
+#include "proxy/parked.h"
 #include "proxy/placement.h"
 #include "proxy/server.h"
 #include "proxy/slot.h"
@@ -538,6 +539,7 @@ void hold_acting(struct loop *l, const struct acting *before)
     copies_recall(l);
     settle_all(l);
     resume_all(l);
+    parked_acting(l);
     h->owes_quiet = any;
     h->quiet_for = l->acting.serial;
     tell_quiet(l);

@@ -7,6 +7,7 @@
 #include "proxy/copies.h"
 #include "proxy/listener.h"
 #include "proxy/login.h"
+#include "proxy/parked.h"
 #include "proxy/pause.h"
 #include "proxy/monitor.h"
 #include "proxy/placement.h"
@@ -277,6 +278,7 @@ void loop_close(struct loop *l, void *unused)
         session_close(l->sessions, "shutting down");
     pause_end(l);
     archived_flush(l);
+    parked_close(l);
     pool_close(&l->pool);
     subscriber_close(l->subscriber);
     uv_close((uv_handle_t *)&l->second, NULL);

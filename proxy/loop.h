@@ -24,6 +24,7 @@
 struct server;
 struct session;
 struct slot;
+struct looks;
 struct loop;
 struct copy_wait;
 struct op;
@@ -69,6 +70,7 @@ struct loop {
     struct subscriber *subscriber;   /* NULL until some client subscribes */
     struct scripting *scripting;     /* what proxy/scripting keeps; NULL: no script was seen */
     struct copy_wait *copies;        /* slots that wait for sync (proxy/copies) */
+    struct looks *parked;            /* clients that wait for managed keys; NULL: there was none yet */
     struct slot *free_slots;
     size_t nfree_slots;
     int64_t block_ms;                /* what loop_block_now_ms told last */

@@ -1,6 +1,7 @@
 #include "proxy/managed.h"
 
 #include "proxy/copies.h"
+#include "proxy/parked.h"
 #include "proxy/tracing.h"
 #include "resp/frame.h"
 
@@ -123,7 +124,7 @@ static enum slot_kind kind_of(const struct plan *plan)
 {
     if (plan->kind == PLAN_BLOCK || plan->kind == PLAN_MARKED_SCRIPT)
         return SLOT_BLOCK;
-    return plan->reply == REPLY_AS_IS ? SLOT_RAW : SLOT_COLLECT;
+    return plan->reply == REPLY_AS_IS && !plan->tries ? SLOT_RAW : SLOT_COLLECT;
 }
 
 static void count(struct slot *slot, const struct plan *plan, const struct job *job)
@@ -142,6 +143,8 @@ static void send_plan(struct slot *slot, struct upstream *u, const struct plan *
                       const struct job *job)
 {
     slot->up.guarded = plan->guarded || slot->traced != 0;
+    if (plan->nkeys > 0 && parked_any(slot->loop))
+        parked_note(slot, plan, slot->session != NULL ? slot->session->db : 0);
     if (plan->kind == PLAN_BLOCK)
         send_block(slot, u, plan, job);
     else if (plan->kind == PLAN_MARKED_SCRIPT)
@@ -157,6 +160,17 @@ void managed_send(struct session *s, struct upstream *u, const struct job *job)
 
     if (s->tracing != NULL)
         tracing_attach(slot);
+    if (plan->policy != NULL)
+        count(slot, plan, job);
+    send_plan(slot, u, plan, s->resp, job);
+}
+
+void managed_try(struct session *s, struct upstream *u, const struct job *job, const struct command *as, bool (*then)(struct slot *slot))
+{
+    const struct plan *plan = &s->loop->plan;
+    struct slot *slot = slot_new(s, kind_of(plan), as, job->argv, job->argc);
+
+    slot->then = then;
     if (plan->policy != NULL)
         count(slot, plan, job);
     send_plan(slot, u, plan, s->resp, job);

@@ -26,6 +26,9 @@ bool managed_leaves_database(const struct session *s, const struct job *job);
 void managed_count_json(struct loop *l, const struct plan *plan);
 /* Sends job as l->plan (just made) says, on u. */
 void managed_send(struct session *s, struct upstream *u, const struct job *job);
+/* The same for what blocks and is tried without waiting (l->plan.tries was set): the slot is that of the command `as`, and the whole
+ * reply is there when `then` decides. */
+void managed_try(struct session *s, struct upstream *u, const struct job *job, const struct command *as, bool (*then)(struct slot *slot));
 /* The same for a part of a request (slot_new_part), whose job was built and so counts as inline. */
 void managed_send_part(struct slot *part, struct upstream *u, enum resp resp, const struct job *job);
 /* Appends the request's bytes: as they came, or built anew for inline commands. */

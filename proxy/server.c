@@ -5,6 +5,8 @@
 #include "proxy/acl_log.h"
 #include "proxy/admin.h"
 #include "proxy/depot.h"
+#include "proxy/parked.h"
+#include "proxy/parking.h"
 #include "proxy/digest.h"
 #include "proxy/drain.h"
 #include "proxy/handover.h"
@@ -48,6 +50,7 @@ struct server {
     struct scout *scout;
     struct depot *depot;
     struct users *users;
+    struct parking *parking;
     struct scripts *scripts;
     struct admin *admin;
     bool admin_lent;   /* closed for a successor */
@@ -137,6 +140,11 @@ const struct listen_socket *server_sockets(const struct server *s, size_t *ret_c
 {
     *ret_count = s->nsockets;
     return s->sockets;
+}
+
+struct parking *server_parking(const struct server *s)
+{
+    return s->parking;
 }
 
 struct depot *server_depot(const struct server *s)
@@ -568,6 +576,7 @@ static void start_parts(struct server *s, const struct settings *now, bool takeo
     probe_on_commands(s->probe, on_commands, s);
     s->depot = depot_open(s, now, takeover);
     s->scripts = scripts_new((size_t)now->script_cache);
+    s->parking = parked_parking_new();
     start_loops(s, now);
     start_depot(s);
     s->scout = scout_new(s->config, on_topology, s);
@@ -640,6 +649,7 @@ int server_run(struct server *s)
     int code;
 
     uv_run(&s->uv, UV_RUN_DEFAULT);
+    parking_free(s->parking);
     depot_free(s->depot); /* tells the loops, which have ended, of what they have asked for */
     for (unsigned i = 0; i < s->nloops; i++)
         loop_join_free(s->loops[i]);

@@ -18,6 +18,7 @@ struct scripts;
 struct executor;
 struct handover;
 struct loop;
+struct parking;
 struct placement;
 struct sync;
 struct users;
@@ -53,6 +54,7 @@ void server_loop_ended(struct server *s); /* [loop]: its last act */
 int64_t server_redis_offset_us(const struct server *s); /* Redis's clock minus ours */
 int64_t server_tls_expires(const struct server *s);         /* secure_expires */
 struct handover *server_handover(const struct server *s);
+struct parking *server_parking(const struct server *s);
 struct depot *server_depot(const struct server *s);
 struct executor *server_executor(const struct server *s);   /* NULL: there is no archive */
 struct placement *server_placement(const struct server *s); /* NULL: the same */

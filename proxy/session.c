@@ -8,6 +8,7 @@
 #include "proxy/login.h"
 #include "proxy/monitor.h"
 #include "proxy/parcel.h"
+#include "proxy/parked.h"
 #include "proxy/push.h"
 #include "proxy/secure.h"
 #include "proxy/slot.h"
@@ -229,7 +230,7 @@ static void take_kept(struct session *s)
 /* A client whose request waits is read on, up to a limit, to see when it leaves: nothing must be taken for it then. */
 static void update_reading(struct session *s)
 {
-    bool listens = s->pauses == 0 || (s->blocked != NULL && s->in_len < LIMIT_READ);
+    bool listens = s->pauses == 0 || ((s->blocked != NULL || s->parked != NULL) && s->in_len < LIMIT_READ + parked_input(s));
     if (!s->stream.closing)
         stream_set_reading(&s->stream, listens && !s->ending);
 }
@@ -242,6 +243,24 @@ void session_unread(struct session *s, struct slice request)
     memcpy(s->in, request.p, request.len);
     s->in_len += request.len;
     s->progress = (struct request_progress){0};
+}
+
+bool session_first(const struct session *s, struct request *r)
+{
+    struct request_progress progress = {0};
+    size_t max = (size_t)s->loop->settings->max_request;
+
+    return s->in_len > 0 && request_parse(r, &progress, s->in + s->in_at, s->in_len, max) == REQUEST_DONE;
+}
+
+void session_skip(struct session *s, size_t n)
+{
+    n = n < s->in_len ? n : s->in_len;
+    s->in_at += n;
+    s->in_len -= n;
+    s->progress = (struct request_progress){0};
+    if (s->in_len == 0)
+        drop_input(s);
 }
 
 void session_pause(struct session *s, enum pause pause)
@@ -394,7 +413,7 @@ void session_second(struct session *s, int64_t now_us)
         session_close(s, "no TLS handshake in time");
         return;
     }
-    if (set->idle_timeout > 0 && s->head == NULL && !push_listens(s) && now_us - s->last_us > set->idle_timeout * 1000)
+    if (set->idle_timeout > 0 && s->head == NULL && s->parked == NULL && !push_listens(s) && now_us - s->last_us > set->idle_timeout * 1000)
         session_close(s, "idle");
 }
 
@@ -503,8 +522,8 @@ void session_close(struct session *s, const char *reason)
 
 bool session_is_idle(const struct session *s)
 {
-    return s->head == NULL && s->stream.out.len == 0 && s->txn == NULL && s->tracing == NULL && s->pinned == NULL &&
-           s->watched == NULL && !s->ending && !s->stream.closing;
+    return s->head == NULL && s->stream.out.len == 0 && s->txn == NULL && s->parked == NULL && s->tracing == NULL &&
+           s->pinned == NULL &&           s->watched == NULL && !s->ending && !s->stream.closing;
 }
 
 static void move_text(struct parcel *to, enum parcel_part part, char **from)

@@ -19,6 +19,7 @@ struct acl_user;
 struct monitor;
 struct aside;
 struct parcel;
+struct parked;
 struct slot;
 struct subscriptions;
 struct tracing;
@@ -32,6 +33,7 @@ enum pause {
     PAUSE_ORDER = 1 << 2,    /* the next request needs another upstream: after those in flight */
     PAUSE_UPSTREAM = 1 << 3, /* the upstream's output is full */
     PAUSE_HOLD = 1 << 5,     /* the stores change places, or a request was lost with Redis: see proxy/hold */
+    PAUSE_PARKED = 1 << 7,   /* it waits for something to come to managed keys: see proxy/parked */
     PAUSE_LEAVING = 1 << 4,  /* it goes to another process as soon as it is owed nothing */
     PAUSE_CLIENTS = 1 << 6,  /* CLIENT PAUSE: see proxy/pause */
 };
@@ -82,6 +84,7 @@ struct session {
     int64_t pinned_id;          /* its CLIENT ID at Redis; 0: not known */
     struct lent_wait *lent_wait; /* what waits there; mostly NULL */
     uint8_t pinned_for;         /* enum loan_use */
+    struct parked *parked;      /* its next request waits for managed keys (proxy/parked); mostly NULL */
     struct watched *watched;  /* keys on the archive, with the versions that EXEC must find */
     unsigned watching;        /* WATCHes that the archive has not answered yet */
     bool watch_refused; /* so that EXEC must not run, although the loan is over */
@@ -104,6 +107,10 @@ void session_pause(struct session *s, enum pause pause);
 void session_block(struct session *s, struct slot *slot);
 /* Puts a request back in front of what was not taken yet. */
 void session_unread(struct session *s, struct slice request);
+/* The first request of the input that is kept. */
+bool session_first(const struct session *s, struct request *r);
+/* The first n bytes of that input are done with. */
+void session_skip(struct session *s, size_t n);
 /* Clears pauses and lets the session look at its input again before the turn ends. */
 void session_resume(struct session *s, unsigned pauses);
 /* Called before the turn's output is flushed; true: some session went on. */

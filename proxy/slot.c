@@ -7,6 +7,7 @@
 #include "proxy/copies.h"
 #include "proxy/hold.h"
 #include "proxy/outcome.h"
+#include "proxy/parked.h"
 #include "proxy/placement.h"
 #include "proxy/push.h"
 #include "proxy/server.h"
@@ -43,6 +44,8 @@ static void slot_give(struct slot *slot)
     chain_clear(&slot->reply);
     block_free(slot->block);
     slot_forget_copy(slot);
+    if (slot->notes != NULL)
+        parked_free_notes(slot);
     if (l->nfree_slots >= FREE_SLOTS_KEEP) {
         free(slot);
         return;
@@ -58,6 +61,7 @@ void slot_free_orphan(struct slot *own_slot)
         split_part_orphan(own_slot);
     block_free(own_slot->block);
     slot_forget_copy(own_slot);
+    parked_free_notes(own_slot);
     free(own_slot);
 }
 
@@ -216,6 +220,19 @@ void slot_send_unheard(struct loop *l, struct upstream *u)
     upstream_queue(u, &slot->up, 1, false);
 }
 
+struct slot *slot_send_own(struct loop *l, struct upstream *u, uint32_t n, bool guarded, bool (*then)(struct slot *slot), void *ctx)
+{
+    struct slot *slot = slot_take(l);
+
+    slot->command = STATS_UNKNOWN;
+    slot->kind = SLOT_COLLECT;
+    slot->up.guarded = guarded;
+    slot->then = then;
+    slot->ctx = ctx;
+    upstream_queue(u, &slot->up, n, false);
+    return slot;
+}
+
 void slot_abandon_all(struct session *s)
 {
     while (s->head != NULL) {
@@ -355,6 +372,8 @@ static void settle(struct slot *slot)
 {
     if (slot->finish != NULL)
         slot->finish(slot);
+    if (slot->notes != NULL && slot->then == NULL)
+        parked_tell(slot);
     if (slot->block != NULL && block_is_strange(slot->block))
         slot_fail(slot, ERR_REDISLOST, "Redis was emptied");
     else if (slot->managed_write && !placement_is_leased(server_placement(slot->loop->server)))

@@ -24,6 +24,7 @@ enum slot_kind {
 };
 
 struct block;
+struct notes;
 struct op;
 struct split;
 
@@ -41,6 +42,8 @@ struct slot {
     struct slot *asked_next, **asked_back; /* or the next one kept by proxy/hold */
     /* What becomes of it when it is over, before it leaves: true: it was taken back. Mostly NULL. slot->session may be NULL. */
     bool (*then)(struct slot *slot);
+    void *ctx;            /* then's own, where there is no session */
+    struct notes *notes;  /* keys that it may write while somebody waits for such (proxy/parked); mostly NULL */
     struct split *whole; /* of a part: what it is a part of */
     uint8_t part;        /* enum split_store */
     uint8_t kind;
@@ -86,6 +89,9 @@ void slot_send(struct slot *slot, struct upstream *u, uint32_t replies, bool slo
 struct slot *slot_new_part(struct loop *l, struct split *whole, uint8_t part);
 /* A request of the proxy's own whose reply nobody gets (UNWATCH, undo). */
 void slot_send_unheard(struct loop *l, struct upstream *u);
+
+/* A question of the proxy's own, of n requests: append them first. then gets the replies one behind the other; ctx is slot->ctx. */
+struct slot *slot_send_own(struct loop *l, struct upstream *u, uint32_t n, bool guarded, bool (*then)(struct slot *slot), void *ctx);
 
 /* A reply that other threads will make: the slot counts as in flight on target until slot_complete, slot_take_reply or
  * slot_fail, one of which the caller owes it also when slot->session is gone. */

@@ -4,6 +4,7 @@
 #include "proxy/dispatch.h"
 #include "proxy/hold.h"
 #include "proxy/loan.h"
+#include "proxy/parked.h"
 
 #include <string.h>
 
@@ -28,8 +29,11 @@ static bool refuse_plan(struct session *s, const struct plan *plan, const struct
 /* While nobody acts for the keys it is not known who will. */
 bool waiting_command(struct session *s, const struct job *job)
 {
+    if (parked_stays(s))
+        return false;
     enum gate gate = hold_gate(s, job->cmd, job->argv, job->argc);
-
+    if (gate == GATE_REFUSED)
+        parked_forget(s);
     if (gate != GATE_GO)
         return gate == GATE_REFUSED;
     if ((dispatch_home(s->loop, job) & HOME_ARCHIVE) != 0)
@@ -37,11 +41,12 @@ bool waiting_command(struct session *s, const struct job *job)
     const struct plan *plan = managed_plan(s->loop, job, s->resp, true);
     if (plan->kind == PLAN_REFUSED)
         return refuse_plan(s, plan, job);
-    return plan->policy == NULL ? loan_wait(s, job) : dispatch_unsupported(s, job);
+    return plan->policy == NULL ? loan_wait(s, job) : parked_command(s, job);
 }
 
 void waiting_recall(struct session *s)
 {
+    parked_recall(s);
     if (s->blocked == NULL)
         return;
     archived_recall(s);
@@ -50,15 +55,18 @@ void waiting_recall(struct session *s)
 
 bool waiting_unblock(struct session *s, bool with_error)
 {
+    if (s->parked != NULL)
+        return parked_unblock(s, with_error);
     return s->blocked != NULL && (archived_unblock(s, with_error) || loan_unblock(s, with_error));
 }
 
 bool waiting_is(const struct session *s)
 {
-    return s->blocked != NULL && (s->lent_wait == NULL || loan_waits(s));
+    return parked_waits(s) || (s->blocked != NULL && (s->lent_wait == NULL || loan_waits(s)));
 }
 
 void waiting_drop(struct session *s)
 {
+    parked_forget(s);
     loan_drop(s);
 }

@@ -319,7 +319,7 @@ static bool is_zadd_incr(const struct plan *p)
 
 static bool fits_script(const struct plan *p, const struct ask *ask)
 {
-    const uint32_t unfit = CMD_DENYOOM | CMD_NOSCRIPT | CMD_BLOCKING;
+    const uint32_t unfit = CMD_NOSCRIPT | CMD_BLOCKING | (p->tries ? 0 : CMD_DENYOOM);
     return !ask->in_multi && !(p->cmd->flags & unfit) && p->argc <= SCRIPT_MAX_ARGS &&
            p->nkeys <= SCRIPT_MAX_ARGS;
 }
@@ -336,7 +336,7 @@ static bool decide_write(struct plan *p, const struct ask *ask)
     }
     if (!expires && !trims)
         return as_one(p);
-    p->conditional = p->cmd->ttl == TTL_COND || is_zadd_incr(p);
+    p->conditional = p->tries || p->cmd->ttl == TTL_COND || is_zadd_incr(p);
     return fits_script(p, ask) ? as_script(p, ask->resp) : as_block(p);
 }
 
@@ -426,7 +426,7 @@ static bool leave_marks(struct plan *p, const struct ask *ask)
 
     if (!p->tracked || ask->in_multi || p->kind == PLAN_BLOCK)
         return true;
-    p->conditional |= p->cmd->ttl == TTL_COND;
+    p->conditional |= p->tries || p->cmd->ttl == TTL_COND;
     if (!expires && !fits_script(p, ask) && !reads_only_new(p, ask)) {
         p->kind = PLAN_BLOCK;
         return true;

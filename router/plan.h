@@ -86,6 +86,9 @@ struct plan {
     size_t argc;
     struct rewrite rewrite; /* what STEP_CLIENT sends */
     const char *script;     /* PLAN_SCRIPT */
+    /* The caller's word before plan_make: what blocks is tried until there is something. A nil has written nothing, and memory that
+     * Redis lacks does not matter, as when it serves those who wait. */
+    bool tries;
     const struct plan_marks *marks; /* the caller's word before plan_make; NULL: writes leave none */
     bool guarded;                   /* some key is of a policy that keeps ids: only the expected Redis may have it */
     bool tracked;                   /* it may write such a key: what is sent has an id */

@@ -14,7 +14,7 @@ from harness.waiters import Waiter, flags_of, stage
 
 pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
 
-KINDS = ["raw"]
+KINDS = ["raw", "managed"]
 
 
 @pytest.fixture(scope="module")
