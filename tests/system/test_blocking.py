@@ -52,41 +52,37 @@ def named(prefix, command):
     return [prefix + word[1:] if isinstance(word, str) and word.startswith("@") else word for word in command]
 
 
-def play(side, prefix, before, waits, after, looks, resp=2):
-    """What the waiters were told (None: they still wait), and what can be seen in the end, as bytes."""
+def play(side, prefix, scene, resp, told):
+    """(who still waits after each step, what the steps and the waiters were told, what can be seen in the end), all as bytes. told: who
+    has to wait after each step, where that takes a moment: on managed keys an element is given right behind the answer to its push."""
+    before, waits, after, looks = scene
+    still, heard = [], []
     with RespConn.to(side) as conn:
         for step in before:
             reply = conn.cmd(*named(prefix, step))
             assert not isinstance(reply, RespError), reply
-    with stage(side, *(named(prefix, wait) for wait in waits), resp=resp) as (conn, waiters):
-        replies = []
-        for step in after:
-            conn.send_cmd(*named(prefix, step))
-            replies.append(conn.read_with_bytes()[1])
+    with RespConn.to(side) as asker, stage(side, *(named(prefix, wait) for wait in waits), resp=resp) as (conn, waiters):
 
-        def still():
-            return [flags_of(conn, waiter.id) == "b" for waiter in waiters]
+        def ask(command):
+            conn.send_cmd(*named(prefix, command))
+            return conn.read_with_bytes()[1]
 
-        told = yield still
-        heard = [waiter.read_with_bytes()[1] if not waits_on else None for waiter, waits_on in zip(waiters, told)]
-        seen = []
-        for look in looks:
-            conn.send_cmd(*named(prefix, look))
-            seen.append(conn.read_with_bytes()[1])
-        yield replies, heard, seen
+        def who_waits():
+            return [flags_of(asker, waiter.id) == "b" for waiter in waiters]
+
+        for number, step in enumerate(after):
+            heard.append(ask(step))
+            if told is not None:
+                eventually(lambda number=number: who_waits() == told[number])
+            still.append(who_waits())
+        heard += [None if waits_on else waiter.read_with_bytes()[1] for waiter, waits_on in zip(waiters, still[-1])]
+        return still, heard, [ask(look) for look in looks]
 
 
-def same(served, plain, prefix, *scene, **how):
+def same(served, plain, prefix, *scene, resp=2):
     """Plays the scene on both; who is served is Redis's word."""
-    theirs = play(plain, prefix, *scene, **how)
-    ours = play(served, prefix, *scene, **how)
-    told = next(theirs)()
-    still = next(ours)
-    eventually(lambda: still() == told)
-    got, expected = ours.send(told), theirs.send(told)
-    assert got == expected
-    ours.close()
-    theirs.close()
+    theirs = play(plain, prefix, scene, resp, None)
+    assert play(served, prefix, scene, resp, theirs[0]) == theirs
 
 
 # ---- served by whatever makes an element ----
