@@ -2,6 +2,7 @@
 
 #include "executor/executor.h"
 #include "proxy/dispatch.h"
+#include "proxy/flush.h"
 #include "proxy/internal.h"
 #include "proxy/keyspace.h"
 #include "proxy/reader.h"
@@ -16,8 +17,6 @@
 /* A database of few keys is seen whole by the SCAN; in a larger one so many draws never meet the proxy's own keys only. */
 #define DRAWS      16
 #define SCAN_COUNT "64"
-/* Versions: Redis answers nobody else while it runs the script, a quarter of a second for as many. */
-#define FLUSH_MAX "100000"
 
 bool hide_is_internal(struct slice key)
 {
@@ -246,64 +245,10 @@ static bool do_dbsize(struct session *s, const struct job *job, bool *ret_taken)
 
 /* ---- FLUSHDB, FLUSHALL ---- */
 
-/* One step in Redis, so no write comes between what is kept and what is put back. Versions are counted up by HINCRBY where a
- * Lua number would not be exact. ARGV: the command, its mode or "", how many versions at most. */
-static const char flush_script[] =
-    "#!lua flags=allow-oom\n"
-    "redis.call('SELECT', '0')\n"
-    "if redis.call('HLEN', '" MARKS_VERSION "') > tonumber(ARGV[3]) then\n"
-    "  return redis.error_reply('ERR more than ' .. ARGV[3] .. ' managed keys: ' .. ARGV[1] ..\n"
-    "    ' would stop Redis for too long; delete them by SCAN and UNLINK')\n"
-    "end\n"
-    "local epoch = redis.call('GET', '" MARKS_EPOCH "')\n"
-    "local sessions = redis.call('HGETALL', '" MARKS_SESSION "')\n"
-    "local versions = redis.call('HGETALL', '" MARKS_VERSION "')\n"
-    "if ARGV[2] == '' then redis.call(ARGV[1]) else redis.call(ARGV[1], ARGV[2]) end\n"
-    "if epoch then redis.call('SET', '" MARKS_EPOCH "', epoch) end\n"
-    "for i = 1, #sessions, 200 do\n"
-    "  redis.call('HSET', '" MARKS_SESSION "', unpack(sessions, i, math.min(i + 199, #sessions)))\n"
-    "end\n"
-    "for i = 1, #versions, 2000 do\n"
-    "  local fields, marks, exact = {}, {}, true\n"
-    "  for j = i, math.min(i + 1998, #versions - 1), 2 do\n"
-    "    local version = tonumber(versions[j + 1])\n"
-    "    exact = exact and version < 9007199254740991\n"
-    "    fields[#fields + 1], fields[#fields + 2] = versions[j], string.format('%.0f', version + 1)\n"
-    "    marks[#marks + 1] = versions[j]\n"
-    "  end\n"
-    "  if exact then redis.call('HSET', '" MARKS_VERSION "', unpack(fields)) else\n"
-    "    for j = i, math.min(i + 1998, #versions - 1), 2 do\n"
-    "      redis.call('HSET', '" MARKS_VERSION "', versions[j], versions[j + 1])\n"
-    "      redis.call('HINCRBY', '" MARKS_VERSION "', versions[j], 1)\n"
-    "    end\n"
-    "  end\n"
-    "  redis.call('SADD', '" MARKS_DIRTY "', unpack(marks))\n"
-    "end\n"
-    "return redis.status_reply('OK')\n";
-
-void hide_put_flush(struct chain *out, const struct job *job)
-{
-    build_array(out, 6);
-    build_text(out, "EVAL");
-    build_bulk(out, flush_script, sizeof flush_script - 1);
-    build_text(out, "0");
-    build_text(out, job->cmd->name);
-    build_bulk(out, job->argc > 1 ? job->argv[1].p : "", job->argc > 1 ? job->argv[1].len : 0);
-    build_text(out, FLUSH_MAX);
-}
-
-const char *hide_flush_refusal(const struct loop *l)
-{
-    for (size_t i = 0; i < l->settings->policy_count && i < STATS_POLICIES; i++)
-        if (l->acting.phase[i] == PHASE_HOLD || l->acting.phase[i] == PHASE_CATCHUP)
-            return "TRYAGAIN the stores are changing places: nothing can be flushed until they have";
-    return NULL;
-}
-
 /* The archive is emptied too when that can be done at once; otherwise the marks see to it. */
 static bool do_flush(struct session *s, const struct job *job, bool *ret_taken)
 {
-    const char *refusal = hide_flush_refusal(s->loop);
+    const char *refusal = flush_refusal(s->loop);
     struct chain request;
 
     if (job->argc > 2 ||
@@ -318,8 +263,8 @@ static bool do_flush(struct session *s, const struct job *job, bool *ret_taken)
         return true;
     }
     chain_init(&request, &s->loop->turn.chunks);
-    hide_put_flush(&request, job);
-    *ret_taken = dispatch_ask(s, job, &request, 1, NULL);
+    flush_put(&request, job);
+    *ret_taken = flush_ask(s, job, &request);
     return true;
 }
 

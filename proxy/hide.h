@@ -1,8 +1,7 @@
 /* proxy/hide — keeps the proxy's own keys in Redis ("cvp:…", router/marks) out of clients' sight and reach, while Redis acts.
  *
  *   SCAN, KEYS, RANDOMKEY   their names are left out             DBSIZE              they are not counted
- *   FLUSHDB, FLUSHALL       a script: what is the proxy's stays, and every managed key becomes a write, with version and mark,
- *                           so that the archive forgets it too, and Redis does not become a stranger
+ *   FLUSHDB, FLUSHALL       what is the proxy's stays: proxy/flush
  *   SWAPDB, MOVE, MIGRATE   refused where they would take managed keys away without one
  *
  * Invariants: only where acting.guarded; otherwise nothing is looked at. When some policies are the archive's, proxy/keyspace
@@ -24,9 +23,5 @@ void hide_tell(uint16_t command, enum resp resp, struct slice reply, struct chai
 /* Appends a question of how many own keys there are; the reply is an integer. What another proxy is copying at this very moment
  * (its cvp:busy set) is not known here, and counted as a client's. */
 void hide_put_count(struct chain *out, const struct loop *l);
-/* Appends what FLUSHDB or FLUSHALL, well-formed, becomes. */
-void hide_put_flush(struct chain *out, const struct job *job);
-/* Why neither can be now: an error line; NULL: they can. */
-const char *hide_flush_refusal(const struct loop *l);
 
 #endif

@@ -3,6 +3,7 @@
 #include "backends/archive/archive.h"
 #include "proxy/archived.h"
 #include "proxy/dispatch.h"
+#include "proxy/flush.h"
 #include "proxy/hide.h"
 #include "proxy/internal.h"
 #include "proxy/reader.h"
@@ -336,23 +337,33 @@ static bool do_dbsize(struct session *s, const struct job *job)
     return ask_both(s, job, 2, put_dbsize, finish_dbsize);
 }
 
-static void put_flush(struct chain *out, const struct loop *l, const struct job *job)
-{
-    if (l->acting.guarded)
-        hide_put_flush(out, job);
-    else
-        managed_put_raw(out, job);
-}
-
 bool keyspace_flush(struct session *s, const struct job *job)
 {
-    return ask_both(s, job, 1, put_flush, finish_ok);
+    struct split *sp = NULL;
+    struct chain request;
+
+    if (!split_start(s, job, finish_ok, &sp))
+        return false;
+    if (sp == NULL)
+        return true;
+    chain_init(&request, &s->loop->turn.chunks);
+    managed_put_raw(&request, job);
+    split_ask_archive(sp, OP_ONE, chain_flat(&request));
+    chain_clear(&request);
+    if (!s->loop->acting.guarded) {
+        managed_put_raw(&request, job);
+        split_ask_redis(sp, &request, 1, job->slow);
+        return true;
+    }
+    flush_put(&request, job);
+    flush_goes_on(split_ask_redis(sp, &request, 1, job->slow));
+    return true;
 }
 
 /* Redis would word the error, but the other store must not be emptied then. */
 static bool do_flush(struct session *s, const struct job *job)
 {
-    const char *refusal = hide_flush_refusal(s->loop);
+    const char *refusal = flush_refusal(s->loop);
 
     if (refusal != NULL)
         return local_error(s, refusal);

@@ -56,11 +56,12 @@ bool split_start(struct session *s, const struct job *job,
     return true;
 }
 
-void split_ask_redis(struct split *sp, struct chain *requests, uint32_t n, bool slow)
+struct slot *split_ask_redis(struct split *sp, struct chain *requests, uint32_t n, bool slow)
 {
     struct slot *part = slot_new_part(sp->slot->loop, sp, SPLIT_REDIS);
     chain_move(upstream_out(sp->upstream), requests);
     upstream_queue(sp->upstream, &part->up, n, slow);
+    return part;
 }
 
 struct slot *split_ask_archive(struct split *sp, enum op_form form, struct slice requests)

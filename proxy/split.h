@@ -43,7 +43,7 @@ bool split_command(struct session *s, const struct job *job);
 bool split_start(struct session *s, const struct job *job,
                  void (*finish)(struct split *sp, struct chain *out), struct split **ret);
 /* requests: n of them as RESP. Redis's replies are put one behind the other; the archive's, for OP_EXEC, in an array. */
-void split_ask_redis(struct split *sp, struct chain *requests, uint32_t n, bool slow);
+struct slot *split_ask_redis(struct split *sp, struct chain *requests, uint32_t n, bool slow);
 struct slot *split_ask_archive(struct split *sp, enum op_form form, struct slice requests);
 struct slice split_reply(const struct split *sp, enum split_store store);
 

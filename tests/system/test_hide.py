@@ -3,7 +3,8 @@ import random
 
 import pytest
 import redis
-from harness import eventually
+from harness import RespConn, eventually
+from harness.resp import encode
 
 pytestmark = pytest.mark.managed
 
@@ -251,3 +252,43 @@ def test_a_scan_that_began_on_the_archive_misses_nothing(pair):
         cursor, page = client.scan(cursor, match="conv:*", count=50)
         seen += page
     assert set(seen) == {f"conv:{i}" for i in range(300)}
+
+
+# ---- more keys than one script may take ----
+
+MANY = 100_001  # proxy/flush.c: FLUSH_MAX
+
+
+def fill(real, keys):
+    """Versions of many keys, of which some are there."""
+    real.eval(f"for i = 1, {MANY} do redis.call('HSET', 'cvp:ver', 'conv:' .. i, 1000 + i) end", 0)
+    real.eval(f"for i = 1, {keys} do redis.call('RPUSH', 'conv:' .. i, 'x'); redis.call('SET', 'raw:' .. i, 'x') end", 0)
+
+
+def test_a_large_database_is_flushed_page_by_page(stores, fresh_proxy):
+    """Others are served meanwhile; what follows in the pipeline comes behind it; the archive hears of every key."""
+    client, real = stores
+    client.rpush("conv:1", "old")
+    fill(real, 3000)
+    with RespConn.to(fresh_proxy, timeout=30) as conn, RespConn.to(fresh_proxy) as other:
+        conn.pipeline(["SELECT", "3"], ["SET", "elsewhere", "1"], ["SELECT", "0"])
+        before = real.hgetall("cvp:ver")
+        conn.send(b"".join(encode(*words) for words in (["FLUSHALL", "ASYNC"], ["DBSIZE"], ["RPUSH", "conv:2", "new"], ["SORT", "raw:1"])))
+        assert other.cmd("PING") == "PONG"
+        assert [conn.read() for _ in range(4)] == ["OK", 0, 1, []]
+        assert visible(real) == {"conv:2"}
+        after = real.hgetall("cvp:ver")
+        assert int(after["conv:1"]) == int(before["conv:1"]) + 1 and int(after["conv:3000"]) == int(before["conv:3000"]) + 1
+        conn.cmd("SELECT", "3")
+        assert conn.cmd("EXISTS", "elsewhere") == 0
+        eventually(lambda: real.scard("cvp:dirty") == 0, timeout=30)
+        assert other.cmd("CONV", "PRIMARY", "mongo") is not None
+        eventually(lambda: other.cmd("LLEN", "conv:1") == 0 and other.cmd("LRANGE", "conv:2", "0", "-1") == [b"new"], timeout=20)
+
+
+def test_a_large_flush_whose_client_leaves_is_finished(stores, fresh_proxy):
+    client, real = stores
+    fill(real, 3000)
+    with RespConn.to(fresh_proxy) as conn:
+        conn.send_cmd("FLUSHALL")
+    eventually(lambda: visible(real) == set(), timeout=20)
