@@ -1,13 +1,16 @@
 #include "proxy/subscriber.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "proxy/hide.h"
+#include "proxy/message.h"
 #include "proxy/push.h"
+#include "proxy/server.h"
 #include "proxy/slot.h"
-#include "resp/frame.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define DEAD_US (3 * 1000000ll) /* a question waits for so long while Redis is well: its connection is dead */
 
 /* A question to Redis; answers come in the order of the questions. */
 struct ask {
@@ -295,42 +298,6 @@ void subscriber_drop(struct session *s)
 
 /* ---- messages ---- */
 
-struct reader {
-    const char *p;
-    size_t n;
-};
-
-/* The next bulk of a whole push. False: something else stands there. */
-static bool take_bulk(struct reader *r, struct slice *ret)
-{
-    const char *line = memchr(r->p, '\n', r->n);
-    int64_t len;
-
-    if (line == NULL || r->p[0] != '$' || !frame_number(r->p + 1, (size_t)(line - r->p) - 2, &len) || len < 0)
-        return false;
-    *ret = (struct slice){line + 1, (size_t)len};
-    size_t used = (size_t)(line + 1 - r->p) + (size_t)len + 2;
-    r->p += used;
-    r->n -= used;
-    return true;
-}
-
-static bool starts_with(struct slice s, const char *text)
-{
-    size_t n = strlen(text);
-    return s.len >= n && memcmp(s.p, text, n) == 0;
-}
-
-/* A notification about a key of the proxy's own: "__keyspace@0__:cvp:ver", or the same key told by "__keyevent@0__:set". */
-static bool is_internal(struct slice channel, struct slice message)
-{
-    if (starts_with(channel, "__keyevent@"))
-        return hide_is_internal(message);
-    const char *colon = starts_with(channel, "__keyspace@") ? memchr(channel.p, ':', channel.len) : NULL;
-    return colon != NULL &&
-           hide_is_internal((struct slice){colon + 1, (size_t)(channel.p + channel.len - colon - 1)});
-}
-
 /* The client's protocol decides the first byte only. Sending may close a client, which then leaves all its topics; no other one. */
 static void deliver(struct subscriber *sub, struct topic *topic, struct slice push)
 {
@@ -346,40 +313,18 @@ static void deliver(struct subscriber *sub, struct topic *topic, struct slice pu
     release(sub, topic);
 }
 
-static const struct {
-    const char *name;
-    enum topic_kind kind;
-} messages[] = {{"message", TOPIC_CHANNEL}, {"pmessage", TOPIC_PATTERN}, {"smessage", TOPIC_SHARD}};
-
-/* A message: it is passed on, or nobody's. False: it is none. */
-static bool take_message(struct subscriber *sub, struct reader r, struct slice push)
-{
-    struct slice word, name, channel, message;
-    size_t i = 0;
-
-    if (!take_bulk(&r, &word))
-        return false;
-    while (i < TOPIC_KINDS && !slice_is(word, messages[i].name))
-        i++;
-    if (i == TOPIC_KINDS || !take_bulk(&r, &name))
-        return false;
-    channel = name;
-    if ((messages[i].kind == TOPIC_PATTERN && !take_bulk(&r, &channel)) || !take_bulk(&r, &message))
-        return false;
-    struct topic *topic = topics_find(&sub->topics, messages[i].kind, name);
-    if (topic != NULL && topic->links != NULL && !is_internal(channel, message))
-        deliver(sub, topic, push);
-    return true;
-}
-
 /* Whatever is no message answers the oldest question. */
 static bool on_push(struct upstream *u, const char *p, size_t n)
 {
     struct subscriber *sub = ((struct loop *)upstream_owner(u))->subscriber;
-    int64_t items;
-    size_t at = frame_aggregate(p, n, &items);
+    struct message m;
 
-    return at == 0 || !take_message(sub, (struct reader){p + at, n - at}, (struct slice){p, n});
+    if (!message_read((struct slice){p, n}, &m))
+        return true;
+    struct topic *topic = topics_find(&sub->topics, m.kind, m.name);
+    if (topic != NULL && topic->links != NULL && !message_is_internal(&m))
+        deliver(sub, topic, (struct slice){p, n});
+    return false;
 }
 
 /* ---- answers ---- */
@@ -468,6 +413,18 @@ static void on_change(struct upstream *u)
     }
 }
 
+/* A connection that a router or a fire wall has forgotten: nothing comes, not even an end. But a Redis that is busy with a script for a
+ * while must not cost the subscriptions: it would not answer the probe either. */
+static bool is_dead(const struct subscriber *sub)
+{
+    struct probe_report report;
+
+    if (sub->asks == NULL || sub->loop->turn.now_us - sub->asks->up.queued_us < DEAD_US)
+        return false;
+    server_redis(sub->loop->server, &report);
+    return report.up && clock_wall_us() - report.since_us > DEAD_US;
+}
+
 static bool is_heard(const struct subscriber *sub)
 {
     return sub->topics.links.count > 0;
@@ -478,6 +435,8 @@ void subscriber_second(struct subscriber *sub)
 {
     if (sub == NULL || !is_heard(sub))
         return;
+    if (is_dead(sub))
+        upstream_give_up(sub->upstream, "Redis answers others, but not the subscriber");
     bool away = is_away(sub);
     if (sub->refused && !away) {
         sub->refused = false;

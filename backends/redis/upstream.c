@@ -752,6 +752,12 @@ void upstream_retire(struct upstream *u)
     close_when_drained(u);
 }
 
+void upstream_give_up(struct upstream *u, const char *why)
+{
+    if (is_open(u->state))
+        lose(u, ERR_TIMEOUT, why);
+}
+
 void upstream_guard_changed(struct upstream *u, const struct upstream_guard *before)
 {
     const struct upstream_guard *now = &u->env->guard;

@@ -113,6 +113,8 @@ void upstream_tick(struct upstream *u, int64_t now_us);
 bool upstream_busy(const struct upstream *u);
 /* Connect anew (new settings) as soon as what was sent is answered; what is held waits for the new connection. */
 void upstream_retire(struct upstream *u);
+/* The owner knows that this connection is dead, although nothing has told so: it ends now. Not open: nothing happens. */
+void upstream_give_up(struct upstream *u, const char *why);
 /* env->guard was another one before: connects anew when this connection is not good under the present one. */
 void upstream_guard_changed(struct upstream *u, const struct upstream_guard *before);
 
