@@ -327,6 +327,8 @@ static bool check_admin(struct snapshot *snap, struct config_error *err)
     struct net_address address;
     struct reason why;
 
+    if (snap->s.admin_read_token[0] != '\0' && snap->s.admin_token[0] == '\0')
+        return blame(snap, err, "admin.read_token", "set without admin.token; expected both, or anybody could change what not everybody may read");
     if (snap->s.admin_listen[0] == '\0' || snap->s.admin_token[0] != '\0')
         return true;
     bool parsed = net_address_parse(snap->s.admin_listen, &address, &why);

@@ -1,6 +1,7 @@
 #include "proxy/admin.h"
 
 #include "base/log.h"
+#include "proxy/admin_guard.h"
 #include "proxy/admin_moves.h"
 #include "proxy/http.h"
 #include "proxy/metrics.h"
@@ -8,10 +9,8 @@
 #include "proxy/state.h"
 #include "version.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define PAIRS_MAX 256 /* settings in one call */
 
@@ -19,71 +18,13 @@ struct admin {
     struct server *server;
     struct http *http;
     struct http_setup setup;
-    bool local; /* only this machine can connect */
-    bool unix_socket;
+    struct admin_guard *guard;
 };
 
-/* ---- who may ---- */
-
-/* Takes the same time wherever the first difference is. */
-static bool same_secret(const char *given, const char *secret)
-{
-    size_t n = strlen(given), len = strlen(secret);
-    unsigned char differ = n != len;
-
-    for (size_t i = 0; i < n; i++)
-        differ |= (unsigned char)(given[i] ^ secret[len > 0 ? i % len : 0]);
-    return differ == 0;
-}
-
-static bool token_fits(const struct http_request *r, const char *token)
-{
-    const char *given = http_header(r, "Authorization");
-
-    if (given == NULL || strncasecmp(given, "Bearer ", 7) != 0)
-        return false;
-    return same_secret(given + 7 + strspn(given + 7, " "), token);
-}
-
-/* "localhost", 127.0.0.1, [::1], with or without a port. */
-static bool host_is_address(const char *host)
-{
-    unsigned char parsed[sizeof(struct in6_addr)];
-    char name[64];
-    bool v6 = host[0] == '[';
-    size_t len = strcspn(host + v6, v6 ? "]" : ":");
-
-    if (len >= sizeof name)
-        return false;
-    memcpy(name, host + v6, len);
-    name[len] = '\0';
-    return strcasecmp(name, "localhost") == 0 || inet_pton(v6 ? AF_INET6 : AF_INET, name, parsed) == 1;
-}
-
-static bool may_change(const struct admin *a, const struct http_request *r, struct http_reply *reply)
-{
-    const struct settings *s = config_current(server_config(a->server));
-    bool needed = s->admin_token[0] != '\0' || !a->local;
-    bool ok = !needed || (s->admin_token[0] != '\0' && token_fits(r, s->admin_token));
-
-    settings_unref(s);
-    if (!ok)
-        http_reply_error(reply, 401, "this call needs the header Authorization: Bearer <admin.token>");
-    return ok;
-}
-
-static bool guard(void *ctx, const struct http_route *route, const struct http_request *r,
-                  struct http_reply *reply)
+static bool lets(void *ctx, const struct http_route *route, const struct http_request *r, struct http_reply *reply)
 {
     const struct admin *a = ctx;
-    const char *host = http_header(r, "Host");
-
-    if (a->local && !a->unix_socket && host != NULL && !host_is_address(host)) {
-        http_reply_error(reply, 403,
-                         "this server answers to localhost or an IP address only, not to the name in Host");
-        return false;
-    }
-    return !route->changes || may_change(a, r, reply);
+    return admin_guard_lets(a->guard, route, r, reply);
 }
 
 /* ---- handlers ---- */
@@ -436,9 +377,8 @@ static bool serve(struct admin *a, const char *listen, char *why, size_t why_cap
 
     bool ok = net_address_parse(listen, &address, &reason);
     if (ok) {
-        a->local = net_address_is_local(&address);
-        a->unix_socket = address.path != NULL;
-        a->setup = (struct http_setup){routes, ROUTES, guard, a};
+        a->guard = admin_guard_new(server_config(a->server), &address);
+        a->setup = (struct http_setup){routes, ROUTES, lets, a};
         ok = http_start(&address, &a->setup, &a->http, &reason) == ERR_NONE;
         net_address_done(&address);
     }
@@ -459,6 +399,7 @@ struct admin *admin_start(struct server *server, char *why, size_t why_cap)
         log_event(LOG_INFO, "admin_listening", LOG_STR("address", s->admin_listen),
                   LOG_INT("port", http_port(a->http)));
     } else {
+        admin_guard_free(a->guard);
         free(a);
         a = NULL;
     }
@@ -471,5 +412,6 @@ void admin_stop(struct admin *own_admin)
     if (own_admin == NULL)
         return;
     http_stop(own_admin->http);
+    admin_guard_free(own_admin->guard);
     free(own_admin);
 }

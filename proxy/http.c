@@ -79,6 +79,18 @@ const char *http_query(const struct http_request *r, const char *name)
     return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+void http_peer(const struct http_request *r, char address[HTTP_PEER])
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *from = info != NULL ? info->client_addr : NULL;
+    socklen_t len = from == NULL || from->sa_family == AF_UNIX ? 0
+                    : from->sa_family == AF_INET6              ? sizeof(struct sockaddr_in6)
+                                                               : sizeof(struct sockaddr_in);
+
+    if (len == 0 || getnameinfo(from, len, address, HTTP_PEER, NULL, 0, NI_NUMERICHOST) != 0)
+        snprintf(address, HTTP_PEER, "unix");
+}
+
 const char *http_body(const struct http_request *r, size_t *ret_len)
 {
     *ret_len = r->len;

@@ -18,6 +18,7 @@
 #define HTTP_BODY_MAX    65536
 #define HTTP_CONNECTIONS 64
 #define HTTP_IDLE_S      10
+#define HTTP_PEER        64 /* room for an address in text */
 
 struct http;
 struct http_request;
@@ -60,6 +61,8 @@ void http_stop(struct http *own_h);
 /* NULL when the request has none. */
 const char *http_header(const struct http_request *r, const char *name);
 const char *http_query(const struct http_request *r, const char *name);
+/* The address that the request comes from, without its port; "unix" on a unix socket. */
+void http_peer(const struct http_request *r, char address[HTTP_PEER]);
 /* What stands for the "+" of the route. */
 const char *http_rest(const struct http_request *r);
 /* The whole body, with a NUL behind it. */

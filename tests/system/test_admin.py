@@ -291,6 +291,57 @@ def test_a_token_guards_changes_but_not_reading(fresh):
     assert '"tok"' not in proxy.http("/api/v1/settings")[1]
 
 
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_a_token_that_may_only_read(fresh):
+    proxy, _ = fresh
+    assert proxy.http("/api/v1/settings", {"admin.read_token": "look"})[0] == 400, "it needs the other one, too"
+    proxy.post_json("/api/v1/settings", {"admin.token": "tok", "admin.read_token": "look"})
+    for path in ("/metrics", "/api/v1/state", "/api/v1/settings", "/"):
+        assert proxy.http(path)[0] == 401, path
+        assert proxy.http(path, headers=bearer("look"))[0] == 200, path
+        assert proxy.http(path, headers=bearer("tok"))[0] == 200, path
+    assert proxy.http("/healthz")[0] == proxy.http("/readyz")[0] == 200, "for those who only ask whether it lives"
+    refusal = proxy.http("/api/v1/settings", {"conv.ttl": "9d"}, headers=bearer("look"))
+    assert refusal[0] == 403 and "may only read" in refusal[1]
+    assert proxy.http("/api/v1/settings", {"conv.ttl": "9d"}, headers=bearer("tok"))[0] == 200
+    told = proxy.http("/api/v1/settings", headers=bearer("look"))[1]
+    assert '"tok"' not in told and '"look"' not in told
+
+
+def test_wrong_tokens_are_few(fresh):
+    """After ten within a second even the right one has to wait until that second is over."""
+    proxy, _ = fresh
+    proxy.post_json("/api/v1/settings", {"admin.token": "tok"})
+    body = {"conv.ttl": "9d"}
+    guess = b"POST /api/v1/settings HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer guess\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+
+    def refused_at_last():
+        """All in one write, so that they are within a second however slow the machine is."""
+        _, rest = raw(proxy, (guess + b"\r\n{}") * 20 + guess + b"Connection: close\r\n\r\n{}")
+        return " 429 " in rest
+
+    assert eventually(refused_at_last)
+    assert eventually(lambda: proxy.http("/api/v1/settings", body, headers=bearer("tok"))[0] == 200), "it is over within a second"
+    proxy.log_contains("event=admin_token_wrong .*within_a_second=10")
+    assert "guess" not in proxy.log_text()
+    assert proxy.http("/healthz")[0] == 200
+
+
+def test_a_page_of_another_site_changes_nothing(fresh):
+    proxy, _ = fresh
+    body, here = {"conv.ttl": "9d"}, f"http://127.0.0.1:{proxy.admin_port}"
+    for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": here + "0"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}):
+        assert proxy.http("/api/v1/settings", body, headers=headers)[0] == 403, headers
+        assert proxy.http("/api/v1/moves/1", method="DELETE", headers=headers)[0] == 403, headers
+    for form in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        assert proxy.http("/api/v1/settings", body, headers={"Content-Type": form})[0] == 415, form
+    for headers in ({"Origin": here}, {"Sec-Fetch-Site": "same-origin", "Origin": here}, {"Sec-Fetch-Site": "none"}):
+        assert proxy.http("/api/v1/settings", body, headers=headers)[0] == 200, headers
+
+
 def test_no_start_on_a_public_address_without_a_token(make_proxy, redis_server):
     public = {"admin.listen": f"0.0.0.0:{free_port()}"}
     proxy = make_proxy(redis_server.url, settings=public)
