@@ -1,8 +1,10 @@
 #include "executor/again.h"
 
 #include "base/mutant.h"
+#include "base/version.h"
 #include "engine/call.h"
 #include "engine/list.h"
+#include "router/keys.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +32,75 @@ bool again_is(const struct op *op, struct cell *const *cells)
             return true;
     return false;
 }
+
+/* ---- in part ---- */
+
+bool again_lacks(const struct op *op, struct cell *const *cells, size_t key)
+{
+    const struct record *r = cell_record(cells[key]);
+    int64_t copied = op->keys[key].copied, version = cells[key]->version;
+    bool later = copied != 0 && r->redis && version_epoch(version) == version_epoch(copied) && version >= copied;
+
+    return !later && !record_has(r, &op->id);
+}
+
+struct counting {
+    const struct op *op;
+    struct cell *const *cells;
+    const struct slice *argv;
+    bool any_redis;
+    size_t has, lacks;
+};
+
+static bool count_key(void *ctx, struct key_ref ref)
+{
+    struct counting *c = ctx;
+    size_t key = op_find_key(c->op, c->argv[ref.arg]);
+
+    if (!ref.write || key == c->op->nkeys)
+        return true;
+    bool lacks = again_lacks(c->op, c->cells, key);
+    c->lacks += lacks;
+    c->has += !lacks;
+    c->any_redis |= !lacks && cell_record(c->cells[key])->redis;
+    return true;
+}
+
+static void count_step(struct counting *c, const struct op_step *step)
+{
+    c->argv = c->op->argv + step->argv;
+    if (step->cmd != NULL && (step->cmd->flags & CMD_WRITE) != 0)
+        keys_each(step->cmd, c->argv, step->argc, count_key, c);
+}
+
+bool again_is_part(const struct op *op, struct cell *const *cells)
+{
+    struct counting c = {.op = op, .cells = cells};
+
+    for (size_t i = 0; i < op->nsteps && op->nkeys > 1; i++)
+        count_step(&c, &op->steps[i]);
+    return c.any_redis && c.lacks > 0;
+}
+
+static bool treats_each(const struct op_step *step)
+{
+    return strcmp(step->cmd->name, "mset") == 0 || strcmp(step->cmd->name, "del") == 0 ||
+           strcmp(step->cmd->name, "unlink") == 0;
+}
+
+enum again_part again_part(const struct op *op, struct cell *const *cells, const struct op_step *step)
+{
+    struct counting c = {.op = op, .cells = cells};
+
+    count_step(&c, step);
+    if (c.lacks == 0)
+        return AGAIN_SKIP;
+    if (c.has == 0)
+        return AGAIN_RUN;
+    return treats_each(step) ? AGAIN_EACH : AGAIN_LOST;
+}
+
+/* ---- the answer ---- */
 
 static bool is_named(const struct op_step *step, const char *name)
 {

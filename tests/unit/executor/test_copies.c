@@ -296,6 +296,45 @@ static void test_several_keys(void **state)
     world_expect_error(w, op, ERR_RACE);
 }
 
+/* Redis is lost when its copy has reached one key only: the archive does the rest. */
+static struct op *owed(struct world *w, int64_t seq, int64_t a, int64_t b, const char *lines)
+{
+    struct op *op = next(w, seq, a, lines);
+
+    op->keys[1].copied = b;
+    op->role = OP_JOURNAL;
+    op->second = true;
+    return op;
+}
+
+static void test_the_rest_of_several_keys(void **state)
+{
+    static const struct {
+        const char *lines, *a, *b;
+    } rows[] = {
+        {"RPUSH a 2\nRPUSH b 2", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n"},
+        {"DEL a b", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n", "*0\r\n"},
+        {"LMOVE a b LEFT RIGHT", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n", "*1\r\n$1\r\n1\r\n"}, /* a gap */
+        {"GET x\nRPUSH b 2\nLRANGE a 0 -1\nRPUSH a 2", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n",
+         "*2\r\n$1\r\n1\r\n$1\r\n2\r\n"},
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int64_t seq = 10 * (int64_t)i + 10;
+        world_expect(w, fresh(w, seq, V(seq), "RPUSH a 1"), "");
+        world_expect(w, fresh(w, seq + 1, V(seq), "RPUSH b 1"), "");
+        world_expect(w, next(w, seq + 2, V(seq + 1), "RPUSH a 2"), ""); /* what the copier would have read */
+        struct op *op = owed(w, seq + 2, V(seq + 1), V(seq + 1), rows[i].lines);
+        size_t a = op_find_key(op, (struct slice){"a", 1}), b = op_find_key(op, (struct slice){"b", 1});
+        op->keys[a].copied = op->keys[b].copied = V(seq + 1);
+        world_expect_error(w, op, ERR_INDOUBT);
+        world_ask(w, "LRANGE a 0 -1", rows[i].a);
+        world_ask(w, "LRANGE b 0 -1", rows[i].b);
+        world_ask(w, "FLUSHALL", "+OK\r\n");
+    }
+}
+
 /* A key without a version may hold anything. */
 static void test_keys_without_a_version(void **state)
 {
@@ -378,6 +417,7 @@ int main(void)
         TEST(test_by_redis_clock),
         TEST(test_expired_and_not_brought_back),
         TEST(test_several_keys),
+        TEST(test_the_rest_of_several_keys),
         TEST(test_keys_without_a_version),
         TEST(test_a_batch),
         TEST(test_a_race),
