@@ -1,3 +1,4 @@
+#include "config/seeds.h"
 #include "config/sources.h"
 
 #include "config/file.h"
@@ -389,10 +390,28 @@ static bool check_patterns(struct snapshot *snap, struct config_error *err)
     return true;
 }
 
+/* Copies and their marks are kept beside the keys, on one Redis; a cluster has several. */
+static bool check_cluster(struct snapshot *snap, struct config_error *err)
+{
+    for (size_t i = 0; redis_kind(snap->s.redis_url) == REDIS_CLUSTER && i < snap->s.policy_count; i++) {
+        const struct policy_conf *p = &snap->s.policies[i];
+        bool copies = p->dual_write, archive = p->primary != STORE_REDIS;
+        if (!copies && !archive)
+            continue;
+        char *name = must_print("%s.%s", p->name, copies ? "dual_write" : "primary");
+        blame(snap, err, name, copies ? "on; expected no, because redis.url names a Redis Cluster, which has no copy in an archive yet"
+                                      : "expected redis, because redis.url names a Redis Cluster, beside which there is no archive yet");
+        free(name);
+        return false;
+    }
+    return true;
+}
+
 enum err sources_check(struct snapshot *snap, struct config_error *err)
 {
     static bool (*const checks[])(struct snapshot *, struct config_error *) = {check_order, check_admin, check_archive,
-                                                                               check_tls, check_patterns};
+                                                                               check_tls, check_patterns,
+                                                                               check_cluster};
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         if (!checks[i](snap, err))
             return ERR_CONFIG;

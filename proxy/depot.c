@@ -1,6 +1,7 @@
 #include "proxy/depot.h"
 
 #include "base/log.h"
+#include "config/seeds.h"
 #include "proxy/archived.h"
 #include "proxy/census.h"
 #include "proxy/owed.h"
@@ -82,6 +83,10 @@ struct depot *depot_open(struct server *s, const struct settings *now, bool heir
     d->server = s;
     if (now->archive_url[0] == '\0') {
         snprintf(d->why, sizeof d->why, "archive.url is empty");
+        return d;
+    }
+    if (redis_kind(now->redis_url) == REDIS_CLUSTER) {
+        snprintf(d->why, sizeof d->why, "there is none beside a Redis Cluster yet");
         return d;
     }
     d->archive = trace_wrap(archive_open(&options, d->why, sizeof d->why));

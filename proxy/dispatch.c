@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "proxy/archived.h"
+#include "proxy/cluster.h"
 #include "proxy/debug.h"
 #include "proxy/hide.h"
 #include "proxy/internal.h"
@@ -161,7 +162,8 @@ static struct upstream *shared_upstream(struct session *s, const struct job *job
 struct upstream *dispatch_upstream(struct session *s, const struct job *job)
 {
     struct upstream *pinned = transaction_upstream(s);
-    return pinned != NULL ? pinned : shared_upstream(s, job);
+    bool elsewhere = s->loop->topology != NULL && pinned != NULL && !pool_aims_at(&s->loop->pool, pinned);
+    return pinned != NULL && !elsewhere ? pinned : shared_upstream(s, job);
 }
 
 /* The client was told that Redis can't or won't be asked; a managed write is a message that was not kept. */
@@ -389,6 +391,10 @@ static bool refuse_arity(struct session *s, const struct job *job)
 
 static bool dispatch_allowed(struct session *s, struct job *job)
 {
+    bool taken;
+
+    if (s->loop->topology != NULL && cluster_takes(s, job, &taken))
+        return taken;
     if (transaction_is_open(s))
         return route_in_multi(s, job);
     if (is_beyond_archive(s, job))

@@ -99,6 +99,7 @@ static bool id_over(struct slot *slot)
         return false;
     if (reply.len > 3 && reply.p[0] == ':')
         frame_number(reply.p + 1, reply.len - 3, &s->pinned_id);
+    s->pinned_id_on = s->pinned != NULL ? upstream_generation(s->pinned) : 0;
     slot_take_back(slot);
     return true;
 }
@@ -194,11 +195,14 @@ bool loan_waits(const struct session *s)
 
 static bool unblock(struct session *s, const char *how)
 {
+    if (s->loop->topology != NULL)
+        pool_aim_as(&s->loop->pool, s->pinned);
     struct upstream *u = pool_shared(&s->loop->pool, LANE_FAST, 0, RESP2, s->id);
+    bool known = s->pinned_id != 0 && s->pinned_id_on == upstream_generation(s->pinned);
     const char *detail;
     char id[24];
 
-    if (s->pinned_id == 0 || upstream_ready(u, &detail) != ERR_NONE)
+    if (!known || upstream_ready(u, &detail) != ERR_NONE)
         return false;
     snprintf(id, sizeof id, "%" PRId64, s->pinned_id);
     build_command(upstream_out(u), "CLIENT", "UNBLOCK", id, how, NULL);

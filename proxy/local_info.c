@@ -1,5 +1,6 @@
 #include "proxy/internal.h"
 
+#include "proxy/cluster.h"
 #include "proxy/dispatch.h"
 #include "proxy/hide.h"
 #include "proxy/info.h"
@@ -67,6 +68,8 @@ static void put_line(FILE *out, const struct loop *l, struct slice line, int64_t
 {
     size_t i = 0, n = sizeof better / sizeof better[0];
 
+    if (l->topology != NULL)
+        line = cluster_plain(line);
     while (i < n && !begins(line, better[i].name))
         i++;
     if (i < n)

@@ -1,3 +1,4 @@
+#include "proxy/cluster.h"
 #include "proxy/internal.h"
 
 #include "base/log.h"

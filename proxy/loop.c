@@ -136,6 +136,14 @@ static void count_upstream(void *ctx, enum upstream_count what, int by)
         [COUNT_OPEN] = &l->stats->upstream_open,
     };
     counter_add(counters[what], (uint64_t)(int64_t)by);
+    if (what == COUNT_CONNECT_FAILURES || what == COUNT_LOST || what == COUNT_TIMEOUTS)
+        server_redis_moved(l->server);
+}
+
+static void on_moved(void *ctx)
+{
+    struct loop *l = ctx;
+    server_redis_moved(l->server);
 }
 
 static void on_stranger(void *ctx, const char *run_id, int64_t epoch)
@@ -201,6 +209,7 @@ void loop_topology(struct loop *l, void *own_topology)
     }
     topology_unref(l->topology);
     l->topology = own_topology;
+    pool_topology(&l->pool, l->topology);
 }
 
 uint8_t loop_policy_id(const struct loop *l, const struct policy_conf *policy)
@@ -252,6 +261,7 @@ struct loop *loop_start(struct server *server, unsigned index, const struct sett
     plan_init(&l->plan, &l->turn.chunks);
     pool_init(&l->pool, &l->turn, l->settings, &slot_upstream_ops, count_upstream, l);
     l->pool.env.on_stranger = on_stranger;
+    l->pool.on_moved = on_moved;
     chain_init(&l->unheard, &l->turn.chunks);
     l->ops_tail = &l->ops;
     l->asked_tail = &l->asked;

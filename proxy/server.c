@@ -577,9 +577,9 @@ static void start_parts(struct server *s, const struct settings *now, bool takeo
     s->depot = depot_open(s, now, takeover);
     s->scripts = scripts_new((size_t)now->script_cache);
     s->parking = parked_parking_new();
+    s->scout = scout_new(s->config, on_topology, s);
     start_loops(s, now);
     start_depot(s);
-    s->scout = scout_new(s->config, on_topology, s);
     config_subscribe(s->config, on_settings, s);
     scout_start(s->scout);
     scout_wait(s->scout, now->redis_connect_timeout); /* so that the first clients find what there is to find */

@@ -81,10 +81,12 @@ struct session {
     struct aside *aside;      /* commands of it that the proxy answers; NULL: none */
     struct upstream *pinned;  /* by proxy/loan */
     uint64_t pinned_generation; /* that WATCH was answered on */
+    uint64_t pinned_id_on;      /* the connection's generation then: at another node of a cluster it is another client */
     int64_t pinned_id;          /* its CLIENT ID at Redis; 0: not known */
     struct lent_wait *lent_wait; /* what waits there; mostly NULL */
     uint8_t pinned_for;         /* enum loan_use */
     struct parked *parked;      /* its next request waits for managed keys (proxy/parked); mostly NULL */
+    int watch_slot;             /* of a cluster: where what it watches is */
     struct watched *watched;  /* keys on the archive, with the versions that EXEC must find */
     unsigned watching;        /* WATCHes that the archive has not answered yet */
     bool watch_refused; /* so that EXEC must not run, although the loan is over */

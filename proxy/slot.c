@@ -5,6 +5,7 @@
 #include "proxy/archived.h"
 #include "proxy/block.h"
 #include "proxy/copies.h"
+#include "proxy/gather.h"
 #include "proxy/hold.h"
 #include "proxy/outcome.h"
 #include "proxy/parked.h"
@@ -262,6 +263,8 @@ static void over(struct slot *slot)
         return;
     if (slot->whole != NULL)
         split_part_over(slot);
+    else if (slot->gather != NULL)
+        gather_part_over(slot);
     else
         outcome_record(slot);
     if (s == NULL) {
@@ -431,7 +434,7 @@ void slot_fail_now(struct slot *own_slot, enum err e, const char *detail)
     if (s != NULL && slot->partial)
         session_close(s,
                       "the reply was cut off"); /* nothing that follows could be told from the rest of it */
-    else if (s != NULL || slot->whole != NULL)
+    else if (s != NULL || slot->whole != NULL || slot->gather != NULL)
         build_err(&slot->reply, e, detail);
     over(slot);
 }

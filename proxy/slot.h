@@ -26,6 +26,7 @@ enum slot_kind {
 struct block;
 struct notes;
 struct op;
+struct gather;
 struct split;
 
 struct slot {
@@ -45,6 +46,8 @@ struct slot {
     void *ctx;            /* then's own, where there is no session */
     struct notes *notes;  /* keys that it may write while somebody waits for such (proxy/parked); mostly NULL */
     struct split *whole; /* of a part: what it is a part of */
+    struct gather *gather; /* of a part for a node of a cluster: what it is a part of, and which */
+    uint32_t gather_part;
     uint8_t part;        /* enum split_store */
     uint8_t kind;
     bool muted;      /* its client wants no reply */

@@ -23,6 +23,7 @@ struct transaction {
     bool scripted;  /* a queued command is a script */
     bool traced;    /* a queued script may change keys that it does not name */
     bool unguarded; /* a queued command must not reach a Redis that is guarded */
+    int slot;       /* of a cluster, where the keys of the queued commands are; -1: there is none yet */
     unsigned home;  /* where the keys of the queued commands live: enum home */
     size_t count;
     struct chain queued; /* the requests, as RESP */
@@ -48,6 +49,11 @@ static void answer_ok(struct session *s)
 bool transaction_may_write(const struct session *s)
 {
     return s->txn != NULL && s->txn->may_write;
+}
+
+int *transaction_slot(struct session *s)
+{
+    return s->txn != NULL ? &s->txn->slot : NULL;
 }
 
 size_t transaction_length(const struct session *s)
@@ -127,6 +133,7 @@ static bool do_multi(struct session *s, const struct job *job)
     s->txn = calloc(1, sizeof *s->txn);
     if (s->txn == NULL)
         abort();
+    s->txn->slot = -1;
     chain_init(&s->txn->queued, &s->loop->turn.chunks);
     answer_ok(s);
     return true;

@@ -18,6 +18,8 @@ struct upstream *transaction_upstream(struct session *s);
 bool transaction_handles(const struct command *cmd);
 /* MULTI is open: job waits for EXEC. */
 bool transaction_is_open(const struct session *s);
+/* For proxy/cluster, in an open MULTI: the slot that its keys are in, -1 as long as it has none; otherwise NULL. */
+int *transaction_slot(struct session *s);
 size_t transaction_length(const struct session *s);
 /* The requests that wait for EXEC, as RESP; none when it will abort. MULTI must be open. */
 struct slice transaction_queued(struct session *s);

@@ -72,7 +72,7 @@ void greeting_start(struct greeting *g, struct chain *out, const struct greeting
     char number[16];
 
     *g = (struct greeting){.met.ours = true};
-    if (!redis_at_parse(redis_at(ask->settings), &url, &why))
+    if (!redis_at_parse(ask->url, &url, &why))
         return; /* dialing has already refused it */
     say_auth(g, out, ask, &url);
     if (ask->guard->on && ask->db == 0) {

@@ -14,6 +14,7 @@
 
 struct greeting_ask {
     const struct settings *settings;
+    const char *url; /* the login */
     const struct upstream_guard *guard;
     const char *session; /* of the connection that begins */
     const char *spent;   /* the session of the one before, which has nothing in flight: its field goes; "": none */

@@ -1,5 +1,6 @@
 #include "backends/redis/pool.h"
 
+#include "backends/redis/nodes.h"
 #include "backends/redis/secure.h"
 #include "config/seeds.h"
 
@@ -19,6 +20,8 @@ static void each(struct pool *p, void (*fn)(struct upstream *u, void *arg), void
         fn(p->others[i], arg);
     for (size_t i = 0; i < p->npinned; i++)
         fn(p->pinned[i], arg);
+    if (p->nodes != NULL)
+        nodes_each(p->nodes, fn, arg);
 }
 
 struct tick {
@@ -84,6 +87,8 @@ struct upstream *pool_shared(struct pool *p, enum lane lane, int db, enum resp r
     if (db >= POOL_DIRECT_DBS)
         return find_other(p, lane, db, resp);
     uint64_t share = client % (uint64_t)p->env.settings->redis_connections;
+    if (p->clustered && db == 0)
+        return nodes_shared(p->nodes, lane, resp, (unsigned)share);
     struct upstream **place = &p->direct[lane][resp - RESP2][db][share];
     if (*place == NULL)
         *place = upstream_new(&p->env, lane, db, resp);
@@ -103,7 +108,7 @@ static size_t find_pinned(const struct pool *p, int db, enum resp resp)
     size_t best = p->npinned;
     for (size_t i = 0; i < p->npinned; i++) {
         const struct upstream *u = p->pinned[i];
-        if (p->lent[i] || upstream_db(u) != db || upstream_resp(u) != resp)
+        if (p->lent[i] || upstream_db(u) != db || upstream_resp(u) != resp || !pool_aims_at(p, u))
             continue;
         if (upstream_in_flight(u) == 0)
             return i;
@@ -122,7 +127,9 @@ struct upstream *pool_borrow(struct pool *p, int db, enum resp resp)
             return NULL;
         p->pinned = grow(p->pinned, p->npinned, sizeof(struct upstream *));
         p->lent = grow(p->lent, p->npinned, sizeof(bool));
-        p->pinned[p->npinned++] = upstream_new(&p->env, LANE_PINNED, db, resp);
+        p->pinned[p->npinned++] = p->clustered && db == 0
+                                      ? upstream_new_at(&p->env, LANE_PINNED, resp, nodes_url(p->nodes), 0)
+                                      : upstream_new(&p->env, LANE_PINNED, db, resp);
     }
     p->lent[i] = true;
     return p->pinned[i];
@@ -143,9 +150,67 @@ size_t pool_lent(const struct pool *p)
     return lent;
 }
 
-static void retire_one(struct upstream *u, void *arg)
+/* ---- a cluster ---- */
+
+static void on_redirect(struct upstream_env *env, struct upstream *u, struct upstream_request *r,
+                        const struct redirect *to)
 {
-    upstream_retire(u);
+    struct pool *p = (struct pool *)env; /* env is the first member */
+
+    if (nodes_redirect(p->nodes, u, r, to) && p->on_moved != NULL)
+        p->on_moved(p->env.ctx);
+}
+
+void pool_topology(struct pool *p, const struct topology *t)
+{
+    p->clustered = t != NULL;
+    if (t == NULL)
+        return;
+    if (p->nodes == NULL)
+        p->nodes = nodes_new(&p->env);
+    p->env.on_redirect = on_redirect;
+    nodes_take(p->nodes, t);
+}
+
+void pool_aim_any(struct pool *p)
+{
+    nodes_aim_any(p->nodes);
+}
+
+void pool_aim_slot(struct pool *p, uint16_t slot)
+{
+    nodes_aim_slot(p->nodes, slot);
+}
+
+void pool_aim_master(struct pool *p, size_t i)
+{
+    nodes_aim_master(p->nodes, i);
+}
+
+void pool_aim_as(struct pool *p, const struct upstream *u)
+{
+    if (upstream_url(u) != NULL)
+        nodes_aim_url(p->nodes, upstream_url(u));
+    else
+        nodes_aim_any(p->nodes);
+}
+
+bool pool_aims_at(const struct pool *p, const struct upstream *u)
+{
+    const char *at = upstream_url(u);
+
+    if (!p->clustered || upstream_db(u) != 0)
+        return at == NULL;
+    return at != NULL && strcmp(at, nodes_url(p->nodes)) == 0;
+}
+
+/* ---- changes ---- */
+
+/* A node's URL has its login in it: with another one it is another node. */
+static void retire_one(struct upstream *u, void *password_too)
+{
+    if (upstream_url(u) == NULL || password_too != NULL)
+        upstream_retire(u);
 }
 
 static bool differ(const char *a, const char *b)
@@ -156,12 +221,11 @@ static bool differ(const char *a, const char *b)
 void pool_settings(struct pool *p, const struct settings *settings)
 {
     const struct settings *old = p->env.settings;
-    bool moved =
-        differ(redis_at(old), redis_at(settings)) || differ(old->redis_password, settings->redis_password) ||
-        redis_secure_differs(old, settings);
+    bool login = differ(old->redis_password, settings->redis_password) || redis_secure_differs(old, settings);
+    bool moved = login || differ(redis_at(old), redis_at(settings));
     p->env.settings = settings;
     if (moved)
-        each(p, retire_one, NULL);
+        each(p, retire_one, login ? p : NULL);
 }
 
 static void guard_one(struct upstream *u, void *before)
@@ -187,6 +251,9 @@ void pool_close(struct pool *p)
 {
     uv_close((uv_handle_t *)&p->tick, NULL);
     each(p, end_one, NULL);
+    nodes_free(p->nodes); /* after each, which has ended its connections */
+    p->nodes = NULL;
+    p->clustered = false;
     free(p->others);
     free(p->pinned);
     free(p->lent);

@@ -7,10 +7,13 @@
 #ifndef BACKENDS_REDIS_POOL_H
 #define BACKENDS_REDIS_POOL_H
 
+#include "backends/redis/topology.h"
 #include "backends/redis/upstream.h"
 
 #define POOL_DIRECT_DBS      16 /* databases below are found by index, others by search and have one connection */
 #define POOL_CONNECTIONS_MAX 8  /* most that redis.connections may say */
+
+struct nodes;
 
 struct pool {
     struct upstream_env env; /* first: upstreams give it back */
@@ -20,6 +23,9 @@ struct pool {
     struct upstream **pinned; /* all pinned ones */
     bool *lent;               /* by the same index */
     size_t npinned;
+    struct nodes *nodes;    /* NULL: Redis is no cluster; otherwise database 0 is theirs */
+    bool clustered;         /* it is one now */
+    void (*on_moved)(void *ctx); /* a slot is not where it was; NULL: nobody wants to know. ctx is env's */
     uv_timer_t tick;
 };
 
@@ -39,6 +45,17 @@ size_t pool_lent(const struct pool *p);
 void pool_settings(struct pool *p, const struct settings *settings);
 /* Which Redis may be asked for guarded keys from now on. Connections that are not good under it are made anew, gently. */
 void pool_guard(struct pool *p, const struct upstream_guard *guard);
+/* Where slots are from now on; NULL: Redis is no cluster any more. */
+void pool_topology(struct pool *p, const struct topology *t);
+/* In a cluster: which node the next pool_shared and pool_borrow choose. The node for general questions; the one that serves a
+ * slot; a master by its number in the topology. */
+void pool_aim_any(struct pool *p);
+void pool_aim_slot(struct pool *p, uint16_t slot);
+void pool_aim_master(struct pool *p, size_t i);
+/* The node that u is connected to. */
+void pool_aim_as(struct pool *p, const struct upstream *u);
+/* That node is the one that u is connected to. */
+bool pool_aims_at(const struct pool *p, const struct upstream *u);
 /* Ends everything; what is in flight fails with ERR_CANCELLED. Run the loop until its handles are closed. */
 void pool_close(struct pool *p);
 

@@ -294,6 +294,7 @@ static void take_info(struct probe *p, const redisReply *r)
     if (strcmp(p->health.report.role, "slave") == 0 && p->health.report.replica_read_only != 0)
         note_trouble(p, "READONLY it is a replica that refuses writes");
     if (strcmp(p->health.report.mode, "cluster") == 0) {
+        health_databases(&p->health, 1); /* whatever its setting says */
         ASK(p, ASK_CLUSTER, "CLUSTER", "INFO");
         stream_flush(&p->stream);
     }

@@ -1,13 +1,11 @@
 #include "backends/redis/upstream.h"
 
-#include "backends/redis/backoff.h"
 #include "backends/redis/dial.h"
-#include "backends/redis/greeting.h"
+#include "backends/redis/internal.h"
 #include "backends/redis/secure.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "config/seeds.h"
-#include "resp/frame.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,91 +16,13 @@
 #define NO_BUDGET_US 20000            /* the process connects too often: ask again after this */
 #define REGREET_US   200000           /* a stranger is asked again who it is after this */
 
-struct request_queue {
-    struct upstream_request *head, **tail;
-    size_t count;
-};
-
-struct upstream {
-    struct stream stream; /* first: callbacks get it */
-    struct upstream_env *env;
-    enum upstream_state state;
-    enum lane lane;
-    int db;
-    enum resp resp;
-    bool has_stream; /* stream is open or closing */
-    bool down;       /* the last attempt failed and none has succeeded since: requests are refused at once */
-    bool full;       /* on_change is owed when the output has drained */
-    bool freeing;
-    struct dial *dial;
-    struct tls *tls; /* of the connection being dialed; NULL: plain */
-    struct greeting greeting;
-    struct request_queue sent, held;
-    struct chain held_out;
-    size_t held_len; /* bytes in held_out that belong to queued requests */
-    struct frame frame;
-    bool in_reply; /* inside a frame */
-    bool in_push;  /* that frame is a push: nobody asked */
-    struct chain push; /* what is there of it */
-    char *rest;    /* start of a line that was cut by the end of a read */
-    size_t rest_len, rest_cap;
-    struct backoff backoff;
-    unsigned flaps; /* connections in a row that were greeted, took requests and answered none */
-    bool answered;  /* this connection has answered a request */
-    int64_t retry_us, started_us, wanted_us;
-    uint64_t generation;
-    char why[128];
-    struct greeting_met met; /* by this connection */
-    int64_t met_us;
-    int64_t seq;
-    char session[WRITE_SESSION], before[WRITE_SESSION]; /* of what is queued now, and of the connection before */
-    bool spent;                                          /* before had nothing in flight when it ended */
-};
-
-/* ---- queues ---- */
-
-static void queue_init(struct request_queue *q)
-{
-    q->head = NULL;
-    q->tail = &q->head;
-    q->count = 0;
-}
-
-static void queue_push(struct request_queue *q, struct upstream_request *r)
-{
-    r->next = NULL;
-    *q->tail = r;
-    q->tail = &r->next;
-    q->count++;
-}
-
-static struct upstream_request *queue_pop(struct request_queue *q)
-{
-    struct upstream_request *r = q->head;
-    q->head = r->next;
-    if (q->head == NULL)
-        q->tail = &q->head;
-    q->count--;
-    return r;
-}
-
-static void queue_append(struct request_queue *to, struct request_queue *from)
-{
-    if (from->head == NULL)
-        return;
-    *to->tail = from->head;
-    to->tail = from->tail;
-    to->count += from->count;
-    queue_init(from);
-}
-
 static void fail_all(struct upstream *u, struct request_queue *q, enum err e, const char *detail)
 {
     struct request_queue gone;
     queue_init(&gone);
     queue_append(&gone, q);
     while (gone.head != NULL)
-        u->env->ops->on_failed(queue_pop(&gone), e, detail);
+        upstream_fail(u->env, queue_pop(&gone), e, detail);
 }
 
 /* ---- state ---- */
@@ -195,7 +115,7 @@ static void close_open(struct upstream *u)
     stream_close(&u->stream);
 }
 
-static void lose(struct upstream *u, enum err e, const char *detail)
+void upstream_lose(struct upstream *u, enum err e, const char *detail)
 {
     u->flaps = u->sent.count > 0 && !u->answered ? u->flaps + 1 : 0;
     u->backoff.failures = u->flaps;
@@ -211,7 +131,7 @@ static void lose(struct upstream *u, enum err e, const char *detail)
 static void broken(struct upstream *u, enum err e, const char *detail)
 {
     if (is_open(u->state))
-        lose(u, e, detail);
+        upstream_lose(u, e, detail);
     else
         greeting_failed(u, detail);
 }
@@ -224,76 +144,7 @@ static void close_when_drained(struct upstream *u)
     u->env->ops->on_change(u);
 }
 
-/* ---- replies ---- */
-
-/* Bytes of a reply for the oldest request. False: nobody asked for it. */
-static bool deliver_reply(struct upstream *u, const char *p, size_t n, bool end)
-{
-    struct upstream_request *r = u->sent.head;
-    if (r == NULL)
-        return false;
-    if (end && --r->replies == 0) {
-        queue_pop(&u->sent);
-        u->answered = true;
-    }
-    u->env->ops->on_reply(r, p, n, end);
-    return true;
-}
-
-/* Bytes of a push, which is shown when it is whole. False: it stands for a reply that nobody asked for. */
-static bool deliver_push(struct upstream *u, const char *p, size_t n, bool end)
-{
-    bool ok = true;
-
-    if (u->env->ops->on_push == NULL)
-        return true;
-    if (!end || u->push.len > 0) {
-        chain_put(&u->push, p, n);
-        if (!end)
-            return true;
-        struct slice whole = chain_flat(&u->push);
-        p = whole.p;
-        n = whole.len;
-    }
-    if (u->env->ops->on_push(u, p, n))
-        ok = deliver_reply(u, p, n, true);
-    chain_clear(&u->push);
-    return ok;
-}
-
-/* Hands n bytes of a frame to whom they belong. False: nobody asked for it. */
-static bool deliver(struct upstream *u, const char *p, size_t n, bool end)
-{
-    if (!u->in_reply) {
-        u->in_push = p[0] == '>';
-        u->in_reply = true;
-    }
-    if (end)
-        u->in_reply = false;
-    return u->in_push ? deliver_push(u, p, n, end) : deliver_reply(u, p, n, end);
-}
-
-/* Passes whole and partial frames on. Returns the bytes that are settled, -1 when the connection was closed. */
-static ssize_t take_replies(struct upstream *u, const char *p, size_t n)
-{
-    size_t at = 0;
-    while (at < n) {
-        size_t used;
-        enum frame_status status = frame_scan(&u->frame, p + at, n - at, &used);
-        if (status == FRAME_BAD) {
-            lose(u, ERR_UPSTREAM_PROTOCOL, "malformed reply");
-            return -1;
-        }
-        if (used > 0 && !deliver(u, p + at, used, status == FRAME_DONE)) {
-            lose(u, ERR_UPSTREAM_PROTOCOL, "unexpected reply");
-            return -1;
-        }
-        at += used;
-        if (status == FRAME_MORE)
-            break;
-    }
-    return (ssize_t)at;
-}
+/* ---- input ---- */
 
 static void grow_rest(struct upstream *u, size_t n)
 {
@@ -394,7 +245,7 @@ static void take_input(struct upstream *u, const char *p, size_t n)
         n += had;
         u->rest_len = 0;
     }
-    ssize_t used = u->state == UP_GREETING ? take_greeting(u, p, n) : take_replies(u, p, n);
+    ssize_t used = u->state == UP_GREETING ? take_greeting(u, p, n) : upstream_take_replies(u, p, n);
     if (used >= 0)
         keep_rest(u, p + used, n - (size_t)used);
 }
@@ -436,6 +287,8 @@ static void free_now(struct upstream *u)
 {
     chain_clear(&u->held_out);
     chain_clear(&u->push);
+    chain_clear(&u->draft);
+    free(u->url);
     free(u->rest);
     free(u);
 }
@@ -483,6 +336,7 @@ static void on_dialed(void *ctx, int result)
     set_state(u, UEV_DIALED);
     static const struct upstream_guard unguarded = {.on = false};
     struct greeting_ask ask = {.settings = u->env->settings,
+                               .url = u->url != NULL ? u->url : redis_at(u->env->settings),
                                .guard = u->lane == LANE_URGENT ? &unguarded : &u->env->guard,
                                .session = u->session,
                                .spent = u->spent ? u->before : "",
@@ -502,7 +356,7 @@ static void attempt(struct upstream *u)
 
     set_state(u, UEV_RETRY);
     u->started_us = u->env->turn->now_us;
-    if (!redis_at_parse(redis_at(s), &url, &why)) {
+    if (!redis_at_parse(u->url != NULL ? u->url : redis_at(s), &url, &why)) {
         attempt_failed(u, why.text);
         return;
     }
@@ -548,9 +402,32 @@ struct upstream *upstream_new(struct upstream_env *env, enum lane lane, int db, 
     queue_init(&u->held);
     chain_init(&u->held_out, &env->turn->chunks);
     chain_init(&u->push, &env->turn->chunks);
+    chain_init(&u->draft, &env->turn->chunks);
     u->met.ours = true;
     renew_session(u);
     return u;
+}
+
+struct upstream *upstream_new_at(struct upstream_env *env, enum lane lane, enum resp resp, const char *url,
+                                 unsigned share)
+{
+    struct upstream *u = upstream_new(env, lane, 0, resp);
+
+    u->share = share;
+    u->url = strdup(url);
+    if (u->url == NULL)
+        abort();
+    return u;
+}
+
+const char *upstream_url(const struct upstream *u)
+{
+    return u->url;
+}
+
+unsigned upstream_share(const struct upstream *u)
+{
+    return u->share;
 }
 
 void upstream_free(struct upstream *own_u)
@@ -576,19 +453,21 @@ enum err upstream_ready(struct upstream *u, const char **detail)
     return u->down ? ERR_REDISDOWN : ERR_NONE;
 }
 
-struct chain *upstream_out(struct upstream *u)
+/* Where bytes for Redis are. */
+static struct chain *real_out(struct upstream *u)
 {
     return u->state == UP_READY ? &u->stream.out : &u->held_out;
 }
 
-void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t replies, bool slow)
+struct chain *upstream_out(struct upstream *u)
 {
-    const struct settings *s = u->env->settings;
-    r->queued_us = u->env->turn->now_us;
-    r->deadline_us = r->queued_us + (slow ? s->redis_slow_timeout : s->redis_timeout) * 1000;
-    r->deadline_us = r->wait_us < INT64_MAX - r->deadline_us ? r->deadline_us + r->wait_us : INT64_MAX;
-    r->replies = replies;
-    u->wanted_us = r->queued_us;
+    return u->url != NULL ? &u->draft : real_out(u);
+}
+
+/* Its bytes are in real_out. */
+static void enqueue(struct upstream *u, struct upstream_request *r)
+{
+    u->wanted_us = u->env->turn->now_us;
     if (u->state == UP_READY) {
         queue_push(&u->sent, r);
         turn_touch(u->env->turn, &u->stream);
@@ -599,7 +478,46 @@ void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t rep
     u->held_len = u->held_out.len;
     queue_push(&u->held, r);
     set_state(u, UEV_WANTED);
-    attempt_when_due(u, r->queued_us);
+    attempt_when_due(u, u->wanted_us);
+}
+
+void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t replies, bool slow)
+{
+    const struct settings *s = u->env->settings;
+    r->queued_us = u->env->turn->now_us;
+    r->deadline_us = r->queued_us + (slow ? s->redis_slow_timeout : s->redis_timeout) * 1000;
+    r->deadline_us = r->wait_us < INT64_MAX - r->deadline_us ? r->deadline_us + r->wait_us : INT64_MAX;
+    r->replies = replies;
+    r->resend = NULL;
+    if (u->url != NULL) {
+        r->resend = resend_new(chain_flat(&u->draft), replies);
+        chain_move(real_out(u), &u->draft);
+    }
+    enqueue(u, r);
+}
+
+void upstream_resend(struct upstream *u, struct upstream_request *r, bool asking)
+{
+    struct chain *out = real_out(u);
+
+    if (asking)
+        build_command(out, "ASKING", NULL);
+    chain_put(out, r->resend->bytes, r->resend->len);
+    r->resend->asks = asking;
+    enqueue(u, r);
+}
+
+void upstream_move(struct upstream *u, const char *url)
+{
+    char *copy = strdup(url);
+
+    if (copy == NULL)
+        abort();
+    free(u->url);
+    u->url = copy;
+    set_state(u, UEV_RETIRED);
+    u->backoff.failures = u->flaps = 0;
+    u->retry_us = 0;
 }
 
 void upstream_break(struct upstream *u)
@@ -618,8 +536,8 @@ void upstream_break(struct upstream *u)
 
 bool upstream_full(struct upstream *u)
 {
-    u->full |= upstream_out(u)->len > LIMIT_UPSTREAM_HIGH;
-    return upstream_out(u)->len > LIMIT_UPSTREAM_HIGH;
+    u->full |= real_out(u)->len > LIMIT_UPSTREAM_HIGH;
+    return real_out(u)->len > LIMIT_UPSTREAM_HIGH;
 }
 
 size_t upstream_in_flight(const struct upstream *u)
@@ -717,7 +635,7 @@ static void check_deadlines(struct upstream *u, int64_t now_us)
     if (!is_late(&u->sent, now_us))
         return;
     snprintf(text, sizeof text, "%lld", (long long)(now_us - u->sent.head->queued_us) / 1000);
-    lose(u, ERR_TIMEOUT, text);
+    upstream_lose(u, ERR_TIMEOUT, text);
 }
 
 static int64_t greeting_limit_ms(const struct upstream *u)

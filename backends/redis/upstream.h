@@ -13,6 +13,7 @@
 #define BACKENDS_REDIS_UPSTREAM_H
 
 #include "backends/redis/guard.h"
+#include "backends/redis/redirect.h"
 #include "backends/redis/upstream_state.h"
 #include "base/turn.h"
 #include "base/write_id.h"
@@ -37,6 +38,7 @@ struct upstream_request {
     bool guarded;     /* the owner's word before upstream_queue: it is about keys that only the Redis of env->guard may have */
     int64_t wait_us; /* the same: for so long Redis itself may let it wait (BLPOP), beyond the deadline of others; INT64_MAX: for ever */
     size_t held_bytes; /* of upstream's held output */
+    struct resend *resend; /* at a node of a cluster: its bytes; otherwise NULL */
 };
 
 struct upstream_ops {
@@ -62,6 +64,9 @@ struct upstream_env {
     /* A greeting has met another Redis than guard's, or ours was emptied (epoch 0). NULL: nobody wants to know. */
     void (*on_stranger)(void *ctx, const char *run_id, int64_t epoch);
     void *ctx;
+    /* A node of a cluster says that r, whose bytes r->resend has, belongs elsewhere. r is in no queue: it is sent again or failed;
+     * NULL: there is nothing to be sent again. */
+    void (*on_redirect)(struct upstream_env *env, struct upstream *u, struct upstream_request *r, const struct redirect *to);
     struct upstream_guard guard; /* the pool replaces it */
     uint32_t sessions;           /* names given out so far */
     /* An upstream has become busy: tick it. Called often, also when it is ticked already. */
@@ -69,6 +74,17 @@ struct upstream_env {
 };
 
 struct upstream *upstream_new(struct upstream_env *env, enum lane lane, int db, enum resp resp);
+/* To a node of a cluster: its requests are kept until they are answered, and redirected. share: for the owner's use. */
+struct upstream *upstream_new_at(struct upstream_env *env, enum lane lane, enum resp resp, const char *url, unsigned share);
+/* The node's URL; NULL: it is where the settings say. */
+const char *upstream_url(const struct upstream *u);
+unsigned upstream_share(const struct upstream *u);
+/* It connects to another node as soon as what was sent is answered; what is queued from now on goes there. */
+void upstream_move(struct upstream *u, const char *url);
+/* r was redirected, and is sent from here now; its deadline stays. */
+void upstream_resend(struct upstream *u, struct upstream_request *r, bool asking);
+/* r was redirected, and that is its end. */
+void upstream_fail(struct upstream_env *env, struct upstream_request *r, enum err e, const char *detail);
 /* What is in flight fails with ERR_CANCELLED. Frees later, when the handles are closed. */
 void upstream_free(struct upstream *own_u);
 

@@ -1,0 +1,131 @@
+#include "backends/redis/redirect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *must(void *p)
+{
+    if (p == NULL)
+        abort();
+    return p;
+}
+
+/* Digits from p to the first that is none. False: there are none, or the number is beyond most. */
+static bool take_number(const char **p, const char *end, int most, int *ret)
+{
+    int n = 0;
+
+    if (*p == end || **p < '0' || **p > '9')
+        return false;
+    for (; *p < end && **p >= '0' && **p <= '9'; (*p)++) {
+        n = n * 10 + (**p - '0');
+        if (n > most)
+            return false;
+    }
+    *ret = n;
+    return true;
+}
+
+/* "SLOT HOST:PORT", where an IPv6 address has no brackets: the last colon counts. */
+static bool take_place(const char *p, const char *end, struct redirect *ret)
+{
+    if (!take_number(&p, end, 16383, &ret->slot) || p == end || *p++ != ' ')
+        return false;
+    const char *colon = memrchr(p, ':', (size_t)(end - p));
+    if (colon == NULL || colon - p >= REDIRECT_HOST || memchr(p, ' ', (size_t)(end - p)) != NULL)
+        return false;
+    memcpy(ret->host, p, (size_t)(colon - p));
+    ret->host[colon - p] = '\0';
+    if (strcmp(ret->host, "?") == 0)
+        ret->host[0] = '\0';
+    p = colon + 1;
+    return take_number(&p, end, 65535, &ret->port) && ret->port > 0 && p == end;
+}
+
+bool redirect_parse(const char *p, size_t n, struct redirect *ret)
+{
+    const char *end = p + n;
+
+    *ret = (struct redirect){.kind = REDIRECT_NONE};
+    if (n < 2 || end[-1] != '\n' || end[-2] != '\r')
+        return false;
+    end -= 2;
+    if (end - p > 7 && memcmp(p, "-MOVED ", 7) == 0 && take_place(p + 7, end, ret))
+        ret->kind = REDIRECT_MOVED;
+    else if (end - p > 5 && memcmp(p, "-ASK ", 5) == 0 && take_place(p + 5, end, ret))
+        ret->kind = REDIRECT_ASK;
+    return ret->kind != REDIRECT_NONE;
+}
+
+static bool is_block(struct slice request)
+{
+    static const char multi[] = "*1\r\n$5\r\nMULTI\r\n";
+    return request.len >= sizeof multi - 1 && memcmp(request.p, multi, sizeof multi - 1) == 0;
+}
+
+struct resend *resend_new(struct slice request, uint32_t replies)
+{
+    struct resend *r = must(calloc(1, sizeof *r));
+
+    r->bytes = must(malloc(request.len + 1));
+    memcpy(r->bytes, request.p, request.len);
+    r->len = request.len;
+    r->replies = replies;
+    r->block = replies > 1 && is_block(request);
+    return r;
+}
+
+void resend_free(struct resend *own_r)
+{
+    if (own_r == NULL)
+        return;
+    free(own_r->bytes);
+    free(own_r->early);
+    free(own_r);
+}
+
+/* A reply to one of the commands before EXEC. */
+static void keep_early(struct resend *r, const char *p, size_t n, bool end)
+{
+    struct redirect to;
+
+    r->early = must(realloc(r->early, r->early_len + n));
+    memcpy(r->early + r->early_len, p, n);
+    r->early_len += n;
+    r->seen += end;
+    if (p[0] == '-' && r->to.kind == REDIRECT_NONE && redirect_parse(p, n, &to))
+        r->to = to;
+}
+
+/* The first bytes of the reply that counts. */
+static enum resend_verdict begin(struct resend *r, const char *p, size_t n, bool end)
+{
+    r->begun = true;
+    if (r->block)
+        return end && p[0] == '-' && r->to.kind != REDIRECT_NONE ? RESEND_AGAIN : RESEND_REPLAY;
+    return end && p[0] == '-' && redirect_parse(p, n, &r->to) ? RESEND_AGAIN : RESEND_PASS;
+}
+
+enum resend_verdict resend_take(struct resend *r, const char *p, size_t n, bool end)
+{
+    if (r->asks) {
+        r->asks = !end;
+        return RESEND_KEEP;
+    }
+    if (r->begun || (r->replies > 1 && !r->block))
+        return RESEND_PASS;
+    if (r->seen + 1 < r->replies) {
+        keep_early(r, p, n, end);
+        return RESEND_KEEP;
+    }
+    return begin(r, p, n, end);
+}
+
+bool resend_again(struct resend *r)
+{
+    r->begun = false;
+    r->seen = 0;
+    r->early_len = 0;
+    r->to.kind = REDIRECT_NONE;
+    return r->hops++ < REDIRECT_HOPS;
+}

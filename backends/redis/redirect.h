@@ -1,0 +1,63 @@
+/* backends/redis/redirect — a request to a node of a Redis Cluster that may have to be sent again, to another node.
+ *
+ *     request ─▶ node A ─▶ -MOVED 42 B ─▶ the same bytes ─▶ node B ─▶ reply        its owner never notices
+ *                         -ASK 42 B   ─▶ ASKING, the same bytes ─▶ node B
+ *
+ * Owns:       the request's bytes until its reply has begun; of a MULTI block the replies before EXEC's, which are passed
+ *             on only when it is certain that none of them says that the block is at the wrong node.
+ * Invariants: a request that was redirected has done nothing: an EXEC behind a redirected command is refused by Redis.
+ * Threads:    [loop] only.          Used by: backends/redis/upstream.
+ * Source:     redis.io, "Redis cluster specification", MOVED and ASK redirection. */
+#ifndef BACKENDS_REDIS_REDIRECT_H
+#define BACKENDS_REDIS_REDIRECT_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define REDIRECT_HOPS 5 /* so often a request is sent again; then its client is told to try again */
+#define REDIRECT_HOST 256
+
+enum redirect_kind { REDIRECT_NONE, REDIRECT_MOVED, REDIRECT_ASK };
+
+struct redirect {
+    enum redirect_kind kind;
+    int slot;
+    char host[REDIRECT_HOST]; /* "": the host that says so */
+    int port;
+};
+
+/* The error line at p is a redirection. */
+bool redirect_parse(const char *p, size_t n, struct redirect *ret);
+
+struct resend {
+    char *bytes;
+    size_t len;
+    uint32_t replies; /* that are owed in all */
+    uint32_t seen;    /* of a block: replies in early */
+    unsigned hops;
+    bool block; /* MULTI … EXEC */
+    bool asks;  /* the next reply is ASKING's */
+    bool begun; /* the reply that counts has begun */
+    struct redirect to;
+    char *early;
+    size_t early_len;
+};
+
+struct resend *resend_new(struct slice request, uint32_t replies);
+void resend_free(struct resend *own_r);
+
+enum resend_verdict {
+    RESEND_PASS,   /* the owner gets these bytes */
+    RESEND_KEEP,   /* nobody gets them, or not yet */
+    RESEND_REPLAY, /* the owner gets what is early, then these bytes */
+    RESEND_AGAIN,  /* the request goes to where resend->to says */
+};
+/* n bytes of the next reply; end: it ends here. */
+enum resend_verdict resend_take(struct resend *r, const char *p, size_t n, bool end);
+/* Before it is sent again. False: it was sent often enough. */
+bool resend_again(struct resend *r);
+
+#endif
