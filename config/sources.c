@@ -1,4 +1,3 @@
-#include "config/seeds.h"
 #include "config/sources.h"
 
 #include "config/file.h"
