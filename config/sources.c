@@ -1,6 +1,7 @@
 #include "config/sources.h"
 
 #include "config/file.h"
+#include "config/seeds.h"
 #include "config/url.h"
 #include "config/yaml.h"
 
