@@ -673,7 +673,7 @@ void upstream_retire(struct upstream *u)
 void upstream_give_up(struct upstream *u, const char *why)
 {
     if (is_open(u->state))
-        lose(u, ERR_TIMEOUT, why);
+        upstream_lose(u, ERR_TIMEOUT, why);
 }
 
 void upstream_guard_changed(struct upstream *u, const struct upstream_guard *before)
