@@ -523,7 +523,7 @@ void session_close(struct session *s, const char *reason)
 bool session_is_idle(const struct session *s)
 {
     return s->head == NULL && s->stream.out.len == 0 && s->txn == NULL && s->parked == NULL && s->tracing == NULL &&
-           s->pinned == NULL &&           s->watched == NULL && !s->ending && !s->stream.closing;
+           s->pinned == NULL && s->watched == NULL && !s->ending && !s->stream.closing;
 }
 
 static void move_text(struct parcel *to, enum parcel_part part, char **from)
