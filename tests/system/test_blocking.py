@@ -10,9 +10,9 @@ from contextlib import ExitStack, closing
 import pytest
 from harness import Proxy, RedisServer, RespConn, RespError, eventually
 from harness.resp import encode
-from harness.waiters import Waiter, flags_of, stage
+from harness.waiters import flags_of, stage
 
-pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
+pytestmark = [pytest.mark.managed]
 
 KINDS = ["raw", "managed"]
 
