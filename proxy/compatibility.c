@@ -18,7 +18,7 @@ static const struct {
     {"client|no-evict", "kept and shown; the proxy evicts nobody"},
     {"client|pause",
      "the clients of this proxy wait, not those of another one; copies between the stores go on"},
-    {"client|unblock", "also clients that wait in the archive"},
+    {"client|unblock", "whoever lets the client wait: Redis, the archive, or the proxy"},
     {"command", "Redis's own answer, so that commands of modules are in it"},
     {"config", "names with a dot are the proxy's settings, names without are Redis's"},
     {"config|rewrite", "the proxy's file when it has one, else Redis's"},
@@ -53,6 +53,8 @@ static const struct {
     {"unsubscribe", "inside MULTI: refused"},
     {"wait", "counts replicas that have all that Redis had done before: so at least this client's writes; the archive has no replicas"},
     {"watch", "a pinned connection is lent until EXEC, DISCARD or UNWATCH, and used again afterwards"},
+    {"xread", "BLOCK: waits in Redis; for managed keys in the proxy"},
+    {"xreadgroup", "BLOCK: waits in Redis; for managed keys in the proxy"},
 };
 
 static const char *find_note(const char *name, size_t len)
@@ -75,7 +77,7 @@ static const char *const by_route[] = {
     [ROUTE_FORWARD] = "forwarded",   [ROUTE_SLOW] = "forwarded, second lane",
     [ROUTE_URGENT] = "forwarded, on a connection that nothing holds up",
     [ROUTE_LOCAL] = "local",         [ROUTE_MULTI] = "local, EXEC forwarded",
-    [ROUTE_PUBSUB] = "messages",     [ROUTE_BLOCKING] = "parked",
+    [ROUTE_PUBSUB] = "messages",     [ROUTE_BLOCKING] = "waits in Redis; for managed keys in the proxy",
     [ROUTE_UNSUPPORTED] = "refused", [ROUTE_REFUSED] = "refused",
 };
 

@@ -70,7 +70,7 @@ enum cmd_route {
     ROUTE_URGENT,      /* Redis, on a connection that no other request holds up: works while a script runs */
     ROUTE_LOCAL,       /* the proxy itself; proxy/local.c has a handler of this name */
     ROUTE_MULTI,       /* MULTI EXEC DISCARD WATCH UNWATCH: the session's transaction */
-    ROUTE_BLOCKING,    /* may wait; refused outside MULTI until step 4 */
+    ROUTE_BLOCKING,    /* may wait: proxy/waiting */
     ROUTE_PUBSUB,      /* about messages: proxy/pubsub.c has a handler of this name */
     ROUTE_UNSUPPORTED, /* refused with an error that names it */
     ROUTE_REFUSED,     /* never: would change or hijack a connection that others share (PSYNC, ASKING …) */
