@@ -15,7 +15,6 @@ from harness.resp import encode
 from harness.tls import Authority, PiecemealTls, TlsProxy
 from test_clients_node import CLIENTS, why_not
 
-pytestmark = pytest.mark.sanitize
 CONFIG = {"policies": [{"name": "conv", "match": "conv:*", "max_messages": 0}]}
 
 
@@ -57,6 +56,7 @@ def metric(proxy, name):
 # ---- clients ----
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_redis_py(proxy, authority, protocol):
     client = redis.Redis(
@@ -96,6 +96,7 @@ def s_client(proxy, *args, data="PING\r\nQUIT\r\n"):
     return subprocess.run(command, input=data, capture_output=True, text=True, timeout=20, check=False)
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("version", ["1_2", "1_3"])
 def test_versions_and_resumption(proxy, authority, tmp_path, version):
     session = tmp_path / "session.pem"
@@ -139,6 +140,7 @@ def test_renegotiation_is_refused(proxy):
 # ---- bytes ----
 
 
+@pytest.mark.sanitize
 def test_a_byte_at_a_time(proxy, authority):
     with PiecemealTls(proxy.host, proxy.tls_port, authority.trusting()) as client:
         client.shake(1)
@@ -149,6 +151,7 @@ def test_a_byte_at_a_time(proxy, authority):
         assert client.read_exactly(28) == b"$14\r\npiece by piece\r\n+PONG\r\n"
 
 
+@pytest.mark.sanitize
 def test_requests_with_the_last_piece_of_the_handshake(proxy, authority):
     """They are in the same segment: nothing more comes that would tell of them."""
     with PiecemealTls(proxy.host, proxy.tls_port, authority.trusting()) as client:
@@ -163,6 +166,7 @@ def test_requests_with_the_last_piece_of_the_handshake(proxy, authority):
         assert client.read_exactly(7) == b"+PONG\r\n"
 
 
+@pytest.mark.sanitize
 def test_half_closed(proxy, authority):
     """A client that says that it has said everything is still answered, and then the proxy closes."""
     with PiecemealTls(proxy.host, proxy.tls_port, authority.trusting()) as client:
@@ -177,6 +181,7 @@ def test_half_closed(proxy, authority):
         assert len(raw) > 40  # replies and close_notify: deciphering them is no longer possible here
 
 
+@pytest.mark.sanitize
 def test_end_without_close_notify(proxy, authority):
     with PiecemealTls(proxy.host, proxy.tls_port, authority.trusting()) as client:
         client.shake()
@@ -187,6 +192,7 @@ def test_end_without_close_notify(proxy, authority):
         assert client.read() == b""
 
 
+@pytest.mark.sanitize
 def test_broken_record(proxy, authority):
     with PiecemealTls(proxy.host, proxy.tls_port, authority.trusting()) as client:
         client.shake()
@@ -198,6 +204,7 @@ def test_broken_record(proxy, authority):
             client.read()
 
 
+@pytest.mark.sanitize
 def test_slow_reader(proxy, authority, redis_server):
     """The socket takes less than what is to be written, again and again."""
     value = bytes(range(256)) * 4096
@@ -210,6 +217,7 @@ def test_slow_reader(proxy, authority, redis_server):
         assert [conn.read() for _ in range(20)] == [value] * 20
 
 
+@pytest.mark.sanitize
 def test_large_requests_of_many(proxy, authority):
     """Each sends and receives at once, so that reading and writing of one connection meet."""
     problems = []
@@ -234,6 +242,7 @@ def test_large_requests_of_many(proxy, authority):
 # ---- who does not get in ----
 
 
+@pytest.mark.sanitize
 def test_plain_client_at_the_tls_port(proxy):
     before = len(proxy.log_text())
     for _ in range(40):
@@ -245,6 +254,7 @@ def test_plain_client_at_the_tls_port(proxy):
     assert len(re.findall(line, proxy.log_text()[before:])) < 20
 
 
+@pytest.mark.sanitize
 def test_tls_client_at_the_plain_port(proxy, authority):
     with socket.create_connection((proxy.host, proxy.port), 5) as sock, pytest.raises(OSError):
         authority.trusting().wrap_socket(sock, server_hostname="localhost")
@@ -266,6 +276,7 @@ def test_silent_client(make):
     assert eventually(lambda: metric(proxy, "failures_total") == failures + 1)
 
 
+@pytest.mark.sanitize
 def test_garbage(proxy, authority):
     hello = PiecemealTls(proxy.host, proxy.tls_port, authority.trusting())
     with hello, pytest.raises(ssl.SSLWantReadError):
@@ -282,6 +293,7 @@ def test_garbage(proxy, authority):
         assert conn.cmd("PING") == "PONG"
 
 
+@pytest.mark.sanitize
 def test_many_at_once(proxy, authority):
     """More handshakes than a turn of a loop takes; one who is in already is served meanwhile."""
     with proxy.tls_conn(authority.trusting()) as inside:
@@ -317,6 +329,7 @@ def ping(proxy, context):
         return str(problem)
 
 
+@pytest.mark.sanitize
 def test_client_certificates(make, authority, client_cert, tmp_path):
     stranger = Authority(tmp_path / "other", "another").issue("client")
     proxy = make({"tls.ca": authority.cert, "tls.client_certs": "yes"})
@@ -345,6 +358,7 @@ def shown(proxy, authority):
         return conn.sock.getpeercert()["serialNumber"]
 
 
+@pytest.mark.sanitize
 def test_reload(make, authority, tmp_path):
     files = Authority(tmp_path / "own", "own")
     certificate = files.issue("renewed")
@@ -409,6 +423,7 @@ def test_a_bad_certificate_stops_the_start(authority, server_cert, change, why):
 # ---- a new process takes over ----
 
 
+@pytest.mark.sanitize
 def test_takeover(make, authority, tmp_path):
     """The listener is handed over; who speaks TLS stays with the old process, which ends when they have left."""
     proxy = make({"proxy.handover": tmp_path / "handover.sock", "proxy.drain_time": "60s"})
@@ -436,6 +451,7 @@ def test_takeover(make, authority, tmp_path):
                 old.wait(10)
 
 
+@pytest.mark.sanitize
 def test_drain(make, authority):
     """SIGTERM: whoever is shaking hands gets in and is answered; then all ends well."""
     proxy = make()

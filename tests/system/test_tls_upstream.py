@@ -6,7 +6,6 @@ from harness import RespConn, eventually
 from harness.mongo_fake import FakeMongo
 from harness.tls import Authority, TlsProxy, TlsRedis, TlsRelay
 
-pytestmark = pytest.mark.sanitize
 CONFIG = {"policies": [{"name": "conv", "match": "conv:*", "max_messages": 0}]}
 
 
@@ -72,6 +71,7 @@ def acting(proxy):
 # ---- whom we believe ----
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_data_probe_and_sync(make, tls_redis, authority, host):
     tls_redis.client().flushall()
@@ -132,6 +132,7 @@ def test_plain_url_to_a_tls_port(make, tls_redis):
     assert not redis_up(proxy)
 
 
+@pytest.mark.sanitize
 def test_unverified_only_by_order(make, other, authority):
     """redis.tls_verify=no takes any certificate, and says so; switched on again at run time it counts at once."""
     server = other(authority.issue("named", "DNS:redis.example.com"))
@@ -143,6 +144,7 @@ def test_unverified_only_by_order(make, other, authority):
     eventually(lambda: not redis_up(proxy))
 
 
+@pytest.mark.sanitize
 def test_client_certificate(make, other, authority):
     server = other(authority.issue("strict"), client_certs="yes")
     own = authority.issue("proxy", password="sesame")
@@ -153,6 +155,7 @@ def test_client_certificate(make, other, authority):
     assert server.client().lrange("conv:1", 0, -1) == [b"a"]
 
 
+@pytest.mark.sanitize
 def test_name_and_resumption(make, tls_redis, authority, server_cert):
     """The name is told to the server; connections after the first go on with its session."""
     with TlsRelay(server_cert, (tls_redis.host, tls_redis.port)) as relay:
@@ -167,6 +170,7 @@ def test_name_and_resumption(make, tls_redis, authority, server_cert):
         assert relay.resumed > 0 and relay.failures == 0
 
 
+@pytest.mark.sanitize
 def test_renewed_files_are_noticed(make, other, authority, tmp_path):
     """No reload is needed for the certificate that Redis is shown: the next connection reads it."""
     server = other(authority.issue("strict"), client_certs="yes")
@@ -183,6 +187,7 @@ def test_renewed_files_are_noticed(make, other, authority, tmp_path):
 # ---- losing it ----
 
 
+@pytest.mark.sanitize
 def test_failover(make, other, authority, server_cert):
     """kill -9 of a Redis behind TLS, with clients that speak TLS: acknowledged writes are there, and come back to Redis."""
     server = other(server_cert)
@@ -216,6 +221,7 @@ def test_failover(make, other, authority, server_cert):
         assert server.client().lrange("conv:f", 0, -1) == acknowledged
 
 
+@pytest.mark.sanitize
 def test_redis_that_stands_still(make, other, authority, server_cert):
     """SIGSTOP: hands are not shaken, and time-outs count as without TLS."""
     server = other(server_cert)
