@@ -37,7 +37,7 @@ static const struct row {
     {"xreadgroup", "xreadgroup", READ, NULL, AS_IS, "stream"},
 };
 
-/* Every row of the command table that may block has one: tests/unit/proxy/test_trial.c */
+/* Every row of the command table that may wait for keys has one: tests/unit/proxy/test_trial.c */
 static const struct row *find(const struct command *cmd)
 {
     size_t i = 0;
