@@ -142,7 +142,7 @@ static bool has_block(const struct slice *argv, size_t argc)
 }
 
 /* In the words of Redis; NULL: it may run. */
-static const char *refusal_of(const struct script_command *c, const struct command *cmd)
+static const char *refusal_of(const struct script_command *c, const struct command *cmd, char *line, size_t cap)
 {
     if (cmd == NULL || (cmd->container && c->argc > 1))
         return "ERR Unknown Redis command called from script";
@@ -152,11 +152,11 @@ static const char *refusal_of(const struct script_command *c, const struct comma
         return "ERR This Redis command is not allowed from script";
     if (c->read_only && (cmd->flags & CMD_WRITE) != 0)
         return "ERR Write commands are not allowed from read-only scripts.";
-    if (strcmp(cmd->name, "xread") == 0 && has_block(c->argv, c->argc))
-        return "ERR xread command is not allowed with BLOCK option from scripts";
-    if (strcmp(cmd->name, "xreadgroup") == 0 && has_block(c->argv, c->argc))
-        return "ERR xreadgroup command is not allowed with BLOCK option from scripts";
-    return NULL;
+    if (strncmp(cmd->name, "xread", 5) != 0 || !has_block(c->argv, c->argc))
+        return NULL;
+    snprintf(line, cap, "ERR %.*s command is not allowed with BLOCK option from scripts", (int)c->argv[0].len,
+             c->argv[0].p);
+    return line;
 }
 
 static uint64_t draw(void *ctx)
@@ -278,7 +278,8 @@ static bool on_call(void *ctx, const struct script_command *c, struct chain *out
 {
     struct scripted *s = ctx;
     const struct command *cmd = command_of(c->argv, c->argc);
-    const char *refusal = refusal_of(c, cmd);
+    char line[96];
+    const char *refusal = refusal_of(c, cmd, line, sizeof line);
 
     if (refusal != NULL) {
         build_error(out, refusal);

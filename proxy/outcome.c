@@ -105,6 +105,8 @@ void outcome_failed(struct slot *slot, enum err e)
 {
     if (e == ERR_CANCELLED && slot->archived)
         return; /* it has not begun, and nobody waits for it any more */
+    if (e == ERR_SCRIPT)
+        return; /* no store is to blame */
     if (slot->managed_write)
         persist_error(slot->loop, slot->policy, reason_of(slot, e));
     if (slot->retrieval)

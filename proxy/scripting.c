@@ -52,7 +52,7 @@ static bool is_named(const struct command *cmd, const char *name)
 
 static bool can_ask_redis(struct session *s)
 {
-    return !(s->loop->acting.whole && s->db == 0) && dispatch_redis_up(s);
+    return !(s->loop->acting.whole && s->db == 0) && local_redis_up(s);
 }
 
 void scripting_see(struct loop *l, const struct job *job)

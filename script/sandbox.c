@@ -130,10 +130,22 @@ static int base_pcall(lua_State *L)
     return lua_gettop(L);
 }
 
+/* No hook runs while an error that a hook has raised is handled: the script's own handler must not go on for ever then. */
+static int handle(lua_State *L)
+{
+    if (state_of(L)->end != SCRIPT_ANSWERED)
+        return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
 static int base_xpcall(lua_State *L)
 {
     luaL_checkany(L, 2);
     lua_settop(L, 2);
+    lua_pushcclosure(L, handle, 1);
     lua_insert(L, 1);
     int status = lua_pcall(L, 0, LUA_MULTRET, 1);
     state_check(L);
