@@ -43,6 +43,18 @@ bool message_read(struct slice push, struct message *ret)
     return (kind != TOPIC_PATTERN || take_bulk(&rest, &ret->channel)) && take_bulk(&rest, &ret->payload);
 }
 
+bool message_is_answer(struct slice push)
+{
+    static const char end[] = "subscribe";
+    const size_t n = sizeof end - 1;
+    struct slice rest, word;
+    int64_t items;
+    size_t at = frame_aggregate(push.p, push.len, &items);
+
+    rest = (struct slice){push.p + at, push.len - at};
+    return at != 0 && items == 3 && take_bulk(&rest, &word) && word.len >= n && memcmp(word.p + word.len - n, end, n) == 0;
+}
+
 static bool starts_with(struct slice s, const char *text)
 {
     size_t n = strlen(text);

@@ -12,8 +12,10 @@ struct message {
     struct slice payload;
 };
 
-/* push: whole. False: it is no message, but the answer to SUBSCRIBE or its kin. */
+/* push: whole. False: it is no message. */
 bool message_read(struct slice push, struct message *ret);
+/* It is the answer to SUBSCRIBE, UNSUBSCRIBE or their kin. */
+bool message_is_answer(struct slice push);
 /* A notification about a key of the proxy's own: "__keyspace@0__:cvp:ver", or the same key told by "__keyevent@0__:set". */
 bool message_is_internal(const struct message *m);
 

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define LARGE (16 * 1024)
+
 static bool is_inside_reply(const struct session *s)
 {
     return s->head != NULL && s->head->partial;
@@ -31,6 +33,8 @@ void push_send_two(struct session *s, struct slice first, struct slice rest)
     chain_put(to, first.p, first.len);
     chain_put(to, rest.p, rest.len);
     session_touch(s);
+    if (first.len + rest.len >= LARGE && !s->stream.closing)
+        stream_flush(&s->stream); /* thousands may get it: not all of their copies need be there at once */
 }
 
 void push_send(struct session *s, struct slice whole)

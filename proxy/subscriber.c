@@ -82,6 +82,15 @@ static bool is_asked(const struct subscriber *sub, const struct topic *topic)
     return topic->asked > sub->answered;
 }
 
+/* The probe has found Redis well for a while. */
+static bool is_well_for_long(const struct subscriber *sub)
+{
+    struct probe_report report;
+
+    server_redis(sub->loop->server, &report);
+    return report.up && clock_wall_us() - report.since_us > DEAD_US;
+}
+
 static bool is_away(struct subscriber *sub)
 {
     const char *detail;
@@ -158,16 +167,25 @@ static const char *refusal_of(const struct join *j)
     return NULL;
 }
 
+/* Redis is well, but does not let the subscriber in (it does not know RESP3, or the password is wrong). NULL: it does, or is away. */
+static const char *why_never(struct subscriber *sub)
+{
+    const char *detail;
+    return upstream_ready(sub->upstream, &detail) != ERR_NONE && is_well_for_long(sub) ? detail : NULL;
+}
+
 /* From here on the client hears all topics, or none. */
 static void answer_join(struct subscriber *sub, struct join *j, struct session *s, struct chain *out)
 {
     static const char *const told[TOPIC_KINDS] = {"subscribe", "psubscribe", "ssubscribe"};
-    const char *refusal = refusal_of(j);
+    const char *refusal = refusal_of(j), *never = why_never(sub);
 
-    if (refusal != NULL) {
+    if (refusal != NULL)
         build_error(out, refusal);
+    else if (never != NULL)
+        build_err(out, ERR_REDISDOWN, never);
+    if (refusal != NULL || never != NULL)
         return;
-    }
     for (size_t i = 0; i < j->count; i++) {
         topics_link(&sub->topics, j->topics[i], s);
         subscriber_confirm(s, out, told[j->kind], j->kind, &j->topics[i]->name);
@@ -313,14 +331,13 @@ static void deliver(struct subscriber *sub, struct topic *topic, struct slice pu
     release(sub, topic);
 }
 
-/* Whatever is no message answers the oldest question. */
 static bool on_push(struct upstream *u, const char *p, size_t n)
 {
     struct subscriber *sub = ((struct loop *)upstream_owner(u))->subscriber;
     struct message m;
 
     if (!message_read((struct slice){p, n}, &m))
-        return true;
+        return message_is_answer((struct slice){p, n});
     struct topic *topic = topics_find(&sub->topics, m.kind, m.name);
     if (topic != NULL && topic->links != NULL && !message_is_internal(&m))
         deliver(sub, topic, (struct slice){p, n});
@@ -417,12 +434,7 @@ static void on_change(struct upstream *u)
  * while must not cost the subscriptions: it would not answer the probe either. */
 static bool is_dead(const struct subscriber *sub)
 {
-    struct probe_report report;
-
-    if (sub->asks == NULL || sub->loop->turn.now_us - sub->asks->up.queued_us < DEAD_US)
-        return false;
-    server_redis(sub->loop->server, &report);
-    return report.up && clock_wall_us() - report.since_us > DEAD_US;
+    return sub->asks != NULL && sub->loop->turn.now_us - sub->asks->up.queued_us > DEAD_US && is_well_for_long(sub);
 }
 
 static bool is_heard(const struct subscriber *sub)

@@ -391,6 +391,21 @@ def test_what_redis_refuses_is_told(tmp_path, make_proxy):
         server.kill()
 
 
+def test_a_redis_without_resp3_is_no_redis_that_is_away(tmp_path, make_proxy):
+    """A confirmation would never come true."""
+    server = RedisServer(tmp_path, args=["--rename-command", "HELLO", ""]).start()
+    try:
+        proxy = make_proxy(server.url, settings=PROXY_SETTINGS).start()
+
+        def refusal():
+            with RespConn.to(proxy) as conn:
+                return isinstance(reply := conn.cmd("SUBSCRIBE", "x"), RespError) and reply
+
+        assert eventually(refusal, timeout=15).startswith("REDISDOWN Redis is not reachable (ERR unknown command 'HELLO'")
+    finally:
+        server.kill()
+
+
 # ---- limits, and what is not shown ----
 
 
