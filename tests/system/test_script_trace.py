@@ -252,3 +252,65 @@ def test_redis_dies_while_it_runs(alone):
         alone.redis.kill()
         assert b"may or may not have run" in conn.read_with_bytes()[1]
         assert conn.cmd("LRANGE", "conv:1", 0, -1) == [b"a"]
+
+
+# ---- scripts that say which keys they may change ----
+
+
+@pytest.fixture(scope="module", params=["both", "primary"])
+def policies(request, tmp_path_factory):
+    kinds = [{"name": name, "match": f"{name}:*", "ttl": "600s", "max_messages": 0, "ack": request.param} for name in ("conv", "note")]
+    config = {"policies": [*kinds, {"name": "alone", "match": "alone:*", "dual_write": False}]}
+    made = Served(tmp_path_factory.mktemp("policies"), config, **{"proxy.threads": 1})
+    made.ack = request.param
+    yield made
+    made.stop()
+
+
+BOTH = "redis.call('SET', KEYS[1], ARGV[1]) redis.call('RPUSH', KEYS[2], ARGV[1]) return redis.call('SET', KEYS[3], ARGV[1])"
+
+
+@pytest.mark.sanitize
+def test_declared_keys_of_several_policies(policies):
+    """One block: each key of a policy with dual writes has a version and a copy."""
+    world = policies
+    keys = ("conv:1", "note:1", "alone:1")
+    with RespConn.to(world.proxy, timeout=30) as conn:
+        for n in range(3):
+            before = world.versions([b"conv:1", b"note:1"])
+            assert conn.cmd("EVAL", BOTH, 3, *keys, f"v{n}") == "OK"
+            after = world.versions([b"conv:1", b"note:1"])
+            assert all(after[key] == before[key] + 1 if before[key] else after[key] > 0 for key in before)
+            assert copied(world, "conv:1", "note:1") == [f"v{n}", [f"v{k}" for k in range(n + 1)]]
+        assert world.versions([b"alone:1", b"raw"]) == {b"alone:1": 0, b"raw": 0}
+        sha = conn.cmd("SCRIPT", "LOAD", BOTH)
+        assert conn.pipeline(("MULTI",), ("EVALSHA", sha, 3, *keys, "w"), ("EVALSHA", "0" * 40, 1, "conv:2"), ("EVAL", "return 1", 1, "note:2"), ("EXEC",))[-1][::2] == ["OK", 1]
+        assert copied(world, "conv:1", "note:1", "conv:2") == ["w", ["v0", "v1", "v2", "w"], None]
+
+
+@pytest.mark.sanitize
+def test_declared_keys_of_one_that_fails(policies):
+    """What was written before the error stays, with marks; one that is not known there, or can't be run, has written nothing."""
+    world = policies
+    with RespConn.to(world.proxy, timeout=30) as conn:
+        reply = conn.cmd("EVAL", "redis.call('SET', KEYS[1], 'half') return redis.call('LPUSH', KEYS[1], 'x')", 1, "conv:half")
+        assert reply.startswith("WRONGTYPE ")
+        assert copied(world, "conv:half") == ["half"]
+        reply = conn.cmd("EVAL", "redis.call('DEL', KEYS[1]) error('stop')", 1, "conv:half")
+        assert "stop" in reply
+        assert copied(world, "conv:half") == [None]
+        assert conn.cmd("EVALSHA", "f" * 40, 1, "conv:none").startswith("NOSCRIPT ")
+        assert conn.cmd("EVAL", "no Lua", 1, "conv:none").startswith("ERR Error compiling script")
+        assert copied(world, "conv:none") == [None]
+        assert conn.cmd("EVAL", "#!lua flags=allow-oom\nreturn redis.call('SET', KEYS[1], 'v')", 1, "conv:oom") == "OK"
+        assert copied(world, "conv:oom") == ["v"]
+
+
+@pytest.mark.sanitize
+def test_declared_keys_and_redis_is_lost(alone):
+    """Acknowledged writes of scripts are in the archive that acts then."""
+    with RespConn.to(alone.proxy, timeout=30) as conn:
+        for n in range(5):
+            assert conn.cmd("EVAL", "redis.call('SET', KEYS[1], ARGV[1]) return redis.call('RPUSH', KEYS[2], ARGV[1])", 2, "conv:s", "conv:l", n) == n + 1
+        alone.redis.kill()
+        assert conn.pipeline(("GET", "conv:s"), ("LRANGE", "conv:l", 0, -1)) == [b"4", [b"0", b"1", b"2", b"3", b"4"]]
