@@ -10,6 +10,8 @@
 #include "proxy/outcome.h"
 #include "proxy/parked.h"
 #include "resp/frame.h"
+#include "router/copyable.h"
+#include "router/keys.h"
 #include "router/marking.h"
 
 #include <stdio.h>
@@ -510,6 +512,34 @@ static bool was_absent(const struct block *b, size_t i, const struct slice *elem
     return false;
 }
 
+struct overwriting {
+    const struct slice *argv;
+    struct slice key;
+    bool named;
+};
+
+static bool is_named(void *ctx, struct key_ref ref)
+{
+    struct overwriting *o = ctx;
+    o->named |= slice_equal(o->argv[ref.arg], o->key);
+    return !o->named;
+}
+
+/* Its first command that names the key sets it as a whole: what Redis held before makes no difference. */
+static bool was_overwritten(const struct op *op, struct slice key)
+{
+    struct overwriting o = {.key = key};
+
+    for (size_t i = 0; op != NULL && i < op->nsteps; i++) {
+        const struct op_step *step = &op->steps[i];
+        o.argv = op->argv + step->argv;
+        keys_each(step->cmd, o.argv, step->argc, is_named, &o);
+        if (o.named)
+            return copyable_overwrites(step->cmd, o.argv, step->argc);
+    }
+    return false;
+}
+
 /* Key i got this version. Without one, slot->copy is no delta. */
 static void keep_version(struct slot *slot, size_t i, bool fresh, struct slice digits)
 {
@@ -539,7 +569,8 @@ static void take_marks(struct slot *slot, const struct slice *marks)
     for (size_t i = 0; i < b->touched.count; i++) {
         struct slice version = marks[2 * i + 1];
         bool fresh = slice_is(marks[2 * i], ":1\r\n");
-        if (version.p[0] == ':' && (!fresh || was_absent(b, i, marks - b->n)))
+        if (version.p[0] == ':' && (!fresh || was_absent(b, i, marks - b->n) ||
+                                    was_overwritten(slot->copy, touched_key(&b->touched, i))))
             keep_version(slot, i, fresh, (struct slice){version.p + 1, version.len - 3});
     }
 }

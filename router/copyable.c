@@ -132,6 +132,15 @@ static int compare(const void *name, const void *row)
     return strcmp(name, ((const struct row *)row)->name);
 }
 
+bool copyable_overwrites(const struct command *cmd, const struct slice *argv, size_t argc)
+{
+    if (cmd == NULL || (strcmp(cmd->name, "set") != 0 && strcmp(cmd->name, "mset") != 0))
+        return false;
+    return cmd->name[0] == 'm' || (copyable(cmd, argv, argc) && !has_word(argv, 3, argc, "nx") &&
+                                   !has_word(argv, 3, argc, "xx") && !has_word(argv, 3, argc, "get") &&
+                                   !has_word(argv, 3, argc, "keepttl"));
+}
+
 bool copyable(const struct command *cmd, const struct slice *argv, size_t argc)
 {
     if (cmd == NULL)

@@ -14,4 +14,8 @@
 /* Also true for what changes nothing. cmd NULL: a command that is not in the table. argc fits the row. */
 bool copyable(const struct command *cmd, const struct slice *argv, size_t argc);
 
+/* It gives each key that it writes a state that does not depend on the one before: then it can be repeated also where nothing is known of
+ * that. */
+bool copyable_overwrites(const struct command *cmd, const struct slice *argv, size_t argc);
+
 #endif

@@ -462,6 +462,27 @@ def test_archive_away(tmp_path, fault):
         world.stop()
 
 
+@pytest.mark.sanitize
+def test_the_first_set_of_a_key_is_a_delta(world):
+    """What a key held before makes no difference to a SET: also where Redis had it without a version."""
+    with RespConn.to(world.proxy, timeout=30) as conn:
+        world.behind.cmd("RPUSH", "conv:list", "unknown")
+        before = world.counter("conv_copied_total")
+        for i in range(20):
+            assert conn.cmd("SET", f"conv:{i}", f"v{i}") == "OK"
+        assert conn.cmd("MSET", "conv:20", "v20", "conv:list", "w") == "OK"
+        assert conn.pipeline(("MULTI",), ("SET", "conv:21", "v21"), ("APPEND", "conv:21", "!"), ("EXEC",))[-1] == ["OK", 4]
+        eventually(lambda: not world.marks(), 20)
+        assert world.counter("conv_copied_total") == before
+        keys = [b"conv:%d" % i for i in range(22)]
+        assert [world.documents(keys)[key]["v"] for key in keys] == [f"v{i}" for i in range(21)] + ["v21!"]
+        assert world.documents([b"conv:list"])[b"conv:list"]["v"] == "w"
+        for command in (("SET", "conv:new", "v", "NX"), ("SET", "conv:got", "v", "GET"), ("SETNX", "conv:nx", "v"), ("SET", "conv:ex", "v", "EX", 100)):
+            conn.cmd(*command)
+        eventually(lambda: not world.marks(), 20)
+        assert world.counter("conv_copied_total") == before + 4
+
+
 # ---- a Redis that is emptied ----
 
 

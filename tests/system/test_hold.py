@@ -69,6 +69,7 @@ def test_nothing_is_missing_while_the_stores_change_places(make_proxy, fresh_red
         eventually(lambda: phase(proxy) == "catchup", 10)
         conn.cmd("CONV", "FAULT", "")
         eventually(lambda: phase(proxy) == "redis", 15)
+        eventually(lambda: len(looks) > 2, 15)
         over.set()
         looking.join()
         assert writer.read() == "OK"

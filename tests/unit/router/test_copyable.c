@@ -118,9 +118,35 @@ static void test_all_rows_are_found(void **state)
     assert_int_equal(found, 62 - 2);
 }
 
+static bool overwrites(const char *line)
+{
+    char words[256], *rest = words, *word;
+    struct slice argv[16];
+    size_t argc = 0;
+
+    snprintf(words, sizeof words, "%s", line);
+    while ((word = strsep(&rest, " ")) != NULL)
+        argv[argc++] = (struct slice){word, strlen(word)};
+    return copyable_overwrites(command_of(argv, argc), argv, argc);
+}
+
+static void test_overwrites(void **state)
+{
+    static const char *const yes[] = {"SET k v", "set k v PXAT 9", "SET k nx", "MSET k v l w"};
+    static const char *const no[] = {"SET k v NX",  "SET k v XX",    "SET k v GET", "SET k v KEEPTTL",  "SET k v EX 9",
+                                     "SET k v PX 9", "SET k v WRONG", "SETNX k v",   "MSETNX k v", "APPEND k v",
+                                     "GETSET k v",   "GET k",         "NOSUCH k"};
+
+    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
+        assert_true(overwrites(yes[i]));
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+        assert_false(overwrites(no[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_overwrites),
         cmocka_unit_test(test_yes),
         cmocka_unit_test(test_no),
         cmocka_unit_test(test_all_rows_are_found),
