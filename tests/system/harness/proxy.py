@@ -94,7 +94,7 @@ class Proxy(Endpoint, ServerProcess):
         env = {key: value for key, value in os.environ.items() if not ours.match(key)}
         env["UBSAN_OPTIONS"] = "print_stacktrace=1"
         env["ASAN_OPTIONS"] = "detect_leaks=1:detect_stack_use_after_return=1"
-        env["TSAN_OPTIONS"] = "second_deadlock_stack=1:history_size=4"
+        env["TSAN_OPTIONS"] = f"second_deadlock_stack=1:history_size=4:suppressions={ROOT}/tests/servers/tsan-suppressions.txt"
         return {**env, **self.env}
 
     def stop(self, timeout=20.0):
