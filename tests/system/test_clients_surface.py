@@ -316,6 +316,18 @@ def test_a_paused_client_can_be_killed_or_leave(side, proxy, many):
     assert admin.cmd("CLIENT", "UNPAUSE") == "OK"
 
 
+@pytest.mark.sanitize
+def test_a_proxy_that_ends_serves_those_who_wait(fresh_redis, make_proxy):
+    proxy = make_proxy(fresh_redis.url, settings=PROXY_SETTINGS).start()
+    with RespConn.to(proxy, timeout=20) as admin, RespConn.to(proxy, timeout=20) as conn:
+        conn.cmd("PING")
+        admin.cmd("CLIENT", "PAUSE", "600000", "WRITE")
+        conn.send_cmd("SET", "k", "1")
+        eventually(lambda: is_waiting(proxy, id_of(proxy, conn)))
+        proxy.stop()
+        assert conn.read() == "OK" and conn.closed()
+
+
 # ---- CLIENT LIST and KILL ----
 
 

@@ -84,6 +84,7 @@ static struct parcel *sample(size_t input)
     p->db = 9;
     p->resp = RESP3;
     p->no_touch = true;
+    p->mute = 1;
     return p;
 }
 
@@ -216,6 +217,7 @@ static void client_and_pieces(void **state)
     assert_int_equal(got->db, 9);
     assert_int_equal(got->resp, RESP3);
     assert_true(got->no_touch);
+    assert_int_equal(got->mute, 1);
     assert_false(got->no_evict);
     assert_int_equal(parcel_size(got), parcel_size(sent));
     assert_int_equal(wire_receive(p->b, &p->m), 1);
