@@ -7,6 +7,7 @@
 #include "proxy/hold.h"
 #include "proxy/outcome.h"
 #include "proxy/placement.h"
+#include "proxy/scripting.h"
 #include "proxy/server.h"
 #include "router/copyable.h"
 #include "sync/sync.h"
@@ -36,10 +37,10 @@ static bool is_awaited(const struct slot *slot)
 /* ---- kept ---- */
 
 /* The archive has all its commands. */
-static bool can_run(const struct op *op)
+static bool can_run(const struct loop *l, const struct op *op)
 {
     size_t i = 0;
-    while (i < op->nsteps && op->steps[i].fn != NULL)
+    while (i < op->nsteps && (op->steps[i].fn != NULL || scripting_knows(l, op, &op->steps[i])))
         i++;
     return i == op->nsteps;
 }
@@ -51,7 +52,7 @@ void copies_keep(struct slot *slot, struct slice commands)
     if (l->executor == NULL || block_is_mixed(slot->block))
         return;
     struct op *op = op_new(OP_EXEC, slot->session != NULL ? slot->session->resp : RESP2, commands);
-    if (!can_run(op)) {
+    if (!can_run(l, op)) {
         op_free(op);
         return;
     }

@@ -221,6 +221,11 @@ static struct scope *scope_of(struct loop *l)
     return sc->scope;
 }
 
+bool scripting_knows(const struct loop *l, const struct op *op, const struct op_step *step)
+{
+    return scripted_is(step->cmd) && (step->script.p != NULL || scripts_has(kept(l), op->argv[step->argv + 1]));
+}
+
 static char *get_of_op(void *ctx, size_t n)
 {
     return op_get(ctx, n);

@@ -29,6 +29,8 @@ void scripting_prepare(struct loop *l, struct upstream *u, const struct job *job
 void scripting_prepare_all(struct loop *l, struct upstream *u, struct slice requests);
 /* The op has scripts (op->scripted): they get their bodies, and what they may touch. */
 void scripting_attach(struct loop *l, struct op *op);
+/* The step is a script, and its text is known. */
+bool scripting_knows(const struct loop *l, const struct op *op, const struct op_step *step);
 /* The loop ends. */
 void scripting_free(struct loop *l);
 

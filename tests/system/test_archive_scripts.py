@@ -353,12 +353,14 @@ def test_keys_of_redis(split):
 # ---- failover ----
 
 
+PAIR = {"conv.ttl": 0, "conv.max_messages": 0, "failover.return_after": "300ms", "redis.probe_interval": "50ms", "proxy.threads": 2}
+
+
 @pytest.fixture
 def pair(tmp_path):
     """A Redis that keeps nothing, and a proxy that goes on without it."""
     server = RedisServer(tmp_path).start()
-    settings = {"conv.ttl": 0, "conv.max_messages": 0, "failover.return_after": "300ms", "redis.probe_interval": "50ms", "proxy.threads": 2}
-    proxy = Proxy(tmp_path, server.url, settings=settings).start()
+    proxy = Proxy(tmp_path, server.url, settings=PAIR).start()
     with RespConn.to(proxy, timeout=20) as conn:
         yield server, proxy, conn
     proxy.stop()
@@ -405,3 +407,47 @@ def test_known_scripts_after_a_restart(pair, resp):
     server.start()
     eventually(lambda: conn.cmd("PING") == "PONG" and conn.cmd("EVALSHA", sha, "1", "raw2") == 1, 20)
     assert conn.pipeline(*[("EVALSHA", sha, "1", "raw2")] * 3) == [2, 3, 4]
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_in_doubt(pair, by_name):
+    """Redis is lost with scripts in flight, before it has run them: the archive does, once each."""
+    server, proxy, conn = pair
+    sha = conn.cmd("EVAL", "return redis.sha1hex(ARGV[1])", "0", COUNT).decode()
+    assert conn.cmd("EVAL", COUNT, "1", "conv:n") == 1
+    server.pause()
+    conn.send(encode("EVALSHA" if by_name else "EVAL", sha if by_name else COUNT, "1", "conv:n"))
+    conn.send(encode("MULTI") + encode("EVAL", COUNT, "1", "conv:n") + encode("GET", "conv:n") + encode("EXEC"))
+    server.kill()
+    assert conn.read() == 2
+    assert [conn.read() for _ in range(4)] == ["OK", "QUEUED", "QUEUED", [3, b"3"]]
+
+
+def test_what_scripts_have_written_comes_back(tmp_path):
+    """Redis returns with its own state, older than the archive's."""
+    server = RedisServer(tmp_path, args=("--appendonly", "yes", "--appendfsync", "always")).start()
+    proxy = Proxy(tmp_path, server.url, settings={**PAIR, "conv.ttl": "1h"}).start()
+    script = """
+    redis.call('RPUSH', KEYS[1], ARGV[1])
+    redis.call('HSET', 'conv:h', ARGV[1], redis.call('INCR', 'conv:n'))
+    redis.call('SET', 'conv:last', cjson.encode({redis.call('LLEN', KEYS[1]), redis.call('SPOP', 'conv:set')}))
+    redis.call('DEL', 'conv:gone')
+    return redis.call('GET', 'conv:last')"""
+    try:
+        with RespConn.to(proxy, timeout=20) as conn:
+            conn.pipeline(("SADD", "conv:set", *range(10)), ("SET", "conv:gone", "1"), ("RPUSH", "conv:l", "0"))
+            eventually(lambda: proxy.metrics()["conv_dirty_keys"] == 0)
+            server.kill()
+            last = [conn.cmd("EVAL", script, "1", "conv:l", str(i)) for i in range(1, 6)][-1]
+            server.start()
+            eventually(lambda: redis_acts(proxy), 20)
+            eventually(lambda: proxy.metrics()["conv_dirty_keys"] == 0)
+            assert last is not None and conn.cmd("GET", "conv:last") == last
+            assert conn.cmd("LRANGE", "conv:l", "0", "-1") == [b"0", b"1", b"2", b"3", b"4", b"5"]
+            with RespConn.to(server) as direct:
+                told = direct.pipeline(("GET", "conv:n"), ("HLEN", "conv:h"), ("SCARD", "conv:set"), ("EXISTS", "conv:gone"), ("GET", "conv:last"))
+                assert told == [b"5", 5, 5, 0, last]
+                assert all(0 < direct.cmd("PTTL", key) <= 3600_000 for key in ("conv:l", "conv:h", "conv:n", "conv:last"))
+    finally:
+        proxy.stop()
+        server.kill()
