@@ -287,8 +287,9 @@ bool local_in_multi(struct session *s, const struct job *job)
 
     if (handlers[i].at_once)
         return handlers[i].fn(s, job);
-    if (handlers[i].queued && local_config_tells_secret(job))
-        return local_error(s, "ERR CONFIG GET of passwords inside MULTI is not supported by convproxy");
+    const char *refusal = local_config_refusal(job);
+    if (refusal != NULL)
+        return local_error(s, refusal);
     if (handlers[i].queued) {
         transaction_queue(s, job);
         return true;

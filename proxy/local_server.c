@@ -8,6 +8,7 @@
 #include "proxy/redact.h"
 #include "proxy/server.h"
 #include "proxy/slowlog.h"
+#include "proxy/users.h"
 #include "resp/frame.h"
 
 #include <stdio.h>
@@ -132,12 +133,26 @@ static bool config_set_own(struct session *s, const struct job *job)
     return local_ok(s);
 }
 
+/* What ACL SETUSER has made becomes the setting users, passwords as hashes. */
+static enum err keep_users(struct session *s, struct config_error *error)
+{
+    char *lines = users_to_keep(server_users(s->loop->server));
+    const struct config_pair pair = {"users", lines};
+    enum err e = lines != NULL ? config_set(server_config(s->loop->server), &pair, 1, error) : ERR_NONE;
+
+    free(lines);
+    local_see_settings(s);
+    return e;
+}
+
 static bool config_rewrite_own(struct session *s)
 {
     struct config_report report = {0};
     struct config_error error;
-    enum err e = config_rewrite(server_config(s->loop->server), &report, &error);
+    enum err e = keep_users(s, &error);
 
+    if (e == ERR_NONE)
+        e = config_rewrite(server_config(s->loop->server), &report, &error);
     config_report_done(&report);
     if (e == ERR_NONE)
         return local_ok(s);
@@ -197,18 +212,25 @@ bool local_config(struct session *s, const struct job *job)
     return get ? dispatch_forward_collect(s, job, hide_secrets) : dispatch_forward(s, job);
 }
 
-bool local_config_tells_secret(const struct job *job)
+static bool gets_secret(const struct job *job)
 {
     char pattern[128];
 
-    if (strcmp(job->cmd->name, "config|get") != 0)
-        return false;
     for (size_t i = 2; i < job->argc; i++) {
         snprintf(pattern, sizeof pattern, "%.*s", (int)(job->argv[i].len < 127 ? job->argv[i].len : 127), job->argv[i].p);
         if (job->argv[i].len >= sizeof pattern - 1 || redact_may_match(pattern))
             return true;
     }
     return false;
+}
+
+const char *local_config_refusal(const struct job *job)
+{
+    if (strcmp(job->cmd->name, "config|get") == 0 && gets_secret(job))
+        return "ERR CONFIG GET of passwords inside MULTI is not supported by convproxy";
+    if (strcmp(job->cmd->name, "config|set") == 0 && whose(job->argv + 2, job->argc - 2, 2) != WHOSE_REDIS)
+        return "ERR CONFIG SET of convproxy's settings inside MULTI is not supported";
+    return NULL;
 }
 
 /* ---- SLOWLOG: of the proxy ---- */

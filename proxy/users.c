@@ -24,6 +24,7 @@ struct users {
     char *file;     /* acl.file; "": none */
     char *password; /* as the settings said last; "": none */
     struct text_list lines;
+    bool beyond_settings; /* ACL has changed something since they were the settings' */
 };
 
 enum { LINE_RULES = 512 };
@@ -198,8 +199,10 @@ bool users_put(struct users *u, struct slice name, const struct slice *rules, si
         return refuse(ret_why, "ERR Usernames can't contain spaces or null characters");
     pthread_mutex_lock(&u->change);
     struct acl_user *fresh = changed(u->now, name, rules, count, &words, ret_why);
-    if (fresh != NULL)
+    if (fresh != NULL) {
         publish(u, set_with(u->now, fresh));
+        u->beyond_settings = true;
+    }
     pthread_mutex_unlock(&u->change);
     return fresh != NULL;
 }
@@ -214,6 +217,7 @@ size_t users_remove(struct users *u, const struct slice *names, size_t count)
         if (!is_at(u->now, at, names[i]))
             continue;
         publish(u, set_without(u->now, at));
+        u->beyond_settings = true;
         removed++;
     }
     pthread_mutex_unlock(&u->change);
@@ -352,6 +356,17 @@ static char *all_lines(const struct user_set *set)
     }
     if (fclose(out) != 0)
         abort();
+    return text;
+}
+
+char *users_to_keep(struct users *u)
+{
+    pthread_mutex_lock(&u->change);
+    bool needed = u->beyond_settings && u->file[0] == '\0';
+    char *text = needed ? all_lines(u->now) : NULL;
+    pthread_mutex_unlock(&u->change);
+    if (text != NULL)
+        text[strlen(text) - 1] = '\0'; /* the last line's end */
     return text;
 }
 
@@ -519,6 +534,8 @@ static struct user_set *updated(struct users *u, const struct settings *s, const
 
 static bool take_settings(struct users *u, const struct settings *s, char **ret_why)
 {
+    if (u->file[0] != '\0' && s->users.count > 0)
+        return refuse(ret_why, "there are users in the setting users and in acl.file; expected one of them");
     char *password = password_of(s, ret_why);
     struct user_set *set = password != NULL ? updated(u, s, password, ret_why) : NULL;
 
@@ -527,6 +544,7 @@ static bool take_settings(struct users *u, const struct settings *s, char **ret_
         return false;
     }
     publish(u, set);
+    u->beyond_settings &= same_lines(&u->lines, &s->users);
     remember(u, s, password);
     return true;
 }
@@ -551,8 +569,6 @@ static bool start(struct users *u, const struct settings *s, char **ret_why)
 
     if (s->acl_file[0] == '\0')
         return take_settings(u, s, ret_why);
-    if (s->users.count > 0)
-        return refuse(ret_why, "there are users in the setting users and in acl.file; expected one of them");
     struct user_set *set = read_file(s->acl_file, &words, ret_why);
     if (set == NULL)
         return false;

@@ -37,6 +37,9 @@ size_t users_remove(struct users *u, const struct slice *names, size_t count);
 /* ACL LOAD, ACL SAVE. Without a file, or when it can't be read or written, *ret_why is Redis's error. */
 MUST_USE bool users_load(struct users *u, const struct learned *learned, char **ret_why);
 MUST_USE bool users_save(struct users *u, char **ret_why);
+/* What the setting users must say so that a start makes the users that there are now: for CONFIG REWRITE. The caller frees it. NULL: it
+ * says so already, or acl.file has them. */
+char *users_to_keep(struct users *u);
 /* The settings have changed. What they say of users is done only where it differs from what they said before: ACL SETUSER's
  * changes stay. What can't be done is logged. */
 void users_settings(struct users *u, const struct settings *now);

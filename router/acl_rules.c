@@ -182,7 +182,7 @@ static enum acl_error allow_part(struct acl_selector *s, struct slice word, cons
         return apply_unknown(s, word, true, words);
     if (strchr(cmd->name, '|') != NULL)
         return ACL_BAD_FIRST_ARG;
-    if (part.len == 0)
+    if (part.len == 0 || acl_has_blank(part)) /* told again, it would be two rules */
         return ACL_BAD_SYNTAX;
     if (!cmd->container) {
         add_first(s, cmd->id, part);

@@ -7,6 +7,8 @@ from harness import RespConn, eventually
 
 pytestmark = pytest.mark.sanitize
 
+PROXY_SETTINGS = {"proxy.threads": 2}
+
 HASH = "0" * 64
 WORDS = 7  # what a random rule list has at most
 

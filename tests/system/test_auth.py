@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
+import redis
 from harness import RedisServer, RespConn, eventually
 from harness.resp import encode
 from harness.proxy import run_once
@@ -15,7 +16,7 @@ from harness.proxy import run_once
 pytestmark = pytest.mark.sanitize
 
 PASSWORD = "s3cret-pass"
-PROXY_SETTINGS = {"requirepass": PASSWORD, "slowlog.time": "0ms"}
+PROXY_SETTINGS = {"requirepass": PASSWORD, "slowlog.time": "0ms", "proxy.threads": 2}
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,9 @@ def test_secrets_do_not_show(proxy):
         assert config["masterauth"] == b"***" and config["requirepass"] in (b"", b"***")
         told = [slowlog, repr(config), repr(conn.cmd("CONFIG", "GET", "*.*")), repr(conn.cmd("CONFIG", "GET", "requirepass")), repr(conn.cmd("INFO", "everything"))]
         assert conn.pipeline(["MULTI"], ["CONFIG", "GET", "master*"], ["DISCARD"])[1].startswith("ERR CONFIG GET of passwords")
+        conn.cmd("MULTI")
+        assert conn.cmd("CONFIG", "SET", "requirepass", "zzz").startswith("ERR CONFIG SET of convproxy's settings")
+        conn.cmd("DISCARD")
         conn.cmd("CONFIG", "SET", "masterauth", "")
         conn.cmd("ACL", "DELUSER", "shown")
     told += [proxy.http(path)[1] for path in ("/api/v1/state", "/api/v1/settings", "/metrics")]
@@ -252,6 +256,34 @@ def test_acl_file(make_proxy, redis_server, tmp_path):
             file.write_text(text + bad)
             assert pair[0].cmd("ACL", "LOAD").startswith(f"ERR {file}:")
         assert pair[0].cmd("ACL", "USERS") == [b"carol", b"default"]
+
+
+def test_rewrite_keeps_what_acl_has_made(make_proxy, redis_server):
+    proxy = make_proxy(redis_server.url, USERS.replace("+@all -@dangerous", "+@all")).start()
+    with RespConn.to(proxy) as conn:
+        conn.cmd("ACL", "SETUSER", "alice", "+set", "(+get ~x)")
+        conn.cmd("ACL", "SETUSER", "bob", "on", ">b", "&c*")
+        before = conn.cmd("ACL", "LIST")
+        assert conn.cmd("CONFIG", "REWRITE") == "OK"
+        assert conn.cmd("ACL", "LIST") == before
+    assert "wonder" not in proxy.config_path.read_text() and hashlib.sha256(b"b").hexdigest() in proxy.config_path.read_text()
+    proxy.restart()
+    with RespConn.to(proxy) as conn:
+        assert conn.cmd("ACL", "LIST") == before
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_client_library(make_proxy, redis_server, protocol):
+    proxy = make_proxy(redis_server.url, USERS).start()
+    with proxy.client(username="alice", password="wonder", protocol=protocol) as alice:
+        assert alice.get("conv:1") is None
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            alice.set("conv:1", "x")
+    with proxy.client(username="alice", password="bad", protocol=protocol) as wrong, pytest.raises(redis.exceptions.AuthenticationError):
+        wrong.ping()
+    with proxy.client(protocol=protocol) as admin:
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            admin.acl_list()
 
 
 def test_upstream_credentials_are_not_the_clients(make_proxy, guarded):
