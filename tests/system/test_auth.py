@@ -22,7 +22,8 @@ PROXY_SETTINGS = {"requirepass": PASSWORD, "slowlog.time": "0ms", "proxy.threads
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
     """A Redis with the same password for its default user."""
-    server = RedisServer(tmp_path_factory.mktemp("guarded"), args=["--requirepass", PASSWORD]).start()
+    server = RedisServer(tmp_path_factory.mktemp("guarded")).start()
+    server.client().config_set("requirepass", PASSWORD)
     yield server
     server.kill()
 
