@@ -277,7 +277,7 @@ def test_rewrite_keeps_what_acl_has_made(make_proxy, redis_server):
 def test_client_library(make_proxy, redis_server, protocol):
     proxy = make_proxy(redis_server.url, USERS).start()
     with proxy.client(username="alice", password="wonder", protocol=protocol) as alice:
-        assert alice.get("conv:1") is None
+        assert alice.get("conv:library") is None
         with pytest.raises(redis.exceptions.NoPermissionError):
             alice.set("conv:1", "x")
     with proxy.client(username="alice", password="bad", protocol=protocol) as wrong, pytest.raises(redis.exceptions.AuthenticationError):
