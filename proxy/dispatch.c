@@ -16,6 +16,7 @@
 #include "proxy/pause.h"
 #include "proxy/pubsub.h"
 #include "proxy/split.h"
+#include "proxy/spread.h"
 #include "proxy/tracing.h"
 #include "proxy/transaction.h"
 #include "proxy/waiting.h"
@@ -124,11 +125,17 @@ static bool wait_for(struct session *s, enum pause pause)
     return false;
 }
 
+/* What is in flight is elsewhere. */
+static bool must_wait_for_others(struct session *s, const struct upstream *u)
+{
+    return s->loop->topology != NULL ? !spread_may_send(s, u) : s->in_flight > 0 && s->current != u;
+}
+
 enum admission dispatch_admit(struct session *s, struct upstream *u, const struct job *job)
 {
     const char *detail;
 
-    if (s->in_flight > 0 && s->current != u) {
+    if (must_wait_for_others(s, u)) {
         wait_for(s, PAUSE_ORDER);
         return ADMIT_LATER;
     }
@@ -238,7 +245,7 @@ static bool forward(struct session *s, const struct job *job)
         return taken;
     struct upstream *u = dispatch_upstream(s, job);
 
-    if (s->in_flight > 0 && s->current != u)
+    if (must_wait_for_others(s, u))
         return wait_for(s, PAUSE_ORDER); /* before the plan is made: it would be made twice */
     const struct plan *plan = managed_plan_redis(s, job, false);
     if (plan->kind == PLAN_REFUSED) {

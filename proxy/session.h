@@ -47,6 +47,14 @@ enum mute {
     MUTE_NOW = MUTE_OFF | MUTE_THIS | MUTE_KEPT,
 };
 
+/* See proxy/spread. */
+struct spreading {
+    uint32_t era;  /* in which the first of what is in flight was sent */
+    uint8_t lane;
+    bool alone;    /* nothing may be in flight beside it */
+    bool several;  /* connections have something in flight */
+};
+
 struct session {
     struct stream stream; /* first: callbacks get it */
     struct loop *loop;
@@ -86,6 +94,7 @@ struct session {
     struct lent_wait *lent_wait; /* what waits there; mostly NULL */
     uint8_t pinned_for;         /* enum loan_use */
     struct parked *parked;      /* its next request waits for managed keys (proxy/parked); mostly NULL */
+    struct spreading spread;       /* of a cluster */
     int watch_slot;             /* of a cluster: where what it watches is */
     struct watched *watched;  /* keys on the archive, with the versions that EXEC must find */
     unsigned watching;        /* WATCHes that the archive has not answered yet */

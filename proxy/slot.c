@@ -283,6 +283,7 @@ void slot_defer(struct slot *slot, const void *target)
 {
     slot->up.queued_us = slot->loop->turn.now_us;
     slot->session->current = target;
+    slot->session->spread.alone = true;
     slot->session->in_flight++;
     hold_count(slot);
 }

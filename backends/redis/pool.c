@@ -157,6 +157,7 @@ static void on_redirect(struct upstream_env *env, struct upstream *u, struct ups
 {
     struct pool *p = (struct pool *)env; /* env is the first member */
 
+    p->era++;
     if (nodes_redirect(p->nodes, u, r, to) && p->on_moved != NULL)
         p->on_moved(p->env.ctx);
 }
@@ -164,6 +165,7 @@ static void on_redirect(struct upstream_env *env, struct upstream *u, struct ups
 void pool_topology(struct pool *p, const struct topology *t)
 {
     p->clustered = t != NULL;
+    p->era++;
     if (t == NULL)
         return;
     if (p->nodes == NULL)

@@ -25,6 +25,7 @@ struct pool {
     size_t npinned;
     struct nodes *nodes;    /* NULL: Redis is no cluster; otherwise database 0 is theirs */
     bool clustered;         /* it is one now */
+    uint32_t era;           /* grows whenever a slot may be elsewhere than before */
     void (*on_moved)(void *ctx); /* a slot is not where it was; NULL: nobody wants to know. ctx is env's */
     uv_timer_t tick;
 };
@@ -45,6 +46,11 @@ size_t pool_lent(const struct pool *p);
 void pool_settings(struct pool *p, const struct settings *settings);
 /* Which Redis may be asked for guarded keys from now on. Connections that are not good under it are made anew, gently. */
 void pool_guard(struct pool *p, const struct upstream_guard *guard);
+/* Another one than before: a key's requests may go to another node now. */
+static inline uint32_t pool_era(const struct pool *p)
+{
+    return p->era;
+}
 /* Where slots are from now on; NULL: Redis is no cluster any more. */
 void pool_topology(struct pool *p, const struct topology *t);
 /* In a cluster: which node the next pool_shared and pool_borrow choose. The node for general questions; the one that serves a

@@ -138,6 +138,29 @@ def test_watch_sees_changes(through, cluster):
     assert client.transaction(lambda p: (p.multi(), p.set(key, "mine")), key) == [True]
 
 
+def test_waiting_and_listening(through, cluster):
+    """What has a connection of its own: to the node that has the key, or to any."""
+    proxy, client = through
+    keys = [key_in(cluster, node, "queue") for node in cluster.masters]
+    with RespConn.to(proxy) as waiting:
+        for key in keys:
+            waiting.send(b"*3\r\n$5\r\nBLPOP\r\n$%d\r\n%s\r\n$2\r\n10\r\n" % (len(key), key.encode()))
+            eventually(lambda: client.info("clients")["blocked_clients"] == 1)
+            client.rpush(key, "here")
+            assert waiting.read() == [key.encode(), b"here"]
+        ident = waiting.cmd("CLIENT", "ID")
+        waiting.send(b"*3\r\n$5\r\nBLPOP\r\n$%d\r\n%s\r\n$2\r\n10\r\n" % (len(keys[1]), keys[1].encode()))
+        eventually(lambda: client.info("clients")["blocked_clients"] == 1)
+        eventually(lambda: client.client_unblock(ident))
+        assert waiting.read() is None
+        assert waiting.cmd("BLPOP", *keys, "1") == RespError(CROSSSLOT)
+    with client.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.subscribe("news")
+        eventually(lambda: client.execute_command("PUBSUB", "NUMSUB", "news")[1] > 0)
+        client.publish("news", "said")
+        assert eventually(channel.get_message)["data"] == "said"
+
+
 @pytest.mark.managed
 def test_managed_keys(through):
     _, client = through
@@ -207,7 +230,7 @@ def test_slot_on_the_move(through, cluster):
 
 
 def load(proxy, history, keys, stop):
-    writers = [Writer(proxy, history, n, keys, seed=n, depth=4, stop=stop) for n in range(1, 4)]
+    writers = [Writer(proxy, history, n, keys, seed=n, depth=12, stop=stop) for n in range(1, 4)]
     for writer in writers:
         writer.start()
     return writers
