@@ -11,6 +11,7 @@
 
 #include "base/stream.h"
 #include "proxy/loop.h"
+#include "proxy/spread.h"
 #include "resp/build.h"
 #include "resp/request.h"
 
@@ -45,14 +46,6 @@ enum mute {
     MUTE_NEXT = 1 << 2, /* none to the next one */
     MUTE_KEPT = 1 << 3, /* they are gathered: see proxy/aside */
     MUTE_NOW = MUTE_OFF | MUTE_THIS | MUTE_KEPT,
-};
-
-/* See proxy/spread. */
-struct spreading {
-    uint32_t era;  /* in which the first of what is in flight was sent */
-    uint8_t lane;
-    bool alone;    /* nothing may be in flight beside it */
-    bool several;  /* connections have something in flight */
 };
 
 struct session {

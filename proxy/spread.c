@@ -1,5 +1,7 @@
 #include "proxy/spread.h"
 
+#include "proxy/session.h"
+
 /* Nothing is in flight: the next one is the first. */
 static void begin(struct session *s, const struct upstream *u)
 {

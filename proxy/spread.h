@@ -11,7 +11,18 @@
 #ifndef PROXY_SPREAD_H
 #define PROXY_SPREAD_H
 
-#include "proxy/session.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct session;
+struct upstream;
+
+struct spreading {
+    uint32_t era;  /* in which the first of what is in flight was sent */
+    uint8_t lane;
+    bool alone;    /* nothing may be in flight beside it */
+    bool several;  /* connections have something in flight */
+};
 
 /* Whether the next request may go on u beside what is in flight; if nothing is, that begins anew. */
 bool spread_may_send(struct session *s, const struct upstream *u);
