@@ -68,22 +68,34 @@ static void put(struct text *t, const char *p, size_t n)
     t->len += n;
 }
 
+static bool is_plain(char c)
+{
+    return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
+static void put_escaped(struct text *t, unsigned char c)
+{
+    static const char special[] = "\\\"\n\r\t\a\b", shown[] = "\\\"nrtab";
+    const char *at = c != '\0' ? strchr(special, c) : NULL;
+    char *to = grow(t, 5);
+
+    if (at != NULL)
+        t->len += (size_t)snprintf(to, 5, "\\%c", shown[at - special]);
+    else
+        t->len += (size_t)snprintf(to, 5, "\\x%02x", c);
+}
+
 /* As Redis shows bytes: in quotes, and what is not printable by its escape. */
 static void put_quoted(struct text *t, struct slice arg)
 {
-    static const char plain[] = "\\\"\n\r\t\a\b", shown[] = "\\\"nrtab";
-
     put(t, " \"", 2);
-    for (size_t i = 0; i < arg.len; i++) {
-        unsigned char c = (unsigned char)arg.p[i];
-        const char *at = c != '\0' ? strchr(plain, c) : NULL;
-        char *to = grow(t, 5);
-        if (at != NULL)
-            t->len += (size_t)snprintf(to, 5, "\\%c", shown[at - plain]);
-        else if (c >= ' ' && c <= '~')
-            t->len += (size_t)snprintf(to, 5, "%c", c);
+    for (size_t i = 0, end; i < arg.len; i = end) {
+        for (end = i; end < arg.len && is_plain(arg.p[end]);)
+            end++;
+        if (end > i)
+            put(t, arg.p + i, end - i);
         else
-            t->len += (size_t)snprintf(to, 5, "\\x%02x", c);
+            put_escaped(t, (unsigned char)arg.p[end++]);
     }
     put(t, "\"", 1);
 }
