@@ -1041,7 +1041,7 @@ def test_the_user_has_the_archive(make_proxy, fresh_redis):
             fresh_redis.kill()
             assert conn.cmd("RPUSH", "conv:1", "b") == 2
             assert conn.cmd("LRANGE", "conv:1", 0, -1) == [b"a", b"b"]
-        proxy.log_contains("event=placement policy=conv from=lose to=archive")
+        proxy.log_contains("event=placement policy=conv from=settle to=archive")
         assert {os.stat(f"{folder}/{name}").st_uid for name in os.listdir(folder)} == {NOBODY}
         proxy.stop()
 
