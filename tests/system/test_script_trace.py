@@ -64,7 +64,6 @@ def test_the_runbook(world, conn):
     assert world.behind.cmd("EXISTS", "cvp:suspect") == 0
 
 
-@pytest.mark.sanitize
 def test_writes_of_all_kinds(world, conn):
     assert conn.cmd("EVAL", APPEND, 0, "l", "x") == 1
     assert copied(world, "conv:l") == [["x"]]
@@ -80,7 +79,6 @@ def test_writes_of_all_kinds(world, conn):
     assert copied(world, "conv:s") == ["v"]
 
 
-@pytest.mark.sanitize
 def test_one_that_fails_half_way(world, conn):
     """What it wrote before stays."""
     reply = conn.cmd("EVAL", "redis.call('SET', 'conv:1', 'half') return redis.call('LPUSH', 'conv:1', 'x')", 0)
@@ -203,7 +201,6 @@ def alone(tmp_path):
     made.stop()
 
 
-@pytest.mark.sanitize
 def test_the_proxy_dies_before_it_has_marked(alone):
     """What is left in cvp:suspect makes the next one look at all keys."""
     with RespConn.to(alone.proxy) as conn:
@@ -231,7 +228,6 @@ def test_redis_tells_nobody_of_changes(alone):
         assert values(alone, "conv:1") == [["a", "b"]]
 
 
-@pytest.mark.sanitize
 def test_redis_dies_when_the_client_was_answered(alone):
     """Acknowledged is acknowledged: the archive has what the script has done."""
     with RespConn.to(alone.proxy, timeout=30) as conn:
@@ -288,7 +284,6 @@ def test_declared_keys_of_several_policies(policies):
         assert copied(world, "conv:1", "note:1", "conv:2") == ["w", ["v0", "v1", "v2", "w"], None]
 
 
-@pytest.mark.sanitize
 def test_declared_keys_of_one_that_fails(policies):
     """What was written before the error stays, with marks; one that is not known there, or can't be run, has written nothing."""
     world = policies
@@ -306,7 +301,6 @@ def test_declared_keys_of_one_that_fails(policies):
         assert copied(world, "conv:oom") == ["v"]
 
 
-@pytest.mark.sanitize
 def test_declared_keys_and_redis_is_lost(alone):
     """Acknowledged writes of scripts are in the archive that acts then."""
     with RespConn.to(alone.proxy, timeout=30) as conn:
