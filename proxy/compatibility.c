@@ -1,6 +1,7 @@
 #include "proxy/compatibility.h"
 
 #include "engine/call.h"
+#include "executor/scripted.h"
 #include "executor/whole.h"
 #include "proxy/debug.h"
 
@@ -24,15 +25,19 @@ static const struct {
     {"config|rewrite", "the proxy's file when it has one, else Redis's"},
     {"copy", "to another database: raw keys only"},
     {"debug", "as far as Redis allows it (`enable-debug-command`); see below for what is not passed on"},
+    {"fcall", "functions are Redis's own"},
+    {"fcall_ro", "functions are Redis's own"},
     {"flushall", "managed keys become tombstones, so that the archive forgets them too"},
     {"flushdb", "managed keys become tombstones, so that the archive forgets them too"},
     {"info", "Redis's numbers; clients, port and `# Convproxy` are the proxy's"},
     {"migrate", "raw keys only: a managed key would leave Redis without its version"},
-    {"monitor", "every command of this proxy's clients, whatever store answers; what scripts call is not shown"},
+    {"monitor",
+     "every command of this proxy's clients, whatever store answers; what scripts call is not shown"},
     {"move", "raw keys only: other databases are Redis's alone"},
     {"psubscribe", "inside MULTI: refused. While Redis is away it is confirmed, and made when Redis is back"},
     {"psync", "refused: it would turn a shared connection into a replica's"},
-    {"publish", "tells the clients behind this proxy, too, not only its connections; inside MULTI and scripts those alone"},
+    {"publish", "tells the clients behind this proxy, too, not only its connections; inside MULTI and "
+                "scripts those alone"},
     {"pubsub|numsub", "as PUBLISH; clients behind another proxy count as that one's connections"},
     {"pubsub|shardnumsub", "as PUBLISH; clients behind another proxy count as that one's connections"},
     {"punsubscribe", "inside MULTI: refused"},
@@ -51,7 +56,8 @@ static const struct {
     {"swapdb", "raw databases only: not 0 while managed keys are guarded"},
     {"sync", "refused: it would turn a shared connection into a replica's"},
     {"unsubscribe", "inside MULTI: refused"},
-    {"wait", "counts replicas that have all that Redis had done before: so at least this client's writes; the archive has no replicas"},
+    {"wait", "counts replicas that have all that Redis had done before: so at least this client's writes; "
+             "the archive has no replicas"},
     {"watch", "a pinned connection is lent until EXEC, DISCARD or UNWATCH, and used again afterwards"},
     {"xread", "BLOCK: waits in Redis; for managed keys in the proxy"},
     {"xreadgroup", "BLOCK: waits in Redis; for managed keys in the proxy"},
@@ -74,11 +80,15 @@ const char *compatibility_note(const struct command *cmd)
 /* ---- who answers ---- */
 
 static const char *const by_route[] = {
-    [ROUTE_FORWARD] = "forwarded",   [ROUTE_SLOW] = "forwarded, second lane",
+    [ROUTE_FORWARD] = "forwarded",
+    [ROUTE_SLOW] = "forwarded, second lane",
     [ROUTE_URGENT] = "forwarded, on a connection that nothing holds up",
-    [ROUTE_LOCAL] = "local",         [ROUTE_MULTI] = "local, EXEC forwarded",
-    [ROUTE_PUBSUB] = "messages",     [ROUTE_BLOCKING] = "waits in Redis; for managed keys in the proxy",
-    [ROUTE_UNSUPPORTED] = "refused", [ROUTE_REFUSED] = "refused",
+    [ROUTE_LOCAL] = "local",
+    [ROUTE_MULTI] = "local, EXEC forwarded",
+    [ROUTE_PUBSUB] = "messages",
+    [ROUTE_BLOCKING] = "waits in Redis; for managed keys in the proxy",
+    [ROUTE_UNSUPPORTED] = "refused",
+    [ROUTE_REFUSED] = "refused",
 };
 
 static bool names_keys(const struct command *cmd)
@@ -114,6 +124,8 @@ static const char *by_archive(const struct command *cmd)
     case ROUTE_URGENT:
         break;
     }
+    if (scripted_is(cmd))
+        return "served by the archive, embedded Lua";
     if (is_served(cmd))
         return "served by the archive";
     return names_keys(cmd) ? "refused: Redis only" : "forwarded, if Redis is there";
