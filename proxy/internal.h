@@ -6,6 +6,8 @@
 
 /* Each answers the command; false: it must wait, and will be called again. */
 bool local_acl(struct session *s, const struct job *job);
+/* OK, when all loops have the users that there are now. */
+bool local_users_changed(struct session *s, const struct job *job);
 bool local_client(struct session *s, const struct job *job);
 bool local_config(struct session *s, const struct job *job);
 /* Why a CONFIG must not wait for EXEC, where Redis alone would answer it; NULL: it may. */

@@ -74,6 +74,11 @@ static bool spread(struct session *s, const struct job *job, int64_t removed)
     return true;
 }
 
+bool local_users_changed(struct session *s, const struct job *job)
+{
+    return spread(s, job, -1);
+}
+
 static bool refused(struct session *s, char *own_why)
 {
     local_error(s, own_why);

@@ -102,6 +102,14 @@ static void heed_primaries(struct session *s, const struct config_pair *pairs, s
                           LOG_STR("warning", change.warnings[w]));
 }
 
+static bool concerns_users(const struct config_pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strncasecmp(pairs[i].name, "requirepass", 11) == 0 || strcasecmp(pairs[i].name, "users") == 0)
+            return true;
+    return false;
+}
+
 static bool config_set_own(struct session *s, const struct job *job)
 {
     size_t count = (job->argc - 2) / 2;
@@ -119,6 +127,7 @@ static bool config_set_own(struct session *s, const struct job *job)
     e = config_set(config, pairs, count, &error);
     if (e == ERR_NONE)
         heed_primaries(s, pairs, count);
+    bool users = concerns_users(pairs, count);
     for (size_t i = 0; i < count; i++) {
         free((char *)pairs[i].name);
         free((char *)pairs[i].value);
@@ -130,7 +139,7 @@ static bool config_set_own(struct session *s, const struct job *job)
         return true;
     }
     local_see_settings(s);
-    return local_ok(s);
+    return users ? local_users_changed(s, job) : local_ok(s);
 }
 
 /* What ACL SETUSER has made becomes the setting users, passwords as hashes. */

@@ -161,7 +161,7 @@ def test_secrets_do_not_show(proxy):
 
 
 def test_the_password_changes(make_proxy, redis_server):
-    proxy = make_proxy(redis_server.url).start()
+    proxy = make_proxy(redis_server.url, settings={"proxy.threads": 2}).start()
     with RespConn.to(proxy) as early, RespConn.to(proxy) as admin:
         assert admin.cmd("CONFIG", "SET", "requirepass", "one") == "OK"
         assert early.cmd("PING") == "PONG", "who is in stays in"
@@ -199,7 +199,7 @@ users:
 
 
 def test_users_in_the_configuration(make_proxy, redis_server):
-    proxy = make_proxy(redis_server.url, USERS).start()
+    proxy = make_proxy(redis_server.url, USERS, settings={"proxy.threads": 1}).start()  # a reload reaches the threads one after the other
     with RespConn.to(proxy) as conn:
         assert conn.cmd("ACL", "LIST").startswith("NOPERM")
         assert conn.cmd("AUTH", "alice", "wonder") == "OK"
