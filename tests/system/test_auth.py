@@ -163,6 +163,7 @@ def test_secrets_do_not_show(proxy):
 def test_the_password_changes(make_proxy, redis_server):
     proxy = make_proxy(redis_server.url, settings={"proxy.threads": 2}).start()
     with RespConn.to(proxy) as early, RespConn.to(proxy) as admin:
+        assert early.cmd("PING") == "PONG", "it has been accepted"
         assert admin.cmd("CONFIG", "SET", "requirepass", "one") == "OK"
         assert early.cmd("PING") == "PONG", "who is in stays in"
         assert redis_server.client().config_get("requirepass")["requirepass"] == "", "Redis's own is another one"
