@@ -3,6 +3,7 @@
 #include "proxy/internal.h"
 #include "proxy/round.h"
 #include "proxy/topics.h"
+#include "proxy/tracking.h"
 #include "proxy/transaction.h"
 #include "proxy/waiting.h"
 #include "resp/frame.h"
@@ -46,6 +47,8 @@ static void client_flags(const struct session *s, char flags[8])
         {s->subs != NULL, 'P'},
         {transaction_is_open(s), 'x'},
         {waiting_is(s) || (s->pauses & PAUSE_CLIENTS) != 0, 'b'},
+        {s->tracking != NULL, 't'},
+        {tracking_broadcasts(s), 'B'},
         {s->no_evict, 'e'},
     };
     size_t n = 0;

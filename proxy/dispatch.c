@@ -18,6 +18,7 @@
 #include "proxy/split.h"
 #include "proxy/spread.h"
 #include "proxy/tracing.h"
+#include "proxy/tracking.h"
 #include "proxy/transaction.h"
 #include "proxy/waiting.h"
 
@@ -451,6 +452,8 @@ bool dispatch(struct session *s, const struct request *r, struct slice raw)
         return true;
     }
     s->last_command = job.cmd != NULL ? job.cmd->name : "unknown";
+    if (s->tracking != NULL)
+        tracking_ensure(s);
     bool taken = (s->guarded && !may(s, &job)) || dispatch_job(s, &job);
     counter_add(&s->loop->stats->requests, taken);
     s->held_since_us = taken ? 0 : s->held_since_us;

@@ -13,6 +13,7 @@
 #include "proxy/placement.h"
 #include "proxy/server.h"
 #include "proxy/slot.h"
+#include "proxy/tracking.h"
 #include "router/keys.h"
 #include "sync/sync.h"
 
@@ -540,6 +541,7 @@ void hold_acting(struct loop *l, const struct acting *before)
     settle_all(l);
     resume_all(l);
     parked_acting(l);
+    tracking_acting(l, before);
     h->owes_quiet = any;
     h->quiet_for = l->acting.serial;
     tell_quiet(l);

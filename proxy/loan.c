@@ -14,7 +14,7 @@
 struct lent_wait {
     const struct command *cmd;
     int64_t until_us;
-    bool recalled;
+    bool wanted, recalled; /* it is to be called back; CLIENT UNBLOCK is on its way */
     size_t argc;
     struct slice *argv; /* into bytes */
     char bytes[];
@@ -101,6 +101,8 @@ static bool id_over(struct slot *slot)
         frame_number(reply.p + 1, reply.len - 3, &s->pinned_id);
     s->pinned_id_on = s->pinned != NULL ? upstream_generation(s->pinned) : 0;
     slot_take_back(slot);
+    if (s->lent_wait != NULL && s->lent_wait->wanted)
+        loan_recall(s);
     return true;
 }
 
@@ -189,8 +191,7 @@ bool loan_wait(struct session *s, const struct job *job)
 
 bool loan_waits(const struct session *s)
 {
-    enum upstream_state state = s->lent_wait != NULL ? upstream_state(s->pinned) : UP_IDLE;
-    return state == UP_READY || state == UP_DRAINING;
+    return s->lent_wait != NULL && s->pinned_id != 0; /* that was answered from right before it */
 }
 
 static bool unblock(struct session *s, const char *how)
@@ -213,8 +214,11 @@ static bool unblock(struct session *s, const char *how)
 void loan_recall(struct session *s)
 {
     struct lent_wait *w = s->lent_wait;
-    if (w != NULL && !w->recalled)
-        w->recalled = unblock(s, "TIMEOUT");
+
+    if (w == NULL || w->recalled)
+        return;
+    w->wanted = true;
+    w->recalled = unblock(s, "TIMEOUT");
 }
 
 bool loan_unblock(struct session *s, bool with_error)

@@ -8,6 +8,7 @@
 #include "proxy/pubsub.h"
 #include "proxy/server.h"
 #include "proxy/subscriber.h"
+#include "proxy/tracking.h"
 #include "proxy/transaction.h"
 #include "resp/frame.h"
 
@@ -96,6 +97,7 @@ static bool do_reset(struct session *s, const struct job *job)
     transaction_drop(s);
     subscriber_drop(s);
     monitor_stop(s);
+    tracking_drop(s);
     s->db = 0;
     s->resp = RESP2;
     s->mute &= MUTE_THIS;

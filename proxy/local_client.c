@@ -4,6 +4,7 @@
 #include "proxy/dispatch.h"
 #include "proxy/pause.h"
 #include "proxy/reach.h"
+#include "proxy/tracking.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,14 +90,6 @@ static bool do_reply(struct session *s, const struct job *job)
     return true;
 }
 
-/* Nothing is tracked, so nothing is redirected. */
-static bool do_getredir(struct session *s, const struct job *job)
-{
-    build_int(slot_answer(s), -1);
-    slot_answered(s);
-    return true;
-}
-
 static bool do_info(struct session *s, const struct job *job)
 {
     char line[CLIENT_LINE];
@@ -158,7 +151,10 @@ static const struct {
     {"PAUSE", pause_command},
     {"UNPAUSE", pause_unpause},
     {"REPLY", do_reply},
-    {"GETREDIR", do_getredir},
+    {"GETREDIR", tracking_command},
+    {"TRACKING", tracking_command},
+    {"CACHING", tracking_command},
+    {"TRACKINGINFO", tracking_command},
     {"INFO", do_info},
     {"NO-EVICT", do_no_evict},
     {"NO-TOUCH", do_no_touch},

@@ -225,10 +225,12 @@ bool monitor_watch(struct session *s, struct job *job, bool (*take)(struct sessi
             put_queued(&queued, s);
         put_args(&args, job); /* now: they may be gone afterwards */
     }
+    bool waited = s->parked != NULL;
     bool taken = take(s, job);
-    if (taken && queued.len > 0)
+    bool heard = !waited && (taken || s->parked != NULL); /* what waits for something to come is asked again and again */
+    if (heard && queued.len > 0)
         put(&monitors_of(l)->lines, queued.p, queued.len);
-    if (taken)
+    if (heard)
         put_line(&monitors_of(l)->lines, s, &args); /* with the database that a SELECT has chosen, as in Redis */
     free(queued.p);
     free(args.p);

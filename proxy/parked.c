@@ -3,6 +3,8 @@
 #include "executor/blocking.h"
 #include "proxy/dispatch.h"
 #include "proxy/hold.h"
+#include "proxy/loan.h"
+#include "proxy/local.h"
 #include "proxy/looks.h"
 #include "proxy/parked_state.h"
 #include "proxy/server.h"
@@ -82,6 +84,9 @@ void parked_finish(struct parked *own_w)
     end(own_w);
     session_skip(s, n);
     s->held_since_us = 0;
+    counter_add(&s->loop->stats->requests, 1);
+    if (s->mute != 0)
+        local_replied(s);
     session_resume(s, PAUSE_PARKED | (s->kept_slots == 0 ? PAUSE_HOLD : 0));
 }
 
@@ -241,7 +246,7 @@ static bool send_try(struct parked *w, const struct job *job, struct job *form)
         w->over = true;
         return true;
     }
-    if (plan->kind == PLAN_BLOCK && s->pinned_for != 0)
+    if (plan->kind == PLAN_BLOCK && (s->pinned_for & LOAN_WATCH) != 0)
         u = pool_shared(&s->loop->pool, LANE_FAST, s->db, s->resp, s->id); /* its EXEC would end the client's watches */
     enum admission a = dispatch_admit_planned(s, u, form);
     if (a == ADMIT_LATER)

@@ -14,6 +14,7 @@
 #include "proxy/slot.h"
 #include "proxy/subscriber.h"
 #include "proxy/tracing.h"
+#include "proxy/tracking.h"
 #include "proxy/transaction.h"
 #include "router/acl.h"
 #include "proxy/waiting.h"
@@ -413,6 +414,8 @@ void session_second(struct session *s, int64_t now_us)
         session_close(s, "no TLS handshake in time");
         return;
     }
+    if (s->tracking != NULL)
+        tracking_second(s);
     if (set->idle_timeout > 0 && s->head == NULL && s->parked == NULL && !push_listens(s) && now_us - s->last_us > set->idle_timeout * 1000)
         session_close(s, "idle");
 }

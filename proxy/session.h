@@ -24,6 +24,7 @@ struct parked;
 struct slot;
 struct subscriptions;
 struct tracing;
+struct tracking;
 struct transaction;
 struct watched;
 
@@ -86,6 +87,7 @@ struct session {
     int64_t pinned_id;          /* its CLIENT ID at Redis; 0: not known */
     struct lent_wait *lent_wait; /* what waits there; mostly NULL */
     uint8_t pinned_for;         /* enum loan_use */
+    struct tracking *tracking;  /* its connection tracks what it reads (proxy/tracking); mostly NULL */
     struct parked *parked;      /* its next request waits for managed keys (proxy/parked); mostly NULL */
     struct spreading spread;       /* of a cluster */
     int watch_slot;             /* of a cluster: where what it watches is */

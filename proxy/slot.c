@@ -13,6 +13,7 @@
 #include "proxy/push.h"
 #include "proxy/server.h"
 #include "proxy/split.h"
+#include "proxy/tracking.h"
 #include "proxy/tracing.h"
 
 #include <stdlib.h>
@@ -442,7 +443,17 @@ void slot_fail_now(struct slot *own_slot, enum err e, const char *detail)
 
 static void on_change(struct upstream *u)
 {
+    if (upstream_user(u) != NULL)
+        tracking_changed(u);
     session_wake_waiting(upstream_owner(u));
 }
 
-const struct upstream_ops slot_upstream_ops = {on_reply, on_failed, on_change, NULL};
+/* Nobody asks for replies that come as pushes. */
+static bool on_push(struct upstream *u, const char *p, size_t n)
+{
+    if (upstream_user(u) != NULL)
+        tracking_push(u, (struct slice){p, n});
+    return false;
+}
+
+const struct upstream_ops slot_upstream_ops = {on_reply, on_failed, on_change, on_push};

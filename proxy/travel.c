@@ -2,6 +2,7 @@
 
 #include "proxy/drain.h"
 #include "proxy/handover.h"
+#include "proxy/loan.h"
 #include "proxy/push.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
@@ -40,7 +41,7 @@ static void give(struct session *s)
 
 static bool may_leave(const struct session *s)
 {
-    bool needs = s->pinned != NULL && s->lent_wait == NULL;
+    bool needs = (s->pinned_for & ~LOAN_WAIT) != 0;
     /* What TLS has agreed on with the client cannot be handed over: it stays until it ends, or until the time is up. */
     if (s->stream.tls != NULL)
         return false;

@@ -5,6 +5,7 @@
 #include "proxy/hold.h"
 #include "proxy/loan.h"
 #include "proxy/parked.h"
+#include "proxy/tracking.h"
 
 #include <string.h>
 
@@ -68,5 +69,6 @@ bool waiting_is(const struct session *s)
 void waiting_drop(struct session *s)
 {
     parked_forget(s);
+    tracking_drop(s);
     loan_drop(s);
 }

@@ -21,6 +21,7 @@ struct upstream {
     struct upstream_env *env;
     enum upstream_state state;
     enum lane lane;
+    void *user; /* see upstream_user */
     int db;
     enum resp resp;
     char *url; /* of a node of a cluster, or NULL */

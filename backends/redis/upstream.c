@@ -570,6 +570,16 @@ void *upstream_owner(const struct upstream *u)
     return u->env->ctx;
 }
 
+void *upstream_user(const struct upstream *u)
+{
+    return u->user;
+}
+
+void upstream_set_user(struct upstream *u, void *user)
+{
+    u->user = user;
+}
+
 uint64_t upstream_generation(const struct upstream *u)
 {
     return u->generation;

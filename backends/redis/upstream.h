@@ -107,6 +107,8 @@ enum lane upstream_lane(const struct upstream *u);
 int upstream_db(const struct upstream *u);
 enum resp upstream_resp(const struct upstream *u);
 void *upstream_owner(const struct upstream *u);        /* env->ctx */
+void *upstream_user(const struct upstream *u);          /* whoever upstream_set_user named: of a pinned one, who has it; or NULL */
+void upstream_set_user(struct upstream *u, void *user);
 uint64_t upstream_generation(const struct upstream *u); /* grows with every connection made */
 
 /* False: the connection's greeting has met a stranger, so guarded requests must not be queued: upstream_stranger_why. Raw ones may.
