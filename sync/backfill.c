@@ -128,8 +128,10 @@ static enum err mark(struct move_at *at)
         return e;
     at->place.cursor = next;
     move_done(at, at->page.n, next == 0 ? 1 : page_progress(next));
-    if (next == 0)
+    if (next == 0) {
         at->place.stage = MARK_GONE;
+        at->place.hash = 0; /* an earlier run of the move may have left its end there */
+    }
     return ERR_NONE;
 }
 

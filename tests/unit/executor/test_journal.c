@@ -4,6 +4,8 @@
 
 #include "engine/document.h"
 #include "executor/replay.h"
+#include "executor/scope.h"
+#include "tests/unit/settings_of.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +56,13 @@ static const char *const commands[] = {
     "SADD k %d\nGET other\nSADD k x y",
     "MSETNX k %d",
     "LMPOP 1 k LEFT COUNT %d",
+    "EVAL redis.call('RPUSH',KEYS[1],ARGV[1],'a')redis.call('LTRIM',KEYS[1],-3,-1) 1 k %d",
+    "EVAL redis.call('DEL',KEYS[1])redis.call('SET',KEYS[1],math.random(9))redis.call('APPEND',KEYS[1],ARGV[1]) 1 k %d",
+    "EVAL redis.pcall('LPUSH',KEYS[1],'x','y','z')error('end') 1 k %d",
+    "EVAL redis.call('HSET',KEYS[1],ARGV[1],redis.call('TIME')[1])redis.call('PERSIST',KEYS[1]) 1 k %d",
 };
+
+static struct scope *scope; /* its policy trims and expires */
 
 static unsigned draw(unsigned n)
 {
@@ -73,6 +81,7 @@ static struct op *random_write(struct world *w, int64_t seq)
     if (op->nsteps == 3 && strcmp(op->steps[1].cmd->name, "ltrim") == 0)
         op->steps[1].if_written = op->steps[2].if_written = true;
     op->block_until_us = 0;
+    op->scope = op->scripted ? scope_ref(scope) : NULL;
     return op;
 }
 
@@ -154,11 +163,17 @@ static void test_replayed_journals(void **state)
 
 int main(void)
 {
+    static const char *const sets[] = {"conv.match=*", "conv.ttl=1h", "conv.max_messages=4"};
     const struct CMUnitTest tests[] = {WORLD_TEST(test_replayed_journals)};
     const char *given = getenv("CONV_SEED");
     unsigned seed = given != NULL ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
 
     printf("CONV_SEED=%u\n", seed);
     srand(seed);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct settings *settings = settings_of(sets, sizeof sets / sizeof *sets);
+    scope = scope_new(settings, (bool[]){true}, (uint8_t[]){OP_JOURNAL}, 1);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    scope_unref(scope);
+    settings_unref(settings);
+    return failed;
 }
