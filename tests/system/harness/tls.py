@@ -187,7 +187,8 @@ class TlsRedis(RedisServer):
     def __init__(self, folder, certificate, authority, client_certs="no", args=()):
         self.tls_port = free_port()
         files = ["--tls-cert-file", certificate.cert, "--tls-key-file", certificate.key, "--tls-ca-cert-file", authority.cert]
-        own = ["--tls-port", self.tls_port, *files, "--tls-auth-clients", client_certs]
+        # Where localhost has two addresses it is at both: a refused connection would hide what TLS says.
+        own = ["--bind", "127.0.0.1", "-::1", "--tls-port", self.tls_port, *files, "--tls-auth-clients", client_certs]
         super().__init__(folder, args=[*own, *args])
 
     def tls_url(self, host="localhost"):
