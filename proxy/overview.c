@@ -63,6 +63,8 @@ static void look_between_stores(struct overview *o, const struct server *server)
         return;
     placement_report(placement, &o->places);
     sync_report(sync, &o->sync);
+    if (server_tracer(server) != NULL)
+        tracer_report(server_tracer(server), &o->scripts);
     o->nmoves = orders_list(server, o->moves, OVERVIEW_MOVES);
 }
 

@@ -11,6 +11,7 @@
 #include "proxy/server.h"
 #include "proxy/stats.h"
 #include "sync/sync.h"
+#include "sync/tracer.h"
 
 #define OVERVIEW_MOVES 32 /* ORDERS_MOVES */
 
@@ -23,6 +24,7 @@ struct overview {
     bool placed; /* there is an archive, so the next four are known */
     struct placement_report places;
     struct sync_report sync;
+    struct tracer_report scripts; /* those that name no keys */
     size_t nmoves; /* the newest first */
     struct move_report moves[OVERVIEW_MOVES];
     double p50_ms, p95_ms, p99_ms; /* of the last 60 s; of the probe's PINGs when clients sent nothing */

@@ -469,5 +469,5 @@ void tracer_end(struct tracer *t, uint64_t id, int64_t epoch, bool ran, sync_don
 
 void tracer_report(struct tracer *t, struct tracer_report *ret)
 {
-    *ret = (struct tracer_report){.scripts = t->scripts, .keys = t->keys, .unseen = t->missed};
+    *ret = (struct tracer_report){.scripts = t->scripts, .keys = t->keys, .missed = t->missed};
 }

@@ -28,7 +28,7 @@ void tracer_begin(struct tracer *t, uint64_t *ret_id, sync_done done, void *ctx)
 void tracer_end(struct tracer *t, uint64_t id, int64_t epoch, bool ran, sync_done done, void *ctx);
 
 struct tracer_report {
-    uint64_t scripts, keys, unseen; /* ended; keys that they have changed; left to a verify */
+    uint64_t scripts, keys, missed; /* ended; keys that they have changed; left to a verify */
 };
 void tracer_report(struct tracer *t, struct tracer_report *ret);
 

@@ -55,8 +55,9 @@ Served.settled = settled
 @pytest.mark.sanitize
 def test_the_runbook(world, conn):
     conn.pipeline(("RPUSH", "conv:1", "a"), ("SET", "conv:2", "b"), ("SET", "raw", "c"))
-    before = world.versions([b"conv:1", b"conv:2"])
+    before, scripts, found = world.versions([b"conv:1", b"conv:2"]), world.counter("conv_scripts_traced_total"), world.counter("conv_scripts_keys_total")
     assert conn.cmd("EVAL", RUNBOOK, 0) is None
+    assert world.counter("conv_scripts_traced_total") == scripts + 1 and world.counter("conv_scripts_keys_total") == found + 2
     after = world.versions([b"conv:1", b"conv:2"])
     assert all(after[key] > before[key] for key in before)
     assert copied(world, "conv:1", "conv:2") == [None, None]
@@ -223,6 +224,7 @@ def test_redis_tells_nobody_of_changes(alone):
         conn.cmd("RPUSH", "conv:1", "a")
         alone.behind.cmd("ACL", "SETUSER", "default", "-client|tracking")
         assert conn.cmd("EVAL", APPEND, 0, "1", "b") == 2
+        assert alone.counter("conv_scripts_unseen_total") == 1
         eventually(lambda: alone.behind.cmd("EXISTS", "cvp:suspect") == 0, 30)
         eventually(lambda: not alone.marks(), 20)
         assert values(alone, "conv:1") == [["a", "b"]]

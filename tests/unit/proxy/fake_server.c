@@ -1,6 +1,7 @@
 #include "fake_server.h"
 
 #include "base/clock.h"
+#include "sync/tracer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +163,11 @@ struct placement *server_placement(const struct server *s)
     return s->placed ? (struct placement *)s : NULL;
 }
 
+struct tracer *server_tracer(const struct server *s)
+{
+    return NULL;
+}
+
 struct sync *server_sync(const struct server *s)
 {
     return s->placed ? (struct sync *)s : NULL;
@@ -170,6 +176,11 @@ struct sync *server_sync(const struct server *s)
 void placement_report(struct placement *p, struct placement_report *ret)
 {
     *ret = ((const struct server *)p)->places;
+}
+
+void tracer_report(struct tracer *t, struct tracer_report *ret)
+{
+    *ret = (struct tracer_report){0};
 }
 
 void sync_report(struct sync *sync, struct sync_report *ret)
