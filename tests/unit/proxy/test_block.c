@@ -308,7 +308,7 @@ static void test_emptied_redis(void **state)
 static void test_versions_reach_the_copy(void **state)
 {
     static const char request[] =
-        "*5\r\n$4\r\nMSET\r\n$6\r\nconv:1\r\n$1\r\na\r\n$6\r\nconv:2\r\n$1\r\nb\r\n";
+        "*3\r\n$4\r\nMSET\r\n$6\r\nconv:1\r\n$1\r\na\r\n*3\r\n$6\r\nAPPEND\r\n$6\r\nconv:2\r\n$1\r\nb\r\n";
 
     add_marked("MSET conv:1 a conv:1 c\r\n", true, true);
     add_marked("APPEND conv:2 b\r\n", true, true);
@@ -323,8 +323,10 @@ static void test_versions_reach_the_copy(void **state)
     assert_int_equal(w.slot.copy->keys[1].copied, 2251799813685249);
     assert_true(w.slot.copy->keys[1].fresh);
     w.slot.copy->keys[1].copied = 0;
-    assert_all("*12\r\n+OK\r\n:1\r\n:1\r\n:5000\r\n:1\r\n:1\r\n:0\r\n:9\r\n:1\r\n:8\r\n:2\r\n:0\r\n",
+    assert_all("*12\r\n+OK\r\n:1\r\n:1\r\n:5000\r\n:1\r\n:1\r\n:1\r\n:9\r\n:1\r\n:8\r\n:2\r\n:0\r\n",
                "*2\r\n+OK\r\n:1\r\n");
+    assert_int_equal(w.slot.copy->keys[0].copied, 9); /* MSET: whatever it held */
+    assert_true(w.slot.copy->keys[0].fresh);
     assert_int_equal(w.slot.copy->keys[1].copied,
                      0); /* it was there without a version: what it held is not known to the archive */
     op_free(w.slot.copy);
