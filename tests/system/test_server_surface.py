@@ -73,7 +73,7 @@ SCRIPTS = {
         SET k 1
         OBJECT ENCODING k
         OBJECT REFCOUNT k
-        OBJECT IDLETIME k
+        OBJECT IDLETIME none
         OBJECT FREQ k
         OBJECT foo k
         OBJECT ENCODING
