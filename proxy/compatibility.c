@@ -131,6 +131,9 @@ static const char *by_archive(const struct command *cmd)
         return "served by the archive, embedded Lua";
     if (is_served(cmd))
         return "served by the archive";
+    if (strcmp(cmd->name, "script|load") == 0 || strcmp(cmd->name, "script|exists") == 0 ||
+        strcmp(cmd->name, "script|flush") == 0 || strcmp(cmd->name, "script|kill") == 0)
+        return "answered by the proxy without Redis";
     return names_keys(cmd) ? "refused: Redis only" : "forwarded, if Redis is there";
 }
 
