@@ -120,7 +120,7 @@ static void test_enum_words(void **state)
             free(printed);
         }
     }
-    assert_int_equal(words, 3 + 2 + 4 + 2 + 3 + 2 + 2);
+    assert_int_equal(words, 3 + 2 + 4 + 2 + 3 + 2 + 2 + 3);
 }
 
 /* The C enums and the rows must say the same. */
@@ -135,6 +135,9 @@ static void test_enum_order(void **state)
     assert_true(value_parse(primary, "archive", &field, &why) && field == STORE_ARCHIVE);
     assert_true(value_parse(ack, "both", &field, &why) && field == ACK_BOTH);
     assert_true(value_parse(ack, "primary", &field, &why) && field == ACK_PRIMARY);
+    assert_true(value_parse(global("script.trace"), "no", &field, &why) && field == TRACE_NO);
+    assert_true(value_parse(global("script.trace"), "keyless", &field, &why) && field == TRACE_KEYLESS);
+    assert_true(value_parse(global("script.trace"), "all", &field, &why) && field == TRACE_ALL);
 }
 
 static void test_reasons(void **state)
