@@ -21,13 +21,30 @@ def cluster_port():
 
 class Node(RedisServer):
     def __init__(self, folder, args=()):
+        self.more, self.placed = list(args), False
+        self.choose_ports(folder)
+
+    def choose_ports(self, folder):
         port = cluster_port()
         bus = free_port()
         fixed = ["--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{port}.conf", "--cluster-port", bus,
                  "--cluster-node-timeout", NODE_TIMEOUT_MS, "--repl-diskless-sync-delay", "0",
                  "--cluster-allow-replica-migration", "no"]  # fmt: skip
-        super().__init__(folder, port, [*fixed, *args])
+        super().__init__(folder, port, [*fixed, *self.more])
         self.bus = bus
+
+    def start(self, wait=True):
+        """The first time with other ports when somebody else has taken one of the two meanwhile."""
+        for tries_left in (2, 1, 0):
+            try:
+                super().start(wait)
+                self.placed = True
+                return self
+            except RuntimeError:
+                if self.placed or tries_left == 0 or "Address already in use" not in self.log_text():
+                    raise
+                self.choose_ports(self.folder)
+        return self
 
     def client(self, **options):
         return super().client(retry=Retry(NoBackoff(), 0), decode_responses=True, **options)
@@ -55,9 +72,7 @@ class Cluster:
 
     def start(self):
         for node in self.nodes:
-            node.start(wait=False)
-        for node in self.nodes:
-            node.wait_ready()
+            node.start()
         share = SLOTS // len(self.masters)
         for i, node in enumerate(self.masters):
             node.call("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
