@@ -125,8 +125,7 @@ def test_across_stores(mixed, command):
 # ---- what the archive can't do ----
 
 CLEAR = [
-    ("MOVE", "conv:a", "1"), ("EVAL", "return 1", "1", "conv:a"), ("EVALSHA", "0" * 40, "1", "conv:a"), ("FCALL", "f", "1", "conv:a"),
-    ("EVAL_RO", "return 1", "1", "conv:a"), ("MIGRATE", "127.0.0.1", "1", "conv:a", "0", "10"), ("PFDEBUG", "GETREG", "conv:a"),
+    ("MOVE", "conv:a", "1"), ("EVALSHA", "0" * 40, "1", "conv:a"), ("FCALL", "f", "1", "conv:a"), ("MIGRATE", "127.0.0.1", "1", "conv:a", "0", "10"), ("PFDEBUG", "GETREG", "conv:a"),
     ("DEBUG", "OBJECT", "conv:a"), ("SWAPDB", "0", "1"), ("COPY", "conv:a", "conv:b", "DB", "1"),
     ("SORT", "conv:a", "BY", "w_*"), ("SORT", "conv:a", "GET", "w_*"), ("RESTORE-ASKING", "conv:b", "0", "x"),
 ]  # fmt: skip
