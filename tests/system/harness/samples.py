@@ -127,13 +127,13 @@ STRINGS = {
 
 LISTS = {
     "blmove": [
-        slide("BLMOVE conv:k conv:l LEFT RIGHT 1", LIST, keys="conv:k conv:l"),
-        keep("BLMOVE conv:n conv:k LEFT RIGHT 1", LIST),
+        slide("BLMOVE conv:k conv:l LEFT RIGHT 0.05", LIST, keys="conv:k conv:l"),
+        keep("BLMOVE conv:n conv:k LEFT RIGHT 0.05", LIST),
     ],
-    "blmpop": [slide("BLMPOP 1 1 conv:k LEFT COUNT 2", LIST), keep("BLMPOP 1 1 conv:n LEFT")],
-    "blpop": [slide("BLPOP conv:n conv:k 1", LIST), keep("BLPOP conv:n 1")],
-    "brpop": [slide("BRPOP conv:k 1", LIST), keep("BRPOP conv:n 1")],
-    "brpoplpush": [slide("BRPOPLPUSH conv:k conv:l 1", LIST, keys="conv:k conv:l"), keep("BRPOPLPUSH conv:n conv:k 1", LIST)],
+    "blmpop": [slide("BLMPOP 0.05 1 conv:k LEFT COUNT 2", LIST), keep("BLMPOP 0.05 1 conv:n LEFT")],
+    "blpop": [slide("BLPOP conv:n conv:k 0.05", LIST), keep("BLPOP conv:n 0.05")],
+    "brpop": [slide("BRPOP conv:k 0.05", LIST), keep("BRPOP conv:n 0.05")],
+    "brpoplpush": [slide("BRPOPLPUSH conv:k conv:l 0.05", LIST, keys="conv:k conv:l"), keep("BRPOPLPUSH conv:n conv:k 0.05", LIST)],
     "linsert": [
         slide("LINSERT conv:k BEFORE b x", LIST),
         keep("LINSERT conv:k BEFORE nowhere x", LIST),
@@ -212,9 +212,9 @@ HASHES_AND_SETS = {
 }
 
 SORTED_SETS = {
-    "bzmpop": [slide("BZMPOP 1 1 conv:k MIN COUNT 2", ZSET), keep("BZMPOP 1 1 conv:n MIN")],
-    "bzpopmax": [slide("BZPOPMAX conv:n conv:k 1", ZSET), keep("BZPOPMAX conv:n 1")],
-    "bzpopmin": [slide("BZPOPMIN conv:k 1", ZSET), keep("BZPOPMIN conv:n 1")],
+    "bzmpop": [slide("BZMPOP 0.05 1 conv:k MIN COUNT 2", ZSET), keep("BZMPOP 0.05 1 conv:n MIN")],
+    "bzpopmax": [slide("BZPOPMAX conv:n conv:k 0.05", ZSET), keep("BZPOPMAX conv:n 0.05")],
+    "bzpopmin": [slide("BZPOPMIN conv:k 0.05", ZSET), keep("BZPOPMIN conv:n 0.05")],
     "zadd": [
         slide("ZADD conv:k 3 d 4 e", ZSET),
         slide("ZADD conv:k XX CH 9 a", ZSET),
