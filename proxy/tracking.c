@@ -139,9 +139,17 @@ void tracking_second(struct session *s)
         tell_forget(s);
 }
 
+static bool differs(const struct acting *a, const struct acting *b)
+{
+    for (size_t i = 0; i < STATS_POLICIES; i++)
+        if ((a->phase[i] == PHASE_ARCHIVE) != (b->phase[i] == PHASE_ARCHIVE))
+            return true;
+    return false;
+}
+
 void tracking_acting(struct loop *l, const struct acting *before)
 {
-    if (memcmp(before->phase, l->acting.phase, sizeof before->phase) == 0)
+    if (!differs(before, &l->acting))
         return;
     for (struct session *s = l->sessions, *next; s != NULL; s = next) {
         next = s->next;

@@ -20,7 +20,7 @@ bool tracking_command(struct session *s, const struct job *job);
 void tracking_ensure(struct session *s);
 /* Only when s->tracking, once a second: the same. While the archive acts for some policy the client shall forget what it has cached. */
 void tracking_second(struct session *s);
-/* l->acting has changed. */
+/* l->acting has changed: where another store answers now, the same. */
 void tracking_acting(struct loop *l, const struct acting *before);
 /* RESET, or the client is gone: nothing is tracked any more. */
 void tracking_drop(struct session *s);
