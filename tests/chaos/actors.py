@@ -1,6 +1,7 @@
 """Those that faults befall: Redis, the archive, the proxies; each behind a link of its own where it has a port.
 
 Methods that wait for a process block: call them in a thread."""
+import json
 import os
 import shutil
 import subprocess
@@ -182,6 +183,10 @@ class ProxyActor:
     def fault(self, plan):
         """The archive's plan of faults; "" ends it."""
         return self.server.http("/api/v1/archive/faults", {"plan": plan}, "PUT")
+
+    def has_archive(self):
+        """It asks twice a second: for so long an archive that is back counts as down, and the promise is a lower one."""
+        return json.loads(self.server.http("/healthz")[1])["stores"]["archive"]["up"]
 
     def phases(self):
         """policy -> phase, in its own words."""

@@ -155,6 +155,9 @@ class Run:
         if not self.redis_acts():
             return False
         try:
+            if not all(proxy.has_archive() for proxy in self.cast.proxies):
+                self.why = "a proxy does not see the archive yet"
+                return False
             left = [*stores.redis_leftovers(self.cast.redis.client()), *stores.archive_leftovers(self.cast.archive),
                     *(line for proxy in self.cast.proxies for line in proxy.moves())]
         except (redis_py.RedisError, OSError, AssertionError) as problem:
