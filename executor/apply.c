@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint64_t draw(void *ctx)
+uint64_t apply_random(void *batch)
 {
-    struct batch *b = ctx;
+    struct batch *b = batch;
     b->random ^= b->random << 13;
     b->random ^= b->random >> 7;
     b->random ^= b->random << 17;
@@ -99,7 +99,7 @@ static void run_engine(struct applying *a, const struct op_step *step, const str
                      .keys = &a->keys,
                      .fetch = fetch,
                      .fetch_ctx = a,
-                     .random = draw,
+                     .random = apply_random,
                      .random_ctx = b};
     struct whole_call w = {.call = &c, .handle = b->handle, .no_tombstones = &b->counts->no_tombstones};
     whole_fn whole = step->fn == NULL ? whole_find(step->cmd) : NULL;

@@ -22,5 +22,7 @@ struct batch {
 
 /* cells: as op->keys. Afterwards the op has a reply, an error, or wants to park. */
 void apply_op(struct batch *b, struct op *op, struct cell *const *cells);
+/* For struct call: what the commands of a batch draw from. */
+uint64_t apply_random(void *batch);
 
 #endif

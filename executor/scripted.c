@@ -159,15 +159,6 @@ static const char *refusal_of(const struct script_command *c, const struct comma
     return line;
 }
 
-static uint64_t draw(void *ctx)
-{
-    struct batch *b = ctx;
-    b->random ^= b->random << 13;
-    b->random ^= b->random >> 7;
-    b->random ^= b->random << 17;
-    return b->random;
-}
-
 static struct call make_call(struct scripted *s, const struct slice *argv, size_t argc, enum resp resp,
                              struct chain *out)
 {
@@ -180,7 +171,7 @@ static struct call make_call(struct scripted *s, const struct slice *argv, size_
                          .keys = s->keys,
                          .fetch = s->fetch,
                          .fetch_ctx = s->fetch_ctx,
-                         .random = draw,
+                         .random = apply_random,
                          .random_ctx = s->batch};
 }
 

@@ -29,6 +29,8 @@ bool local_redis_up(struct session *s);
 bool local_bad_args(struct session *s, const struct job *job);
 /* The other loops hear of changed settings in a moment; what this client sends next must already see them. */
 void local_see_settings(struct session *s);
+/* HELP of a command. Always true. */
+bool local_help(struct session *s, const char *const *lines, size_t n);
 bool local_error(struct session *s, const char *line); /* always true: it is answered */
 bool local_set_name(struct session *s, struct slice name); /* false: it has characters that a name must not have */
 /* "ERR unknown subcommand '…'. Try … HELP." */

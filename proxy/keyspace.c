@@ -293,6 +293,14 @@ static bool do_randomkey(struct session *s, const struct job *job)
     return true;
 }
 
+/* The client's request. empty: stays so. */
+static void ask_archive(struct split *sp, const struct job *job, struct chain *empty)
+{
+    managed_put_raw(empty, job);
+    split_ask_archive(sp, OP_ONE, chain_flat(empty));
+    chain_clear(empty);
+}
+
 /* n requests for Redis, which put appends; the archive gets the client's. */
 static bool ask_both(struct session *s, const struct job *job, uint32_t n,
                      void (*put)(struct chain *out, const struct loop *l, const struct job *job),
@@ -306,9 +314,7 @@ static bool ask_both(struct session *s, const struct job *job, uint32_t n,
     if (sp == NULL)
         return true;
     chain_init(&request, &s->loop->turn.chunks);
-    managed_put_raw(&request, job);
-    split_ask_archive(sp, OP_ONE, chain_flat(&request));
-    chain_clear(&request);
+    ask_archive(sp, job, &request);
     put(&request, s->loop, job);
     split_ask_redis(sp, &request, n, job->slow);
     return true;
@@ -347,9 +353,7 @@ bool keyspace_flush(struct session *s, const struct job *job)
     if (sp == NULL)
         return true;
     chain_init(&request, &s->loop->turn.chunks);
-    managed_put_raw(&request, job);
-    split_ask_archive(sp, OP_ONE, chain_flat(&request));
-    chain_clear(&request);
+    ask_archive(sp, job, &request);
     if (!s->loop->acting.guarded) {
         managed_put_raw(&request, job);
         split_ask_redis(sp, &request, 1, job->slow);

@@ -23,6 +23,17 @@ bool local_ok(struct session *s)
     return true;
 }
 
+bool local_help(struct session *s, const char *const *lines, size_t n)
+{
+    struct chain *out = slot_answer(s);
+
+    build_array(out, n);
+    for (size_t i = 0; i < n; i++)
+        build_status(out, lines[i]);
+    slot_answered(s);
+    return true;
+}
+
 bool local_error(struct session *s, const char *line)
 {
     transaction_spoil(s);

@@ -132,12 +132,7 @@ static bool do_help(struct session *s, const struct job *job)
         "UNPAUSE",
         "    End the pause.",
     };
-    struct chain *out = slot_answer(s);
-    build_array(out, sizeof lines / sizeof lines[0]);
-    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
-        build_status(out, lines[i]);
-    slot_answered(s);
-    return true;
+    return local_help(s, lines, sizeof lines / sizeof lines[0]);
 }
 
 static const struct {

@@ -198,13 +198,7 @@ static bool do_help(struct session *s, const struct job *job)
         "HELP",
         "    Prints this help.",
     };
-    struct chain *out = slot_answer(s);
-
-    build_array(out, sizeof text / sizeof text[0]);
-    for (size_t i = 0; i < sizeof text / sizeof text[0]; i++)
-        build_status(out, text[i]);
-    slot_answered(s);
-    return true;
+    return local_help(s, text, sizeof text / sizeof text[0]);
 }
 
 bool local_conv(struct session *s, const struct job *job)
