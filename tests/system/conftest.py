@@ -8,6 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 from harness import NOBODY, SERVES_ALL, DirectProxy, Proxy, RedisServer, RespConn, eventually, process
+from harness.both import Both
+from harness.tls import Authority
 
 DIRECT = os.environ.get("CONV_TEST_DIRECT") == "1"
 
@@ -42,6 +44,16 @@ def side(request, durable, plain):
     with RespConn.to(server) as conn:
         conn.cmd("FLUSHALL")
     return server
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def server_cert(authority):
+    return authority.issue("server")
 
 
 @pytest.fixture
@@ -128,6 +140,14 @@ def real(request, redis_server):
         empty(request.getfixturevalue("proxy"))
     yield client
     client.close()
+
+
+@pytest.fixture(params=[2, 3])
+def both(request, proxy, real, plain):
+    """A client of the proxy and one of a Redis without one, which are asked the same."""
+    with Both(proxy, plain, request.param) as pair:
+        pair.theirs.cmd("FLUSHALL")
+        yield pair
 
 
 def pytest_collection_modifyitems(items):

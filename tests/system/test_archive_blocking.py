@@ -5,13 +5,13 @@ import os
 import random
 import socket
 import struct
-import subprocess
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 
 import pytest
 from harness import NOBODY, SERVES_ALL, Proxy, RedisServer, RespConn, RespError, eventually
 from harness.resp import encode
+from harness.proxy import taken_over
 from harness.waiters import flags_of, stage
 
 pytestmark = [pytest.mark.sanitize, pytest.mark.managed]
@@ -446,23 +446,6 @@ def test_sigterm_with_clients_that_wait(make_proxy):
         proxy.stop()
         assert time.monotonic() - started < 6
         assert all(w.conn.closed() for w in waiters)
-
-
-@contextmanager
-def taken_over(proxy):
-    """A new process takes over, and is proxy from then on; the old one, which is given, does not outlive the test."""
-    with open(proxy.log_path, "ab") as log:
-        command = [*proxy.command(), "--takeover"]
-        new = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=proxy.environment(), cwd=proxy.directory()
-        )
-    old, proxy.process = proxy.process, new
-    try:
-        yield old
-    finally:
-        if old.poll() is None:
-            old.kill()
-            old.wait(10)
 
 
 def test_those_who_watch_finish_before_they_go(make_proxy):

@@ -28,13 +28,6 @@ def served(tmp_path_factory):
     server.kill()
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("plain")).start()
-    yield server
-    server.kill()
-
-
 @pytest.fixture(params=KINDS)
 def prefix(request, served, plain):
     """Keys begin with it: raw ones, or those of the policy conv. All are gone."""

@@ -2,25 +2,10 @@
 import re
 
 import pytest
-from harness import RedisServer, RespConn, eventually
-from harness.both import Both
+from harness import RespConn, eventually
 
 PROXY_SETTINGS = {"proxy.threads": 2}
 CLIENTS = 8  # so that both loops have some
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("plain")).start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture(params=[2, 3])
-def both(request, proxy, real, plain):
-    with Both(proxy, plain, request.param) as pair:
-        pair.theirs.cmd("FLUSHALL")
-        yield pair
 
 
 @pytest.fixture(params=["proxy", "redis"])

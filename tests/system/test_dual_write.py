@@ -79,13 +79,6 @@ def pairs(flat):
     return list(zip(flat[::2], flat[1::2]))
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("plain")).start()
-    yield server
-    server.kill()
-
-
 @pytest.fixture(scope="module", params=["both", "primary"])
 def served(request, tmp_path_factory):
     world = Served(tmp_path_factory.mktemp("served"), **{"conv.ack": request.param})

@@ -16,13 +16,6 @@ KEYS = {
 }
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("plain")).start()
-    yield server
-    server.kill()
-
-
 @pytest.fixture(scope="module", params=["redis", "archive"])
 def side(request, tmp_path_factory, plain):
     """(client of the proxy, client of Redis) with the same keys; who acts for conv:* is the parameter."""

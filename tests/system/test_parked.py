@@ -4,13 +4,13 @@ import os
 import random
 import socket
 import struct
-import subprocess
 import threading
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 
 import pytest
 from harness import Proxy, RedisServer, RespConn, eventually
+from harness.proxy import taken_over
 from harness.waiters import Waiter, flags_of, stage
 
 pytestmark = [pytest.mark.sanitize, pytest.mark.managed, pytest.mark.timeout(120)]
@@ -268,23 +268,6 @@ def test_watched_keys_and_a_wait_between(world):
 
 
 # ---- the process ends ----
-
-
-@contextmanager
-def taken_over(proxy):
-    """A new process takes over, and is proxy from then on; the old one, which is given, does not outlive the test."""
-    with open(proxy.log_path, "ab") as log:
-        command = [*proxy.command(), "--takeover"]
-        new = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=proxy.environment(), cwd=proxy.directory()
-        )
-    old, proxy.process = proxy.process, new
-    try:
-        yield old
-    finally:
-        if old.poll() is None:
-            old.kill()
-            old.wait(10)
 
 
 def test_those_who_wait_go_along_to_the_next_process(tmp_path):

@@ -9,13 +9,6 @@ from harness.both import Both
 PROXY_SETTINGS = {"proxy.threads": 2}
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("plain")).start()
-    yield server
-    server.kill()
-
-
 @pytest.fixture
 def replica(redis_server, tmp_path):
     redis_server.client().config_set("repl-diskless-sync-delay", "0")

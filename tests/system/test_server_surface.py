@@ -1,7 +1,6 @@
 """OBJECT, MEMORY, LATENCY, DEBUG, databases and their kin: as Redis answers, and what must not reach a Redis that others use."""
 import pytest
 from harness import RedisServer, RespConn, eventually
-from harness.both import Both
 
 PROXY_SETTINGS = {"proxy.threads": 2}
 DEBUG = ["--enable-debug-command", "yes"]
@@ -19,13 +18,6 @@ def plain(tmp_path_factory):
     server = RedisServer(tmp_path_factory.mktemp("plain"), args=DEBUG).start()
     yield server
     server.kill()
-
-
-@pytest.fixture(params=[2, 3])
-def both(request, proxy, real, plain):
-    with Both(proxy, plain, request.param) as pair:
-        pair.theirs.cmd("FLUSHALL")
-        yield pair
 
 
 SCRIPTS = {

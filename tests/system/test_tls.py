@@ -19,16 +19,6 @@ CONFIG = {"policies": [{"name": "conv", "match": "conv:*", "max_messages": 0}]}
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture(scope="module")
-def server_cert(authority):
-    return authority.issue("server")
-
-
-@pytest.fixture(scope="module")
 def proxy(redis_server, server_cert, tmp_path_factory):
     proxy = TlsProxy(tmp_path_factory.mktemp("proxy"), redis_server.url, server_cert, CONFIG, {"proxy.threads": 2}).start()
     yield proxy

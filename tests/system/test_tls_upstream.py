@@ -10,16 +10,6 @@ CONFIG = {"policies": [{"name": "conv", "match": "conv:*", "max_messages": 0}]}
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture(scope="module")
-def server_cert(authority):
-    return authority.issue("server")
-
-
-@pytest.fixture(scope="module")
 def tls_redis(authority, server_cert, tmp_path_factory):
     """It wants no certificate of its clients."""
     server = TlsRedis(tmp_path_factory.mktemp("redis"), server_cert, authority).start()

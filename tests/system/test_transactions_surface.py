@@ -10,13 +10,6 @@ pytestmark = pytest.mark.managed
 PLAIN = {"conv.ttl": 0, "conv.max_messages": 0, "proxy.threads": 2}
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("plain")).start()
-    yield server
-    server.kill()
-
-
 def serve(folder, server, **settings):
     proxy = Proxy(folder, server.url, settings={**PLAIN, **settings}).start()
     store = "archive" if settings else "redis"

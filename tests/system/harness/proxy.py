@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -164,3 +165,20 @@ def run_once(*args, timeout=10):
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, cwd=folder)
     done.stderr = SAME_PID.sub("", done.stderr)
     return done
+
+
+@contextmanager
+def taken_over(proxy):
+    """A new process takes over, and is proxy from then on; the old one, which is given, does not outlive the test."""
+    with open(proxy.log_path, "ab") as log:
+        command = [*proxy.command(), "--takeover"]
+        new = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=proxy.environment(), cwd=proxy.directory()
+        )
+    old, proxy.process = proxy.process, new
+    try:
+        yield old
+    finally:
+        if old.poll() is None:
+            old.kill()
+            old.wait(10)
