@@ -7,6 +7,7 @@
 #include "proxy/metrics.h"
 #include "proxy/primary.h"
 #include "proxy/state.h"
+#include "proxy/web.h"
 #include "version.h"
 
 #include <stdlib.h>
@@ -300,11 +301,38 @@ static void change_dual_write(void *ctx, const struct http_request *r, struct ht
 
 static void get_index(void *ctx, const struct http_request *r, struct http_reply *reply);
 
+/* Programs get the list. */
+static void get_page(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    if (web_wants_page(r))
+        web_reply(r, "index.html", reply);
+    else
+        get_index(ctx, r, reply);
+    reply->vary = "Accept, Accept-Encoding";
+}
+
+static void get_file(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    web_reply(r, http_rest(r), reply);
+}
+
+static void get_vendor_file(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    char name[80];
+
+    snprintf(name, sizeof name, "vendor/%s", http_rest(r));
+    web_reply(r, name, reply);
+}
+
 static const struct http_route routes[] = {
-    {"GET", "/", false, get_index, "this list"},
+    {"GET", "/", false, get_page, "the console for browsers, this list for programs", HTTP_OPEN},
+    {"GET", "/api", false, get_index, "this list", HTTP_OPEN},
+    {"GET", "/web/+", false, get_file, "the console's files", HTTP_OPEN},
+    {"GET", "/web/vendor/+", false, get_vendor_file, "and those that others have made", HTTP_OPEN},
     {"GET", "/metrics", false, get_metrics, "for Prometheus"},
-    {"GET", "/healthz", false, get_health, "200 while managed keys are served, else 503, with the reasons"},
-    {"GET", "/readyz", false, get_ready, "200 while clients are taken"},
+    {"GET", "/healthz", false, get_health, "200 while managed keys are served, else 503, with the reasons",
+     HTTP_OPEN},
+    {"GET", "/readyz", false, get_ready, "200 while clients are taken", HTTP_OPEN},
     {"GET", "/health/memory", false, get_memory,
      "the connection that managed keys depend on, in four fields"},
     {"GET", "/api/v1/health", false, get_health, "the same as /healthz"},

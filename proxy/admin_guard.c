@@ -106,17 +106,12 @@ static enum role role_of(const struct admin_guard *g, const struct settings *s, 
     return s->admin_read_token[0] == '\0' ? ROLE_READER : ROLE_NOBODY;
 }
 
-static bool is_always_open(const struct http_route *route)
-{
-    return strcmp(route->path, "/healthz") == 0 || strcmp(route->path, "/readyz") == 0;
-}
-
 static bool may(struct admin_guard *g, const struct http_route *route, const struct http_request *r, struct http_reply *reply)
 {
     const struct settings *s = config_current(g->config);
     const char *given = token_of(r);
     char peer[HTTP_PEER];
-    enum role needed = is_always_open(route) ? ROLE_NOBODY : route->changes ? ROLE_ADMIN : ROLE_READER;
+    enum role needed = (route->traits & HTTP_OPEN) != 0 ? ROLE_NOBODY : route->changes ? ROLE_ADMIN : ROLE_READER;
     bool asks = s->admin_token[0] != '\0' || s->admin_read_token[0] != '\0';
 
     http_peer(r, peer);

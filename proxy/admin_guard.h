@@ -1,6 +1,6 @@
 /* proxy/admin_guard — who may call the admin server, and for what.
  *
- *   everybody      /healthz, /readyz; whatever reads, as long as admin.read_token is empty
+ *   everybody      /healthz, /readyz, the console's files and the list of paths; whatever reads, as long as admin.read_token is empty
  *   read token     whatever reads
  *   admin token    everything; without one, whoever reaches a loopback listener
  *

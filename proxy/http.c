@@ -212,26 +212,47 @@ static void answer(const struct http_setup *setup, const char *method, const cha
         http_reply_error(reply, MHD_HTTP_METHOD_NOT_ALLOWED, "%s is not allowed here; allowed: %s", method,
                          allow);
     else
-        http_reply_error(reply, MHD_HTTP_NOT_FOUND, "there is nothing here; GET / lists what there is");
+        http_reply_error(reply, MHD_HTTP_NOT_FOUND, "there is nothing here; GET /api lists what there is");
+}
+
+/* Nothing from elsewhere is loaded, and nobody shows our pages inside theirs. */
+#define POLICY "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+static void add_headers(struct MHD_Response *response, const struct http_reply *reply, const char *allow)
+{
+    const struct {
+        const char *name, *value;
+    } headers[] = {
+        {"Content-Type", reply->type},
+        {"Cache-Control", reply->cache != NULL ? reply->cache : "no-store"},
+        {"X-Content-Type-Options", "nosniff"},
+        {"Referrer-Policy", "no-referrer"},
+        {"Content-Security-Policy", POLICY},
+        {"Content-Encoding", reply->encoding},
+        {"ETag", reply->tag},
+        {"Vary", reply->vary},
+        {"Allow", allow[0] != '\0' ? allow : NULL},
+        {"WWW-Authenticate", reply->status == MHD_HTTP_UNAUTHORIZED ? "Bearer realm=\"convproxy\"" : NULL},
+    };
+
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+        if (headers[i].value != NULL)
+            MHD_add_response_header(response, headers[i].name, headers[i].value);
 }
 
 static enum MHD_Result send_reply(struct MHD_Connection *connection, const struct http_reply *reply,
                                   const char *allow)
 {
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(reply->len, reply->own_body, MHD_RESPMEM_MUST_FREE);
+        reply->own_body != NULL
+            ? MHD_create_response_from_buffer(reply->len, reply->own_body, MHD_RESPMEM_MUST_FREE)
+            : MHD_create_response_from_buffer(reply->len, (void *)reply->body, MHD_RESPMEM_PERSISTENT);
 
     if (response == NULL) {
         free(reply->own_body);
         return MHD_NO;
     }
-    MHD_add_response_header(response, "Content-Type", reply->type);
-    MHD_add_response_header(response, "Cache-Control", "no-store");
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    if (allow[0] != '\0')
-        MHD_add_response_header(response, "Allow", allow);
-    if (reply->status == MHD_HTTP_UNAUTHORIZED)
-        MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"convproxy\"");
+    add_headers(response, reply, allow);
     enum MHD_Result ok = MHD_queue_response(connection, reply->status, response);
     MHD_destroy_response(response);
     return ok;

@@ -27,7 +27,14 @@ struct http_reply {
     unsigned status;
     const char *type; /* Content-Type */
     char *own_body;   /* malloc; the server frees it */
+    const void *body; /* instead of own_body: constant */
     size_t len;
+    const char *cache, *encoding, *tag, *vary; /* constants; NULL: Cache-Control is no-store, the others are missing */
+};
+
+/* Of a route. */
+enum http_trait {
+    HTTP_OPEN = 1, /* there is nothing in it that needs a token: the console's files, liveness */
 };
 
 typedef void (*http_handler)(void *ctx, const struct http_request *r, struct http_reply *reply);
@@ -38,6 +45,7 @@ struct http_route {
     bool changes; /* it changes state: the guard asks for a token, and a body must be application/json */
     http_handler handler;
     const char *help;
+    unsigned traits; /* of enum http_trait */
 };
 
 struct http_setup {
