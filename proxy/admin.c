@@ -1,6 +1,7 @@
 #include "proxy/admin.h"
 
 #include "base/log.h"
+#include "proxy/admin_backups.h"
 #include "proxy/admin_guard.h"
 #include "proxy/admin_moves.h"
 #include "proxy/http.h"
@@ -297,6 +298,18 @@ static void change_dual_write(void *ctx, const struct http_request *r, struct ht
     admin_dual_write(((const struct admin *)ctx)->server, r, reply);
 }
 
+/* ---- backups ---- */
+
+static void get_backups(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_list_backups(((const struct admin *)ctx)->server, reply);
+}
+
+static void backup_done(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_backup_done(((const struct admin *)ctx)->server, r, reply);
+}
+
 /* ---- the routes ---- */
 
 static void get_index(void *ctx, const struct http_request *r, struct http_reply *reply);
@@ -355,6 +368,8 @@ static const struct http_route routes[] = {
      "1000}"},
     {"POST", "/api/v1/moves/abort", true, abort_move, "ends one: {\"id\": 3}"},
     {"DELETE", "/api/v1/moves/+", true, abort_move, "the same, by its number in the path"},
+    {"GET", "/api/v1/backups", false, get_backups, "when a backup of each kind has last succeeded"},
+    {"POST", "/api/v1/backups", true, backup_done, "tells that one has succeeded now: {\"kind\": \"keys\"}"},
     {"GET", "/api/v1/archive/faults", false, get_faults,
      "the plan of faults in force, and whether there may be one"},
     {"PUT", "/api/v1/archive/faults", true, change_faults,

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "config/seeds.h"
 #include "proxy/archived.h"
+#include "proxy/backups.h"
 #include "proxy/census.h"
 #include "proxy/owed.h"
 #include "proxy/placement.h"
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define MORE_HANDLES 6 /* beside the workers': the housekeeper's, placement's, census', sync's */
+#define MORE_HANDLES 7 /* beside the workers': the housekeeper's, placement's, census', backups', sync's */
 
 struct depot {
     struct server *server;
@@ -26,6 +27,7 @@ struct depot {
     struct tracer *tracer;
     struct owed *owed; /* outlives the executor, which brings them back */
     struct census *census;
+    struct backups *backups;
     bool taken;                         /* another process owns it */
     char why[160];                      /* there is none */
     _Atomic uint64_t unanswered_before; /* when it went down */
@@ -81,6 +83,7 @@ struct depot *depot_open(struct server *s, const struct settings *now, bool heir
         abort();
     struct executor_ops ops = {.done = on_done, .health = on_health, .ctx = d};
     d->server = s;
+    d->backups = backups_new();
     if (now->archive_url[0] == '\0') {
         snprintf(d->why, sizeof d->why, "archive.url is empty");
         return d;
@@ -132,6 +135,7 @@ void depot_start(struct depot *d, uv_loop_t *main_loop)
     settings_unref(now);
     d->placement = placement_start(d->server, main_loop, d->executor, d->sync, d->owed, proxy);
     d->census = census_start(main_loop, d->archive);
+    backups_start(d->backups, main_loop, d->archive);
 }
 
 void depot_tick(struct depot *d, int64_t now_us)
@@ -143,6 +147,7 @@ void depot_tick(struct depot *d, int64_t now_us)
     executor_watch(d->executor);
     executor_report(d->executor, &report);
     census_tick(d->census, now_us, report.documents + report.swept);
+    backups_tick(d->backups, now_us);
 }
 
 void depot_settings(struct depot *d, const struct settings *now)
@@ -171,6 +176,7 @@ void depot_stop(struct depot *d)
     trace_release(d->archive);
     if (d->census != NULL)
         census_stop(d->census);
+    backups_stop(d->backups);
     if (d->placement != NULL)
         placement_stop(d->placement);
     tracer_stop(d->tracer);
@@ -188,6 +194,8 @@ void depot_free(struct depot *own_d)
         executor_free(own_d->executor);
     if (own_d != NULL)
         owed_free(own_d->owed);
+    if (own_d != NULL)
+        backups_free(own_d->backups);
     free(own_d);
 }
 
@@ -216,6 +224,11 @@ struct placement *depot_placement(const struct depot *d)
 struct tracer *depot_tracer(const struct depot *d)
 {
     return d->tracer;
+}
+
+struct backups *depot_backups(const struct depot *d)
+{
+    return d->backups;
 }
 
 struct owed *depot_owed(const struct depot *d)

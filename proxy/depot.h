@@ -20,6 +20,7 @@
 #define DEPOT_PLAN 1024 /* room for a plan of faults as text */
 
 struct depot;
+struct backups;
 struct owed;
 struct placement;
 struct server;
@@ -54,6 +55,7 @@ struct executor *depot_executor(const struct depot *d);   /* NULL: there is no a
 struct placement *depot_placement(const struct depot *d); /* NULL: the same, or not started yet */
 struct sync *depot_sync(const struct depot *d);           /* as placement */
 struct tracer *depot_tracer(const struct depot *d);       /* as placement */
+struct backups *depot_backups(const struct depot *d);     /* never NULL */
 struct owed *depot_owed(const struct depot *d);           /* as executor */
 
 void depot_report(const struct depot *d, struct depot_report *ret);

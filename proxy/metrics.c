@@ -1,5 +1,6 @@
 #include "proxy/metrics.h"
 
+#include "proxy/backups.h"
 #include "router/command.h"
 #include "version.h"
 
@@ -280,6 +281,14 @@ static void mismatches(FILE *out, const char *name, const struct overview *o)
     for (size_t i = 0; i < o->settings->policy_count; i++) {
         const char *policy = o->settings->policies[i].name;
         put(out, name, (double)overview_mismatches(o, policy), PAIRS("policy", policy));
+    }
+}
+
+static void backup_times(FILE *out, const char *name, const struct overview *o)
+{
+    for (int kind = 0; kind < BACKUP_KINDS; kind++) {
+        int64_t at_ms = backups_last(depot_backups(server_depot(o->server)), (enum backup_kind)kind);
+        put(out, name, (double)(at_ms / 1000), PAIRS("kind", backup_kind_name((enum backup_kind)kind)));
     }
 }
 

@@ -1,6 +1,7 @@
 #include "fake_server.h"
 
 #include "base/clock.h"
+#include "proxy/backups.h"
 #include "sync/tracer.h"
 
 #include <stdio.h>
@@ -125,6 +126,15 @@ static const struct server *server_of(const struct depot *d)
 void depot_report(const struct depot *d, struct depot_report *ret)
 {
     *ret = server_of(d)->archive;
+}
+
+struct backups *depot_backups(const struct depot *d)
+{
+    static struct backups *backups;
+
+    if (backups == NULL)
+        backups = backups_new();
+    return backups;
 }
 
 bool depot_acts(const struct depot *d, size_t policy)
