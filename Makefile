@@ -67,6 +67,7 @@ tsan: ## build with ThreadSanitizer into build-tsan
 
 docs: build ## write the reference pages from the tables
 	@for page in $(DOC_PAGES); do $(BUILD)/convproxy --docs $$page > docs/$$page.md || exit 1; done
+	@$(BUILD)/tools/convctl --docs > docs/convctl.md
 
 clean: ## remove what was built
 	@rm -rf build build-asan build-tsan build-fuzz

@@ -2,9 +2,14 @@
 
 #include "tools/screen.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+static volatile sig_atomic_t interrupted;
 
 int ctl_usage_error(const char *what, const char *which)
 {
@@ -103,4 +108,30 @@ int ctl_confirm(bool yes, const char *what, const char *question)
     fflush(stdout);
     bool agreed = fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
     return agreed ? EXIT_OK : EXIT_UNHEALTHY;
+}
+
+static void on_interrupt(int number)
+{
+    interrupted = 1;
+}
+
+void ctl_catch_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool ctl_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+void ctl_pause(double seconds)
+{
+    struct timespec t = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+    while (!interrupted && nanosleep(&t, &t) != 0 && errno == EINTR)
+        ;
 }

@@ -1,10 +1,11 @@
 /* tools/ctl — what the commands of convctl share: options, exit codes, and calls whose answers are shown.
  * Owns:       nothing between calls.
  * Invariants: whatever goes wrong is said in one line on stderr, and the exit code says which kind it was.
- * Threads:    one.          Used by: tools/convctl, tools/moves. */
+ * Threads:    one.          Used by: every command of convctl. */
 #ifndef TOOLS_CTL_H
 #define TOOLS_CTL_H
 
+#include "tools/args.h"
 #include "tools/client.h"
 
 #include <cjson/cJSON.h>
@@ -15,9 +16,9 @@ enum exit_code { EXIT_OK, EXIT_UNHEALTHY, EXIT_WRONG_USAGE, EXIT_UNREACHABLE };
 struct options {
     struct client client;
     bool json;
+    bool quiet; /* no progress */
+    bool yes;   /* nobody is asked */
     char *own_token;
-    double interval_s; /* of watch */
-    long rounds;       /* of watch; 0: until interrupted */
 };
 
 /* Says what is wrong with the arguments; EXIT_WRONG_USAGE. */
@@ -35,5 +36,9 @@ int ctl_change_by(const struct options *o, const char *path, cJSON *own_json,
                   void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc);
 /* Whoever sits at a terminal is asked; a script says --yes. EXIT_OK: go on. what: as in "a switch needs --yes". */
 int ctl_confirm(bool yes, const char *what, const char *question);
+/* From now on SIGINT and SIGTERM do not end the program: they end ctl_pause, and ctl_interrupted is true. */
+void ctl_catch_interrupts(void);
+bool ctl_interrupted(void);
+void ctl_pause(double seconds);
 
 #endif

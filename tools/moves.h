@@ -7,11 +7,11 @@
 
 #include "tools/ctl.h"
 
-/* backfill, drain, verify, ttl-audit: argv[0] is the kind. EXIT_UNHEALTHY also when a verify or an audit has found what it has not
+/* backfill, drain, verify, ttl-audit: the command is the kind. EXIT_UNHEALTHY also when a verify or an audit has found what it has not
  * repaired. */
-int moves_run(struct options *o, int argc, char **argv);
-int moves_show(struct options *o, int argc, char **argv);
-int moves_abort(struct options *o, int argc, char **argv);
-int moves_dual_write(struct options *o, int argc, char **argv);
+int moves_run(struct options *o, const struct args *args);
+int moves_show(struct options *o, const struct args *args);
+int moves_abort(struct options *o, const struct args *args);
+int moves_dual_write(struct options *o, const struct args *args);
 
 #endif

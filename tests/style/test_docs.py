@@ -71,6 +71,12 @@ def test_named_paths_exist(page):
     assert not found, "\n" + "\n".join(found)
 
 
+def test_convctl_page_is_generated():
+    done = subprocess.run([str(tree.BUILD / "tools/convctl"), "--docs"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    assert (tree.ROOT / "docs/convctl.md").read_text() == done.stdout, "docs/convctl.md is not what the table says: make docs"
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_reference_page_is_generated(page):
     binary = tree.BUILD / "convproxy"
