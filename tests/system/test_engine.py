@@ -60,7 +60,7 @@ def test_every_data_row_has_a_handler(pair):
     assert data_rows() - served == set()
 
 
-@pytest.mark.sanitize
+@pytest.mark.asan  # one thread, so TSan would find nothing
 @pytest.mark.parametrize("module", SAMPLES)
 @pytest.mark.parametrize("resp", [2, 3])
 def test_samples(pair, module, resp):
@@ -69,7 +69,7 @@ def test_samples(pair, module, resp):
     assert not failed, f"{len(failed)} of {len(scripts)} scripts:\n" + "\n".join(failed[:20])
 
 
-@pytest.mark.sanitize
+@pytest.mark.asan  # one thread, so TSan would find nothing
 @pytest.mark.timeout(600 + COMMANDS // 50)
 def test_random_commands(pair):
     seed = int(os.environ.get("CONV_SEED") or random.SystemRandom().randrange(1 << 30))

@@ -1,0 +1,73 @@
+"""Every block of commands in README and docs does what the page says, on the ports that it names."""
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from blocks import LANGUAGES, blocks_of, matches, runnable
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
+# What a reader would type. In a block of no language, or indented, it would be run by nobody.
+LOOKS_LIKE_COMMAND = re.compile(r"^(    )?(\$ |(convctl|redis-cli|curl|make|convproxy|build/|systemctl|docker) )")
+WITH_BLOCKS = [page for page in PAGES if runnable((ROOT / page).read_text())]
+
+
+def namespaces():
+    """Network, processes and mounts of its own; a user's that is root inside, where the caller is not."""
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *user, "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "--"]
+
+
+def told(step):
+    shown = "\n".join(step["shown"])
+    printed = "\n".join(step["printed"])
+    return f"line {step['line']}: $ {step['command']}\n-- exit code {step['exit']}; the page shows:\n{shown}\n-- it prints:\n{printed}"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("page", WITH_BLOCKS)
+def test_does_what_it_says(page):
+    here = Path(__file__).parent
+    run = subprocess.run([*namespaces(), sys.executable, str(here / "world.py"), str(ROOT / page)], capture_output=True, text=True, cwd=here)
+    steps = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+    assert all(step["well"] for step in steps), f"{page}, " + told(next(step for step in steps if not step["well"]))
+    expected = sum(len(block.steps()) for block in runnable((ROOT / page).read_text()))
+    assert run.returncode == 0 and len(steps) == expected, f"{page}: {len(steps)} of {expected} steps\n{run.stderr[-3000:]}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_stand_in_blocks_that_are_run(page):
+    text = (ROOT / page).read_text()
+    inside = {line for b in blocks_of(text) if b.language in LANGUAGES or b.not_run for line in range(b.line, b.line + len(b.text) + 2)}
+    found = [f"{page}:{n}: {line.strip()}" for n, line in enumerate(text.splitlines(), 1) if n not in inside and LOOKS_LIKE_COMMAND.match(line)]
+    assert not found, "mark the block as console or bash, or say <!-- not run: why -->:\n" + "\n".join(found)
+
+
+def test_what_is_not_run_has_a_reason():
+    for page in PAGES:
+        for block in blocks_of((ROOT / page).read_text()):
+            assert not block.not_run or len(block.not_run) > 10, f"{page}:{block.line}"
+
+
+@pytest.mark.parametrize(
+    "shown, printed, equal",
+    [
+        (["(integer) 1"], ["(integer) 1"], True),
+        (["(integer) 1"], ["(integer) 2"], False),
+        (["took 12 ms"], ["took 3.5 ms"], True),
+        (["took 12 ms"], ["took long"], False),
+        (["a…c"], ["abbbc"], True),
+        (["a", "…", "d"], ["a", "b", "c", "d"], True),
+        (["a", "…", "d"], ["a", "b", "c"], False),
+        (["a"], ["a", "b"], False),
+        ([], [], True),
+        ([], ["a"], False),
+        (["at 2026-01-01T00:00:00.000Z"], ["at 2031-12-31T23:59:59Z"], True),
+    ],
+)
+def test_what_counts_as_the_same(shown, printed, equal):
+    assert matches(shown, printed) is equal
