@@ -1,5 +1,7 @@
 #include "proxy/metrics.h"
 
+#include "proxy/metrics_put.h"
+#include "proxy/metrics_redis.h"
 #include "proxy/backups.h"
 #include "router/command.h"
 #include "version.h"
@@ -10,95 +12,23 @@
 #include <microhttpd.h>
 #include <string.h>
 
-/* Label values: backslash, quote and line feed are escaped, as the format wants it. */
-static void put_escaped(FILE *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (*text == '\n')
-            fputs("\\n", out);
-        else if (*text == '\\' || *text == '"')
-            fprintf(out, "\\%c", *text);
-        else
-            putc(*text, out);
-    }
-}
-
-/* Counts are written whole, not as 1.2e+07, so that people can read them. */
-static void put_number(FILE *out, double value)
-{
-    if (value == (double)(int64_t)value)
-        fprintf(out, "%.0f\n", value);
-    else
-        fprintf(out, "%.9g\n", value);
-}
-
-/* One sample: pairs is name, value, name, value, NULL. */
-static void put(FILE *out, const char *name, double value, const char *const *pairs)
-{
-    fputs(name, out);
-    for (size_t i = 0; pairs != NULL && pairs[i] != NULL; i += 2) {
-        fprintf(out, "%s%s=\"", i == 0 ? "{" : ",", pairs[i]);
-        put_escaped(out, pairs[i + 1]);
-        putc('"', out);
-    }
-    fputs(pairs != NULL ? "} " : " ", out);
-    put_number(out, value);
-}
-
-#define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
-
 /* ---- series: one function a row of SERIES ---- */
-
-static const struct {
-    int64_t us;
-    const char *le;
-} latency_bounds[] = {
-    {50, "0.00005"}, {100, "0.0001"}, {250, "0.00025"}, {500, "0.0005"},  {1000, "0.001"}, {2500, "0.0025"},
-    {5000, "0.005"}, {10000, "0.01"}, {25000, "0.025"}, {50000, "0.05"},  {100000, "0.1"}, {250000, "0.25"},
-    {500000, "0.5"}, {1000000, "1"},  {2500000, "2.5"}, {10000000, "10"},
-};
-
-#define BOUNDS (sizeof latency_bounds / sizeof latency_bounds[0])
-
-/* Cumulative buckets, sum and count. label: another label and its value, or NULL. */
-static void put_histogram(FILE *out, const char *name, const struct hist_sum *h, const char *label,
-                          const char *value)
-{
-    char full[80];
-
-    snprintf(full, sizeof full, "%s_bucket", name);
-    for (size_t i = 0; i <= BOUNDS; i++) {
-        const char *le = i < BOUNDS ? latency_bounds[i].le : "+Inf";
-        double seen = (double)(i < BOUNDS ? hist_count_le(h, latency_bounds[i].us) : h->count);
-        put(out, full, seen, label != NULL ? PAIRS(label, value, "le", le) : PAIRS("le", le));
-    }
-    snprintf(full, sizeof full, "%s_sum", name);
-    put(out, full, (double)h->sum / 1e6, label != NULL ? PAIRS(label, value) : NULL);
-    snprintf(full, sizeof full, "%s_count", name);
-    put(out, full, (double)h->count, label != NULL ? PAIRS(label, value) : NULL);
-}
 
 static void redis_latency(FILE *out, const char *name, const struct overview *o)
 {
-    put_histogram(out, name, &o->latency, NULL, NULL);
+    metrics_put_histogram(out, name, &o->latency, NULL, NULL);
 }
 
 /* ---- of the archive ---- */
 
-static void sentinel_up(FILE *out, const char *name, const struct overview *o)
-{
-    for (size_t i = 0; o->scout.kind == REDIS_SENTINEL && i < o->scout.count; i++)
-        put(out, name, o->scout.peers[i].up, PAIRS("sentinel", o->scout.peers[i].address));
-}
-
 static void archive_up(FILE *out, const char *name, const struct overview *o)
 {
-    put(out, name, o->archive.executor.up, PAIRS("kind", o->archive.executor.kind));
+    metrics_put(out, name, o->archive.executor.up, PAIRS("kind", o->archive.executor.kind));
 }
 
 static void archive_command_latency(FILE *out, const char *name, const struct overview *o)
 {
-    put_histogram(out, name, &o->archive.executor.latency, NULL, NULL);
+    metrics_put_histogram(out, name, &o->archive.executor.latency, NULL, NULL);
 }
 
 static void archive_operation_latency(FILE *out, const char *name, const struct overview *o)
@@ -106,7 +36,7 @@ static void archive_operation_latency(FILE *out, const char *name, const struct 
     for (int op = 0; op < TRACE_OPS; op++) {
         struct trace_stat calls = {.us = {0}};
         if (depot_calls(server_depot(o->server), (enum trace_op)op, &calls))
-            put_histogram(out, name, &calls.us, "operation", trace_op_name((enum trace_op)op));
+            metrics_put_histogram(out, name, &calls.us, "operation", trace_op_name((enum trace_op)op));
     }
 }
 
@@ -119,7 +49,7 @@ static void archive_operation_errors(FILE *out, const char *name, const struct o
         if (!depot_calls(server_depot(o->server), (enum trace_op)op, &calls))
             return;
         for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
-            put(out, name, (double)calls.errors[errors[i]],
+            metrics_put(out, name, (double)calls.errors[errors[i]],
                 PAIRS("operation", trace_op_name((enum trace_op)op), "error", err_name(errors[i])));
     }
 }
@@ -128,22 +58,22 @@ static void archive_queue(FILE *out, const char *name, const struct overview *o)
 {
     const struct executor_report *e = &o->archive.executor;
 
-    put(out, name, (double)e->waiting, PAIRS("state", "waiting"));
-    put(out, name, (double)e->ready, PAIRS("state", "ready"));
-    put(out, name, (double)e->running, PAIRS("state", "running"));
-    put(out, name, (double)e->parked, PAIRS("state", "parked"));
+    metrics_put(out, name, (double)e->waiting, PAIRS("state", "waiting"));
+    metrics_put(out, name, (double)e->ready, PAIRS("state", "ready"));
+    metrics_put(out, name, (double)e->running, PAIRS("state", "running"));
+    metrics_put(out, name, (double)e->parked, PAIRS("state", "parked"));
 }
 
 static void archive_documents(FILE *out, const char *name, const struct overview *o)
 {
     if (o->archive.stored.documents >= 0)
-        put(out, name, (double)o->archive.stored.documents, NULL);
+        metrics_put(out, name, (double)o->archive.stored.documents, NULL);
 }
 
 static void archive_bytes(FILE *out, const char *name, const struct overview *o)
 {
     if (o->archive.stored.bytes >= 0)
-        put(out, name, (double)o->archive.stored.bytes, NULL);
+        metrics_put(out, name, (double)o->archive.stored.bytes, NULL);
 }
 
 /* ---- of policies ---- */
@@ -152,7 +82,7 @@ static void persist_errors(FILE *out, const char *name, unsigned id, const char 
 {
     for (int i = 0; i < PERSIST_REASONS; i++) {
         enum persist_reason r = (enum persist_reason)i;
-        put(out, name, (double)STATS_SUM(policies[id].persist_errors[r]),
+        metrics_put(out, name, (double)STATS_SUM(policies[id].persist_errors[r]),
             PAIRS("policy", policy, "store", persist_reason_store(r), "reason", persist_reason_name(r)));
     }
 }
@@ -171,26 +101,26 @@ static void msg_count_before(FILE *out, const char *name, unsigned id, const cha
             snprintf(le, sizeof le, "%" PRId64, stats_msg_bounds[i]);
         else
             snprintf(le, sizeof le, "+Inf");
-        put(out, full, (double)seen, PAIRS("policy", policy, "le", le));
+        metrics_put(out, full, (double)seen, PAIRS("policy", policy, "le", le));
     }
     snprintf(full, sizeof full, "%s_sum", name);
-    put(out, full, (double)sum, PAIRS("policy", policy));
+    metrics_put(out, full, (double)sum, PAIRS("policy", policy));
     snprintf(full, sizeof full, "%s_count", name);
-    put(out, full, (double)seen, PAIRS("policy", policy));
+    metrics_put(out, full, (double)seen, PAIRS("policy", policy));
 }
 
 static void context_retrievals(FILE *out, const char *name, unsigned id, const char *policy)
 {
-    put(out, name, (double)STATS_SUM(policies[id].reads_hit), PAIRS("policy", policy, "result", "hit"));
-    put(out, name, (double)STATS_SUM(policies[id].reads_miss), PAIRS("policy", policy, "result", "miss"));
-    put(out, name, (double)STATS_SUM(policies[id].reads_error), PAIRS("policy", policy, "result", "error"));
+    metrics_put(out, name, (double)STATS_SUM(policies[id].reads_hit), PAIRS("policy", policy, "result", "hit"));
+    metrics_put(out, name, (double)STATS_SUM(policies[id].reads_miss), PAIRS("policy", policy, "result", "miss"));
+    metrics_put(out, name, (double)STATS_SUM(policies[id].reads_error), PAIRS("policy", policy, "result", "error"));
 }
 
 static void json_untouched(FILE *out, const char *name, unsigned id, const char *policy)
 {
-    put(out, name, (double)STATS_SUM(policies[id].json_not_array),
+    metrics_put(out, name, (double)STATS_SUM(policies[id].json_not_array),
         PAIRS("policy", policy, "why", "not_array"));
-    put(out, name, (double)STATS_SUM(policies[id].json_invalid), PAIRS("policy", policy, "why", "invalid"));
+    metrics_put(out, name, (double)STATS_SUM(policies[id].json_invalid), PAIRS("policy", policy, "why", "invalid"));
 }
 
 static void acting_primary(FILE *out, const char *name, const struct overview *o)
@@ -201,7 +131,7 @@ static void acting_primary(FILE *out, const char *name, const struct overview *o
         for (size_t s = 0; s < sizeof stores / sizeof stores[0]; s++) {
             const struct policy_conf *p = &o->settings->policies[i];
             bool acts = strcmp(overview_acting(o, p), stores[s]) == 0;
-            put(out, name, acts, PAIRS("policy", p->name, "store", stores[s]));
+            metrics_put(out, name, acts, PAIRS("policy", p->name, "store", stores[s]));
         }
 }
 
@@ -209,7 +139,7 @@ static void dual_write(FILE *out, const char *name, const struct overview *o)
 {
     for (size_t i = 0; i < o->settings->policy_count; i++) {
         const struct policy_conf *p = &o->settings->policies[i];
-        put(out, name, overview_dual_write(o, p), PAIRS("policy", p->name));
+        metrics_put(out, name, overview_dual_write(o, p), PAIRS("policy", p->name));
     }
 }
 
@@ -220,7 +150,7 @@ static void phases(FILE *out, const char *name, const struct overview *o)
     for (size_t i = 0; i < o->places.npolicies; i++)
         for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) {
             const struct placement_policy *p = &o->places.policies[i];
-            put(out, name, place_phase(p->place) == all[k],
+            metrics_put(out, name, place_phase(p->place) == all[k],
                 PAIRS("policy", p->name, "phase", phase_name(all[k])));
         }
 }
@@ -228,13 +158,13 @@ static void phases(FILE *out, const char *name, const struct overview *o)
 static void failovers(FILE *out, const char *name, const struct overview *o)
 {
     for (size_t i = 0; i < o->places.npolicies; i++)
-        put(out, name, (double)o->places.policies[i].failovers, PAIRS("policy", o->places.policies[i].name));
+        metrics_put(out, name, (double)o->places.policies[i].failovers, PAIRS("policy", o->places.policies[i].name));
 }
 
 static void longest_pauses(FILE *out, const char *name, const struct overview *o)
 {
     for (size_t i = 0; i < o->places.npolicies; i++)
-        put(out, name, (double)o->places.policies[i].held_max_us / 1e6,
+        metrics_put(out, name, (double)o->places.policies[i].held_max_us / 1e6,
             PAIRS("policy", o->places.policies[i].name));
 }
 
@@ -246,7 +176,7 @@ static void guarantees(FILE *out, const char *name, const struct overview *o)
         const struct policy_conf *p = &o->settings->policies[i];
         overview_guarantee(o, p, &g);
         for (int level = 0; level < GUARANTEE_LEVELS; level++)
-            put(out, name, (int)g.level == level,
+            metrics_put(out, name, (int)g.level == level,
                 PAIRS("policy", p->name, "level", guarantee_name((enum guarantee_level)level)));
     }
 }
@@ -254,13 +184,13 @@ static void guarantees(FILE *out, const char *name, const struct overview *o)
 static void dirty_keys(FILE *out, const char *name, const struct overview *o)
 {
     if (o->sync.copier.dirty >= 0)
-        put(out, name, (double)o->sync.copier.dirty, NULL);
+        metrics_put(out, name, (double)o->sync.copier.dirty, NULL);
 }
 
 static void acl_denied(FILE *out, const char *name, const struct overview *o)
 {
     for (int reason = 0; reason < ACL_REASONS; reason++)
-        put(out, name, (double)STATS_SUM(acl_denied[reason]), PAIRS("reason", acl_reason_name((enum acl_reason)reason)));
+        metrics_put(out, name, (double)STATS_SUM(acl_denied[reason]), PAIRS("reason", acl_reason_name((enum acl_reason)reason)));
 }
 
 static void moves(FILE *out, const char *name, const struct overview *o)
@@ -270,7 +200,7 @@ static void moves(FILE *out, const char *name, const struct overview *o)
             unsigned n = 0;
             for (size_t i = 0; i < o->nmoves; i++)
                 n += (int)o->moves[i].order.kind == kind && (int)o->moves[i].state == state;
-            put(out, name, n,
+            metrics_put(out, name, n,
                 PAIRS("kind", move_kind_name((enum move_kind)kind), "state",
                       move_state_name((enum move_state)state)));
         }
@@ -280,7 +210,7 @@ static void mismatches(FILE *out, const char *name, const struct overview *o)
 {
     for (size_t i = 0; i < o->settings->policy_count; i++) {
         const char *policy = o->settings->policies[i].name;
-        put(out, name, (double)overview_mismatches(o, policy), PAIRS("policy", policy));
+        metrics_put(out, name, (double)overview_mismatches(o, policy), PAIRS("policy", policy));
     }
 }
 
@@ -288,7 +218,17 @@ static void backup_times(FILE *out, const char *name, const struct overview *o)
 {
     for (int kind = 0; kind < BACKUP_KINDS; kind++) {
         int64_t at_ms = backups_last(depot_backups(server_depot(o->server)), (enum backup_kind)kind);
-        put(out, name, (double)(at_ms / 1000), PAIRS("kind", backup_kind_name((enum backup_kind)kind)));
+        metrics_put(out, name, (double)(at_ms / 1000), PAIRS("kind", backup_kind_name((enum backup_kind)kind)));
+    }
+}
+
+static void without_ttl(FILE *out, const char *name, const struct overview *o)
+{
+    for (size_t i = 0; i < o->settings->policy_count; i++) {
+        const char *policy = o->settings->policies[i].name;
+        int64_t keys = overview_without_ttl(o, policy);
+        if (keys >= 0)
+            metrics_put(out, name, (double)keys, PAIRS("policy", policy));
     }
 }
 
@@ -297,7 +237,7 @@ static void build_info(FILE *out, const char *name, const struct overview *o)
     char hiredis[24];
 
     snprintf(hiredis, sizeof hiredis, "%d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
-    put(out, name, 1,
+    metrics_put(out, name, 1,
         PAIRS("version", CONVPROXY_VERSION, "libuv", uv_version_string(), "hiredis", hiredis, "cjson",
               cJSON_Version(), "microhttpd", MHD_get_version(), "compiler", __VERSION__));
 }
@@ -354,7 +294,7 @@ static void write_policies(FILE *out, const struct row *row)
     for (unsigned id = 0; id < STATS_POLICIES; id++) {
         const char *policy = stats_policy_name(id);
         if (policy != NULL && row->policy != NULL)
-            put(out, row->name, row->policy(id), PAIRS("policy", policy));
+            metrics_put(out, row->name, row->policy(id), PAIRS("policy", policy));
         else if (policy != NULL)
             row->policy_series(out, row->name, id, policy);
     }
@@ -372,7 +312,7 @@ static void write_commands(FILE *out, const struct row *row)
     for (unsigned id = 0; id < STATS_COMMANDS; id++) {
         const char *command = command_name(id);
         if (command != NULL && STATS_SUM(commands[id].calls) > 0)
-            put(out, row->name, row->command(id), PAIRS("command", command));
+            metrics_put(out, row->name, row->command(id), PAIRS("command", command));
     }
 }
 
@@ -380,7 +320,7 @@ static void write_row(FILE *out, const struct row *row, const struct overview *o
 {
     fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->help, row->name, row->type);
     if (row->value != NULL)
-        put(out, row->name, row->value(o), NULL);
+        metrics_put(out, row->name, row->value(o), NULL);
     else if (row->series != NULL)
         row->series(out, row->name, o);
     else if (row->command != NULL)

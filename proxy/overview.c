@@ -9,17 +9,19 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static double resident_bytes(void)
+/* Source: proc(5), statm: pages of the whole and of what is resident. */
+static void look_at_memory(struct overview *o)
 {
-    long long size, resident = 0;
+    long long size = 0, resident = 0;
     FILE *f = fopen("/proc/self/statm", "re");
 
     if (f == NULL)
-        return 0;
-    if (fscanf(f, "%lld %lld", &size, &resident) != 2)
-        resident = 0;
+        return;
+    if (fscanf(f, "%lld %lld", &size, &resident) == 2) {
+        o->mapped_bytes = (double)size * (double)sysconf(_SC_PAGESIZE);
+        o->resident_bytes = (double)resident * (double)sysconf(_SC_PAGESIZE);
+    }
     fclose(f);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
 }
 
 static double seconds(struct timeval t)
@@ -33,7 +35,7 @@ static void look_at_process(struct overview *o)
 
     getrusage(RUSAGE_SELF, &use);
     o->cpu_s = seconds(use.ru_utime) + seconds(use.ru_stime);
-    o->resident_bytes = resident_bytes();
+    look_at_memory(o);
 }
 
 static void look_at_latency(struct overview *o)
@@ -190,14 +192,26 @@ double overview_copy_lag_s(const struct overview *o)
     return since > 0 ? (double)(clock_mono_us() - since) / 1e6 : 0;
 }
 
-int64_t overview_mismatches(const struct overview *o, const char *policy)
+/* What the newest move of the kind that came to its end has left unrepaired; -1: there is none. */
+static int64_t left_by_last(const struct overview *o, enum move_kind kind, const char *policy)
 {
     for (size_t i = 0; i < o->nmoves; i++) {
         const struct move_report *m = &o->moves[i];
-        if (m->order.kind == MOVE_VERIFY && m->state == MOVE_DONE && strcmp(m->order.policy, policy) == 0)
+        if (m->order.kind == kind && m->state == MOVE_DONE && strcmp(m->order.policy, policy) == 0)
             return m->found - m->repaired;
     }
-    return 0;
+    return -1;
+}
+
+int64_t overview_mismatches(const struct overview *o, const char *policy)
+{
+    int64_t left = left_by_last(o, MOVE_VERIFY, policy);
+    return left >= 0 ? left : 0;
+}
+
+int64_t overview_without_ttl(const struct overview *o, const char *policy)
+{
+    return left_by_last(o, MOVE_TTL_AUDIT, policy);
 }
 
 static void gather(const struct overview *o, const struct policy_conf *policy, struct guarantee_facts *f)
@@ -264,9 +278,9 @@ uint64_t overview_persist_errors(void)
     return total;
 }
 
-double overview_open_fds(void)
+static double entries_of(const char *path)
 {
-    DIR *dir = opendir("/proc/self/fd");
+    DIR *dir = opendir(path);
     double n = 0;
 
     if (dir == NULL)
@@ -274,7 +288,18 @@ double overview_open_fds(void)
     for (const struct dirent *e = readdir(dir); e != NULL; e = readdir(dir))
         n += e->d_name[0] != '.';
     closedir(dir);
-    return n - 1; /* the one that looked */
+    return n;
+}
+
+double overview_open_fds(void)
+{
+    double n = entries_of("/proc/self/fd");
+    return n > 0 ? n - 1 : 0; /* the one that looked */
+}
+
+double overview_threads(void)
+{
+    return entries_of("/proc/self/task");
 }
 
 double overview_max_fds(void)

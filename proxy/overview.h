@@ -34,7 +34,7 @@ struct overview {
     double uptime_s;
     bool draining;
     int64_t tls_expires; /* of the certificate of tls.listen, s since 1970; 0: none */
-    double resident_bytes, cpu_s;
+    double resident_bytes, mapped_bytes, cpu_s;
 };
 
 void overview_take(struct overview *o, const struct server *server);
@@ -60,9 +60,12 @@ void overview_tell_guarantees(const struct server *server, struct guarantee_log 
 double overview_copy_lag_s(const struct overview *o);
 /* What the last verify of each policy has found and not repaired. */
 int64_t overview_mismatches(const struct overview *o, const char *policy);
+/* What the last ttl-audit of the policy has found and not repaired; -1: there was none among the newest moves. */
+int64_t overview_without_ttl(const struct overview *o, const char *policy);
 uint64_t overview_clients(void);
-/* Lists /proc/self/fd: not for a loop's thread. */
+/* They list folders of /proc/self: not for a loop's thread. */
 double overview_open_fds(void);
+double overview_threads(void);
 double overview_max_fds(void);
 /* Sums over all reasons and policies. */
 uint64_t overview_persist_errors(void);

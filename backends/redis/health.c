@@ -75,51 +75,95 @@ void health_databases(struct health *h, int databases)
     pthread_mutex_unlock(&h->lock);
 }
 
-/* The fields of INFO that the report has; a size of 0 means a number. */
-#define TEXT(field)   offsetof(struct probe_report, field), sizeof(((struct probe_report *)0)->field)
-#define NUMBER(field) offsetof(struct probe_report, field), 0
+/* ---- INFO ---- */
+
+static void take_text(void *field, size_t size, const char *value, size_t len)
+{
+    snprintf(field, size, "%.*s", (int)len, value);
+}
+
+static void take_number(void *field, size_t size, const char *value, size_t len)
+{
+    *(int64_t *)field = strtoll(value, NULL, 10);
+}
+
+static void take_seconds(void *field, size_t size, const char *value, size_t len)
+{
+    *(int64_t *)field = (int64_t)(strtod(value, NULL) * 1e6);
+}
+
+static void take_word(void *field, size_t size, const char *value, size_t len)
+{
+    *(enum probe_word *)field = len == 2 && memcmp(value, "ok", 2) == 0 ? PROBE_OK : PROBE_NOT_OK;
+}
+
+#define FIELD(name, kind, field)                                                                             \
+    {name, take_##kind, offsetof(struct probe_report, field), sizeof(((struct probe_report *)0)->field)}
 static const struct {
     const char *name;
+    void (*take)(void *field, size_t size, const char *value, size_t len);
     size_t offset, size;
 } info_fields[] = {
-    {"redis_version", TEXT(version)},
-    {"redis_mode", TEXT(mode)},
-    {"role", TEXT(role)},
-    {"run_id", TEXT(run_id)},
-    {"maxmemory_policy", TEXT(maxmemory_policy)},
-    {"used_memory", NUMBER(used_memory)},
-    {"maxmemory", NUMBER(maxmemory)},
-    {"evicted_keys", NUMBER(evicted_keys)},
-    {"keyspace_hits", NUMBER(keyspace_hits)},
-    {"keyspace_misses", NUMBER(keyspace_misses)},
-    {"connected_clients", NUMBER(connected_clients)},
-    {"uptime_in_seconds", NUMBER(uptime_s)},
-    {"slave_read_only", NUMBER(replica_read_only)},
-    {"aof_enabled", NUMBER(aof_enabled)},
+    FIELD("redis_version", text, version),
+    FIELD("redis_mode", text, mode),
+    FIELD("role", text, role),
+    FIELD("run_id", text, run_id),
+    FIELD("maxmemory_policy", text, maxmemory_policy),
+    FIELD("used_memory", number, used_memory),
+    FIELD("used_memory_rss", number, used_memory_rss),
+    FIELD("maxmemory", number, maxmemory),
+    FIELD("evicted_keys", number, evicted_keys),
+    FIELD("expired_keys", number, expired_keys),
+    FIELD("keyspace_hits", number, keyspace_hits),
+    FIELD("keyspace_misses", number, keyspace_misses),
+    FIELD("connected_clients", number, connected_clients),
+    FIELD("blocked_clients", number, blocked_clients),
+    FIELD("maxclients", number, maxclients),
+    FIELD("rejected_connections", number, rejected_connections),
+    FIELD("uptime_in_seconds", number, uptime_s),
+    FIELD("slave_read_only", number, replica_read_only),
+    FIELD("aof_enabled", number, aof_enabled),
+    FIELD("aof_last_write_status", word, aof_last_write),
+    FIELD("rdb_last_bgsave_status", word, rdb_last_bgsave),
+    FIELD("rdb_last_save_time", number, rdb_last_save_s),
+    FIELD("rdb_changes_since_last_save", number, rdb_changes),
+    FIELD("used_cpu_sys", seconds, cpu_sys_us),
+    FIELD("used_cpu_user", seconds, cpu_user_us),
 };
+
+/* "db0" has the value "keys=3,expires=1,avg_ttl=0". False: it is another line. */
+static bool take_database(struct probe_report *report, const char *line)
+{
+    long long keys, expiring;
+    int db;
+
+    if (sscanf(line, "db%d:keys=%lld,expires=%lld", &db, &keys, &expiring) != 3)
+        return false;
+    if (db >= 0 && db < PROBE_DATABASES) {
+        report->keys[db] = keys;
+        report->keys_expiring[db] = expiring;
+    }
+    return true;
+}
 
 static void take_line(struct probe_report *report, const char *line, size_t len)
 {
     const char *colon = memchr(line, ':', len);
-    if (colon == NULL)
+    if (colon == NULL || take_database(report, line))
         return;
     size_t name_len = (size_t)(colon - line), value_len = len - name_len - 1;
 
-    for (size_t i = 0; i < sizeof info_fields / sizeof info_fields[0]; i++) {
-        if (strlen(info_fields[i].name) != name_len || memcmp(info_fields[i].name, line, name_len) != 0)
-            continue;
-        char *field = (char *)report + info_fields[i].offset;
-        if (info_fields[i].size > 0)
-            snprintf(field, info_fields[i].size, "%.*s", (int)value_len, colon + 1);
-        else
-            *(int64_t *)(void *)field = strtoll(colon + 1, NULL, 10);
-    }
+    for (size_t i = 0; i < sizeof info_fields / sizeof info_fields[0]; i++)
+        if (strlen(info_fields[i].name) == name_len && memcmp(info_fields[i].name, line, name_len) == 0)
+            info_fields[i].take((char *)report + info_fields[i].offset, info_fields[i].size, colon + 1, value_len);
 }
 
 void health_info(struct health *h, const char *text)
 {
     pthread_mutex_lock(&h->lock);
-    h->report.replica_read_only = 0; /* a master has no such line */
+    h->report.replica_read_only = 0; /* a master has no such line, an empty database neither */
+    memset(h->report.keys, 0, sizeof h->report.keys);
+    memset(h->report.keys_expiring, 0, sizeof h->report.keys_expiring);
     while (*text != '\0') {
         size_t len = strcspn(text, "\r\n");
         take_line(&h->report, text, len);

@@ -17,7 +17,11 @@
 struct probe;
 struct redisReply;
 
-/* A copy of what is known; strings are cut to fit. */
+#define PROBE_DATABASES 16 /* whose keys are counted */
+
+enum probe_word { PROBE_UNKNOWN, PROBE_OK, PROBE_NOT_OK };
+
+/* A copy of what is known; strings are cut to fit. Numbers of INFO are 0 where Redis does not tell them. */
 struct probe_report {
     bool up;                                       /* the last probe was answered well */
     bool known;                                    /* at least one probe has ended */
@@ -40,6 +44,11 @@ struct probe_report {
     int64_t connected_clients, uptime_s;
     int64_t replica_read_only; /* 1: a replica that refuses writes */
     int64_t aof_enabled;       /* 1: appendonly yes */
+    int64_t blocked_clients, maxclients, rejected_connections, expired_keys, used_memory_rss;
+    int64_t cpu_sys_us, cpu_user_us;
+    int64_t rdb_last_save_s, rdb_changes; /* since 1970; writes since then */
+    enum probe_word rdb_last_bgsave, aof_last_write;
+    int64_t keys[PROBE_DATABASES], keys_expiring[PROBE_DATABASES]; /* all there are, the proxy's own too */
 };
 
 /* Starts at once; config outlives the probe. A changed redis.url or password is followed within a probe

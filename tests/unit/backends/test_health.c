@@ -37,6 +37,33 @@ static void test_info_fields(void **state)
     health_done(&h);
 }
 
+/* Words, seconds, and databases: one that is empty has no line any more. */
+static void test_info_of_persistence_and_keys(void **state)
+{
+    struct health h;
+
+    health_init(&h);
+    assert_int_equal(h.report.rdb_last_bgsave, PROBE_UNKNOWN);
+    health_info(&h, "maxclients:10000\r\nblocked_clients:2\r\nrejected_connections:7\r\nexpired_keys:8\r\n"
+                    "used_memory_rss:99\r\nrdb_last_save_time:1700000000\r\nrdb_changes_since_last_save:5\r\n"
+                    "rdb_last_bgsave_status:err\r\naof_last_write_status:ok\r\n"
+                    "used_cpu_sys:1.250000\r\nused_cpu_user:0.001935\r\n"
+                    "db0:keys=12,expires=9,avg_ttl=1000\r\ndb15:keys=3,expires=0,avg_ttl=0\r\n"
+                    "db16:keys=1,expires=1,avg_ttl=0\r\ndbx:keys=1\r\n");
+    const struct probe_report *r = &h.report;
+    assert_true(r->maxclients == 10000 && r->blocked_clients == 2 && r->rejected_connections == 7);
+    assert_true(r->expired_keys == 8 && r->used_memory_rss == 99);
+    assert_true(r->rdb_last_save_s == 1700000000 && r->rdb_changes == 5);
+    assert_int_equal(r->rdb_last_bgsave, PROBE_NOT_OK);
+    assert_int_equal(r->aof_last_write, PROBE_OK);
+    assert_true(r->cpu_sys_us == 1250000 && r->cpu_user_us == 1935);
+    assert_true(r->keys[0] == 12 && r->keys_expiring[0] == 9 && r->keys[15] == 3);
+    health_info(&h, "rdb_last_bgsave_status:ok\r\ndb15:keys=4,expires=4,avg_ttl=0\r\n");
+    assert_int_equal(r->rdb_last_bgsave, PROBE_OK);
+    assert_true(r->keys[0] == 0 && r->keys_expiring[0] == 0 && r->keys[15] == 4 && r->keys_expiring[15] == 4);
+    health_done(&h);
+}
+
 /* A replica that was promoted has no line slave_read_only any more. */
 static void test_promotion(void **state)
 {
@@ -140,7 +167,8 @@ static void test_pings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_info_fields),      cmocka_unit_test(test_promotion),
+        cmocka_unit_test(test_info_fields),
+        cmocka_unit_test(test_info_of_persistence_and_keys),      cmocka_unit_test(test_promotion),
         cmocka_unit_test(test_odd_info),         cmocka_unit_test(test_settle_logs_changes),
         cmocka_unit_test(test_first_probe_good), cmocka_unit_test(test_pings),
     };

@@ -200,6 +200,40 @@ static void test_down(void **state)
     fake_server_free(s);
 }
 
+/* What Redis has told; what it has not told is missing and not 0. */
+static void test_redis_info(void **state)
+{
+    struct server *s = server();
+    char *page = page_of(s);
+    assert_null(strstr(page, "\nredis_rdb_last_bgsave_ok "));
+    assert_null(strstr(page, "\nconv_keys_without_ttl{"));
+    assert_true(sample(page, "redis_db_keys{db=\"0\"}") == 0);
+    assert_true(sample(page, "convproxy_redis_state{state=\"connected\"}") == 1);
+    assert_true(sample(page, "convproxy_redis_state{state=\"failed\"}") == 0);
+    free(page);
+
+    s->redis.keys[3] = 7;
+    s->redis.keys_expiring[3] = 2;
+    s->redis.cpu_sys_us = 1500000;
+    s->redis.cpu_user_us = 250000;
+    s->redis.rdb_last_bgsave = PROBE_NOT_OK;
+    s->redis.aof_last_write = PROBE_OK;
+    page = page_of(s);
+    assert_true(sample(page, "redis_db_keys{db=\"3\"}") == 7);
+    assert_true(sample(page, "redis_db_keys_expiring{db=\"3\"}") == 2);
+    assert_null(strstr(page, "db=\"1\""));
+    assert_true(sample(page, "redis_cpu_seconds_total") == 1.75);
+    assert_true(sample(page, "redis_rdb_last_bgsave_ok") == 0);
+    assert_true(sample(page, "redis_aof_last_write_ok") == 1);
+    assert_true(sample(page, "process_threads") >= 1);
+    s->redis.version[0] = '\0';
+    free(page);
+    page = page_of(s);
+    assert_null(strstr(page, "\nredis_db_keys{"));
+    free(page);
+    fake_server_free(s);
+}
+
 static void test_no_archive(void **state)
 {
     struct server *s = server();
@@ -327,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_msg_count_before_is_cumulative),
         cmocka_unit_test(test_latency_of_pings_then_of_commands),
         cmocka_unit_test(test_down),
+        cmocka_unit_test(test_redis_info),
         cmocka_unit_test(test_no_archive),
         cmocka_unit_test(test_archive),
         cmocka_unit_test(test_between_the_stores),
