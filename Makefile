@@ -7,7 +7,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 DOC_PAGES := settings commands compatibility metrics places
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-tools model bench engine-soak kill-soak chaos mutants fmt fuzz asan tsan docs clean
+.PHONY: help run build test test-tools demo model bench engine-soak kill-soak chaos mutants fmt fuzz asan tsan docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -26,6 +26,10 @@ $(BUILD)/build.ninja: scripts/install-deps
 
 test: test-tools ## unit, style and system tests, again under the sanitizers; ends with "N passed, N failed"
 	@scripts/run-tests
+
+demo: build ## Redis, an archive, the proxy, Prometheus, Alertmanager and chat clients; keys kill Redis; make demo ARGS=--tour shows it unattended
+	@scripts/install-deps demo
+	@PYTHONPATH=scripts exec python3 -m demo $(ARGS)
 
 model: ## check the protocol's models with spin, the large ones too; writes the table in docs/model (ARGS="--only pin")
 	@scripts/install-deps build test
@@ -77,7 +81,7 @@ test-tools: deps-test .venv/stamp tests/clients/node_modules/stamp test-clients 
 
 .PHONY: deps-test test-clients test-servers
 deps-test:
-	@scripts/install-deps build test
+	@scripts/install-deps build test demo
 
 .venv/stamp: tests/requirements.txt tests/constraints.txt | deps-test
 	@echo "python: installing the clients of tests/requirements.txt into .venv"

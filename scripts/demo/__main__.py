@@ -13,19 +13,24 @@ from demo.process import Failed
 from demo.stack import ROOT, Stack, free_ports
 from demo.tour import Tour
 
+RATES = {"ferretdb": 20.0}
+
 
 def options():
     parser = argparse.ArgumentParser(prog="make demo ARGS=…", description="The set of docker-compose.yml on this machine, with chat clients.")
     parser.add_argument("--tour", action="store_true", help="the scripted failover, without a person; ends with 0 only if nothing was lost")
     parser.add_argument("--archive", default="auto", help="sqlite, ferretdb, a mongodb:// URL; auto: FerretDB where it is built or Go can build it")
     parser.add_argument("--clients", type=int, default=200, help="chat clients (200)")
-    parser.add_argument("--rate", type=float, default=80.0, help="messages a second, all clients together (80)")
-    parser.add_argument("--messages", type=int, default=400, help="of each act of the tour (400)")
+    parser.add_argument("--rate", type=float, help="messages a second, all clients together (80; FerretDB: 20, it manages few)")
+    parser.add_argument("--messages", type=int, help="of each act of the tour (five seconds' worth)")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/demo", help="for data and logs; emptied at the start (build/demo)")
     parser.add_argument("--free-ports", action="store_true", help="any free ports instead of the usual ones")
     parser.add_argument("--no-observers", action="store_true", help="without Prometheus, Alertmanager, the exporter and Grafana")
     parser.add_argument("--binary", type=Path, help="another convproxy than build/convproxy")
-    return parser.parse_args()
+    wanted = parser.parse_args()
+    if wanted.clients < 1 or (wanted.rate is not None and wanted.rate <= 0) or (wanted.messages is not None and wanted.messages < 1):
+        parser.error("--clients, --rate and --messages are positive")
+    return wanted
 
 
 def go_is_new_enough():
@@ -79,13 +84,14 @@ def play(stack, wanted):
     print("starting", end="", flush=True)
     stack.start(lambda process: print(f" {process.name}", end="", flush=True))
     print(f" ({time.monotonic() - began:.1f} s)")
-    load = stack.start_load(wanted.clients, wanted.rate)
+    rate = wanted.rate or RATES.get(stack.archive, 80.0)
+    load = stack.start_load(wanted.clients, rate)
     tell_urls(stack)
     if not wanted.tour:
         menu.run(stack)
         return 0
     print(f"\nthe tour, with {wanted.clients} clients\n")
-    good = Tour(stack, load, messages=wanted.messages).run()
+    good = Tour(stack, load, messages=wanted.messages or int(5 * rate)).run()
     print("\n" + (f"all of it held: {load.acknowledged()} messages acknowledged, 0 lost" if good else "not all of it held"))
     return 0 if good else 1
 

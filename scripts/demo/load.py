@@ -30,6 +30,7 @@ class Load:
         self.port, self.clients, self.rate = port, clients, rate
         self.ledger = {}
         self.counts = Counter()
+        self.errors = Counter()  # by their words, of requests about conversations
         self.slow = deque(maxlen=20000)  # (when it was sent, seconds) of requests about conversations
         self.open, self.ended = threading.Event(), threading.Event()
         self.open.set()
@@ -155,6 +156,8 @@ class Load:
         sent = time.monotonic()
         reply = await client.call(*words)
         self.slow.append((sent, time.monotonic() - sent))
+        if isinstance(reply, ReplyError):
+            self.errors[str(reply)] += 1
         return reply
 
     async def _aside(self, client, number):

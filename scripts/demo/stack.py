@@ -62,7 +62,7 @@ def own_folder(folder):
 class Stack:
     """archive: sqlite, ferretdb, or a mongodb:// URL. observers: Prometheus, Alertmanager, the exporter, Grafana."""
 
-    def __init__(self, folder, archive="sqlite", ports=None, binary=None, observers=True, interval="5s"):
+    def __init__(self, folder, archive="sqlite", ports=None, binary=None, observers=True, interval="2s"):
         self.root, self.archive, self.ports, self.interval = ROOT, archive, ports or PORTS, interval
         self.binary = Path(binary or ROOT / "build/convproxy").resolve()
         if not self.binary.exists():

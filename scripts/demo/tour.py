@@ -62,7 +62,7 @@ class Tour:
         self.more_messages()
         self.compared("while Redis is dead, read from the archive", self.stack.ports["proxy"])
         self.load.resume()
-        self.saw("redis_up == 0", "Prometheus saw Redis go", 'min_over_time(redis_up{job="convproxy"}[5m]) == 0')
+        self.alarmed()
 
     def back(self):
         self.stack.wipe_redis()
@@ -87,8 +87,8 @@ class Tour:
         self.check(done.returncode == 0, "both stores hold the same: " + (done.stdout.strip().splitlines() or [done.stderr.strip()])[-1])
         counts = self.load.counts
         self.check(counts["disconnected"] == 0, f"clients that lost their connection: {counts['disconnected']}")
-        refused = counts["refused"] + counts["doubtful"]
-        self.check(refused == 0, f"messages answered with an error: {refused}")
+        self.tell(f"messages that were refused, and the client told so: {counts['refused']}; of which it was told that nobody knows: {counts['doubtful']}"
+                  + "".join(f"; {text}: {count}" for text, count in self.load.errors.most_common(3)))
         self.tell(f"of what is no conversation, {counts['raw']} writes were stored and {counts['raw_refused']} refused while Redis was dead: those have one home only")
 
     # ---- what they are made of ----
@@ -115,10 +115,12 @@ class Tour:
         result = compare(self.load.ledger, port)
         self.check(result.good(), f"{when}: {result}")
 
-    def saw(self, short, text, expression):
+    def alarmed(self):
+        """Prometheus has seen it, and the alert is on its way: it waits as long as its rule says before somebody is woken."""
         if self.stack.prometheus:
-            eventually(f"Prometheus shows {short}", lambda: self.stack.prometheus.query(expression))
-            self.check(True, f"{text} ({short}); alerts: {', '.join(sorted(self.stack.prometheus.alerts())) or 'none yet'}")
+            eventually("Prometheus sees redis_up 0", lambda: self.stack.prometheus.query('redis_up{job="convproxy"} == 0'))
+            state = eventually("the alert RedisDown", lambda: self.stack.prometheus.alerts().get("RedisDown"))
+            self.check(True, f"Prometheus saw Redis go, and the alert RedisDown is {state}")
 
     def check(self, good, text):
         self.checks.append((good, text))
