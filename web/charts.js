@@ -66,9 +66,47 @@ function drawMarks(chart) {
   };
 }
 
+/* Behind the lines: the times when the archive acted. */
+function drawActing(chart) {
+  return (plot) => {
+    const { ctx } = plot;
+    ctx.save();
+    ctx.fillStyle = chart.colours.acting;
+    for (const [from, to] of chart.acted) {
+      const left = Math.max(plot.bbox.left, plot.valToPos(from, "x", true));
+      const right = Math.min(plot.bbox.left + plot.bbox.width, plot.valToPos(to, "x", true));
+      if (right > left) ctx.fillRect(left, plot.bbox.top, right - left, plot.bbox.height);
+    }
+    ctx.restore();
+  };
+}
+
+/* [[from, to], …] where the archive acted for any policy. */
+function actedSpans(doc) {
+  const policies = Object.values(doc.acting ?? {});
+  const spans = [];
+  doc.time.forEach((time, i) => {
+    if (!policies.some((column) => column[i] === "archive")) return;
+    if (spans.length > 0 && spans[spans.length - 1][1] === time) spans[spans.length - 1][1] = time + doc.step_s;
+    else spans.push([time, time + doc.step_s]);
+  });
+  return spans;
+}
+
+/* The columns of an answer behind those that are known already, the newest `most` of each. */
+function joined(before, doc, most) {
+  const join = (a, b) => [...a, ...b].slice(-most);
+  const columns = Object.entries(doc).map(([name, value]) => {
+    if (Array.isArray(value)) return [name, join(before[name] ?? [], value)];
+    if (name !== "acting") return [name, value];
+    return [name, Object.fromEntries(Object.entries(value).map(([policy, column]) => [policy, join(before.acting?.[policy] ?? [], column)]))];
+  });
+  return Object.fromEntries(columns);
+}
+
 class Chart {
   constructor(row) {
-    Object.assign(this, { row, marks: [], plot: null, data: null });
+    Object.assign(this, { row, marks: [], acted: [], plot: null, data: null });
     this.value = h("span", { class: "value" }, "–");
     this.legend = h("div", { class: "legend" }, ...row.names.map((name, i) => h("span", {}, h("i", { "data-n": row.bad && i === 0 ? "bad" : i }), name)));
     this.none = h("div", { class: "none" }, "Nothing known yet");
@@ -85,7 +123,7 @@ class Chart {
 
   options() {
     const lines = ["accent", "accent-2", "accent-3"].map(colour);
-    this.colours = { muted: colour("muted"), line: colour("line") };
+    this.colours = { muted: colour("muted"), line: colour("line"), acting: colour("warn-weak") };
     const axis = { stroke: this.colours.muted, font: "11px Inter, system-ui, sans-serif", grid: { stroke: this.colours.line, width: 1 }, ticks: { show: false } };
     const series = this.row.columns.map((name, i) => ({
       stroke: this.row.bad && i === 0 ? colour("bad") : lines[i], width: 1.5, points: { show: false }, spanGaps: false,
@@ -100,13 +138,12 @@ class Chart {
         { ...axis, size: 52, space: 34, values: (plot, values) => values.map((value) => this.row.text(value)) },
       ],
       series: [{}, ...series],
-      hooks: { draw: [drawMarks(this)], setCursor: [(plot) => this.point(plot.cursor.idx)] },
+      hooks: { drawClear: [drawActing(this)], draw: [drawMarks(this)], setCursor: [(plot) => this.point(plot.cursor.idx)] },
     };
   }
 
   draw(doc, marks, window) {
-    this.window = window;
-    this.marks = marks;
+    Object.assign(this, { window, marks, acted: actedSpans(doc) });
     this.data = [doc.time, ...this.row.columns.map((name) => doc[name] ?? doc.time.map(() => null))];
     const known = this.data.slice(1).some((column) => column.some((value) => value !== null));
     show(this.none, !known);
@@ -143,35 +180,45 @@ class Chart {
 export function chartsPanel() {
   const drawn = charts.map((row) => new Chart(row));
   const marksLine = h("div", { class: "marks" });
+  const shaded = h("span", { class: "chip", "data-level": "warn", hidden: true }, "shaded: the archive answered");
   let range = ranges[1];
   let timer = 0;
   let events = [];
   let over = false;
+  let known = { time: [] };
   const buttons = ranges.map((one) => h("button", { type: "button", "aria-pressed": one === range ? "true" : "false", onclick: () => choose(one) }, one.label));
   const element = h("section", { "aria-label": "Charts" },
-    h("div", { class: "page-head" }, h("h2", {}, "Traffic"), h("span", { class: "spacer" }), h("div", { class: "segments", role: "group", "aria-label": "Range of the charts" }, ...buttons)),
+    h("div", { class: "page-head" }, h("h2", {}, "Traffic"), shaded, h("span", { class: "spacer" }), h("div", { class: "segments", role: "group", "aria-label": "Range of the charts" }, ...buttons)),
     h("div", { class: "cols-3" }, ...drawn.map((chart) => chart.element)), marksLine);
 
   async function refresh() {
     clearTimeout(timer);
     const asked = range;
     try {
-      const doc = document.hidden ? null : await get(address("/api/v1/series", { seconds: asked.seconds }));
-      if (!over && doc !== null && asked === range) draw(doc);
+      if (!document.hidden) await extend(asked);
     } catch (problem) {
       if (problem.status === undefined) throw problem; /* the head line tells that nobody answers */
     }
     if (!over) timer = setTimeout(refresh, range.every);
   }
 
+  async function extend(asked) {
+    const doc = await get(address("/api/v1/series", { seconds: asked.seconds, since: known.time.at(-1) }));
+    if (over || asked !== range) return;
+    known = joined(known, doc, asked.seconds / doc.step_s);
+    draw(known);
+  }
+
   function draw(doc) {
     const marks = marksOf(events).filter((mark) => mark.at >= (doc.time[0] ?? 0));
     for (const chart of drawn) chart.draw(doc, marks, range.seconds);
+    show(shaded, actedSpans(doc).length > 0);
     keyed(marksLine, marks.slice(-6), (mark) => `${mark.at} ${mark.text}`, (mark) => h("span", {}, `┆ ${clock(mark.at * 1000)} ${mark.text}`));
   }
 
   function choose(one) {
     range = one;
+    known = { time: [] };
     buttons.forEach((button, i) => setAttr(button, "aria-pressed", ranges[i] === range ? "true" : "false"));
     refresh();
   }

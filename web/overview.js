@@ -5,29 +5,31 @@ import { eventRow } from "./events.js";
 import { bytes, capital, count, moment, ms, rate, seconds } from "./format.js";
 import { policyCard } from "./switches.js";
 
+function hitsText(redis) {
+  const asked = redis.keyspaceHits + redis.keyspaceMisses;
+  return asked > 0 ? `${((100 * redis.keyspaceHits) / asked).toFixed(1)} %` : "–";
+}
+
 function redisFacts(redis, state) {
   return [
-    ["Version", [redis.version, redis.mode, redis.role].filter(Boolean).join(" · ") || "not known"],
-    ["Latency P50 · P95", `${ms(redis.latencyMs.p50)} · ${ms(redis.latencyMs.p95)}`],
-    ["Latency P99", ms(redis.latencyMs.p99)],
+    ["P50", ms(redis.latencyMs.p50)], ["P95", ms(redis.latencyMs.p95)], ["P99", ms(redis.latencyMs.p99)],
     ["Memory", redis.maxMemory > 0 ? `${bytes(redis.usedMemory)} of ${bytes(redis.maxMemory)}` : bytes(redis.usedMemory)],
     ["When full", redis.maxMemoryPolicy ?? "not known"],
     ["Log on disk", redis.appendOnly ? "yes" : "no (appendonly no)"],
-    ["Connections", `${count(state.upstream.open)} · ${count(state.upstream.lost)} lost`],
+    ["Connections", `${count(state.upstream.open)}, ${count(state.upstream.lost)} lost`],
     ["Clock", `${redis.clockOffsetMs > 0 ? "+" : ""}${ms(redis.clockOffsetMs ?? 0)}`],
-    ["Since", moment(redis.since)],
+    ["Hits", hitsText(redis)],
+    [redis.up ? "Up since" : "Down since", moment(redis.since)],
   ];
 }
 
 function archiveFacts(archive, state) {
   return [
-    ["Kind", archive.kind ?? "none"],
-    ["Latency P50 · P95", `${ms(archive.latencyMs?.p50)} · ${ms(archive.latencyMs?.p95)}`],
-    ["Latency P99", ms(archive.latencyMs?.p99)],
+    ["P50", ms(archive.latencyMs?.p50)], ["P95", ms(archive.latencyMs?.p95)], ["P99", ms(archive.latencyMs?.p99)],
     ["Documents", count(archive.documents)],
     ["Size", bytes(archive.bytes)],
     ["Waiting", count(archive.queue === undefined ? undefined : archive.queue.waiting + archive.queue.ready)],
-    ["Commands", `${count(archive.commands)} · ${count(archive.failed)} failed`],
+    ["Commands", count(archive.commands)], ["Failed", count(archive.failed)],
     ["Owed to it", `${count(state.sync?.dirtyKeys)} keys`],
     ["Copy lag", seconds(state.sync?.copyLagSeconds)],
   ];
@@ -47,7 +49,7 @@ function storeCard(title, store, factsOf) {
       const doc = state[store];
       const known = store !== "redis" || doc.known;
       setChip(status, known ? (doc.up ? "up" : "down") : "not asked yet", known ? (doc.up ? "ok" : "bad") : null);
-      setText(where, doc.url ?? "");
+      setText(where, [doc.kind, doc.version, doc.role === "master" ? null : doc.role, doc.url].filter(Boolean).join(" · "));
       setText(why, doc.up ? doc.faults ?? "" : capital(doc.error ?? "no reason is known"));
       show(why, !doc.up || Boolean(doc.faults));
       facts.set(factsOf(doc, state));

@@ -129,7 +129,7 @@ function sideOf(store, onclick) {
   const name = h("strong", {}, capital(storeName(store)));
   const detail = h("span", { class: "small muted" });
   const button = h("button", { type: "button", onclick, "data-action": `primary-${store}` });
-  const element = h("div", { class: "side", "data-store": store }, role, name, detail, button);
+  const element = h("div", { class: "side", "data-store": store }, h("div", {}, role, name, detail), button);
   return {
     element,
     update(policy, target) {
