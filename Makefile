@@ -4,7 +4,7 @@ ARGS ?=
 BUILD := build
 MESON_SETUP := meson setup --buildtype=release
 C_FILES = $(shell git ls-files '*.c' '*.h')
-DOC_PAGES := settings commands compatibility metrics places
+DOC_PAGES := settings commands compatibility metrics places events
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test test-tools demo model bench engine-soak kill-soak chaos mutants fmt fuzz asan tsan docs clean

@@ -3,6 +3,7 @@
 #include "config/config.h"
 #include "config/settings.h"
 #include "proxy/compatibility.h"
+#include "proxy/events.h"
 #include "proxy/metrics.h"
 #include "proxy/server.h"
 #include "router/command_doc.h"
@@ -43,7 +44,7 @@ static void help(FILE *out)
           "      --check-config    read the settings, say what is wrong with them, and exit\n"
           "      --takeover        take the port and the clients over from the convproxy that listens on\n"
           "                        proxy.handover\n"
-          "      --docs PAGE       print a reference page: settings, commands, compatibility, metrics or places\n"
+          "      --docs PAGE       print a reference page: settings, commands, compatibility, metrics, places or events\n"
           "  -h, --help            this text\n"
           "  -v, --version         the version\n\n"
           "Signals: TERM drains and ends, INT ends at once, HUP reads the file again.\n"
@@ -58,14 +59,14 @@ static int print_docs(const char *page)
     static const struct {
         const char *name;
         void (*print)(FILE *out);
-    } pages[] = {{"settings", settings_markdown}, {"commands", commands_markdown}, {"compatibility", compatibility_markdown}, {"metrics", metrics_markdown}, {"places", place_markdown}};
+    } pages[] = {{"settings", settings_markdown}, {"commands", commands_markdown}, {"compatibility", compatibility_markdown}, {"metrics", metrics_markdown}, {"places", place_markdown}, {"events", events_markdown}};
 
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
         if (strcmp(page, pages[i].name) == 0) {
             pages[i].print(stdout);
             return ferror(stdout) != 0;
         }
-    fprintf(stderr, "convproxy: --docs %s: expected settings, commands, compatibility, metrics or places\n", page);
+    fprintf(stderr, "convproxy: --docs %s: expected settings, commands, compatibility, metrics, places or events\n", page);
     return EXIT_USAGE;
 }
 

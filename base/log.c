@@ -16,6 +16,9 @@
 #define LINE_RESERVE (sizeof "\",\"cut\":true}\n" - 1)
 
 static atomic_int log_min = LOG_INFO;
+static atomic_int log_least = LOG_INFO; /* log_min, or what the watcher wants when that is less */
+static int watched_level = LOG_ERROR + 1;
+static log_watcher watcher;
 static atomic_int log_fmt = LOG_LOGFMT;
 static atomic_int log_fd = STDERR_FILENO;
 
@@ -31,13 +34,22 @@ struct line {
 void log_setup(enum log_level level, enum log_format format, int fd)
 {
     atomic_store(&log_min, (int)level);
+    atomic_store(&log_least, (int)level < watched_level ? (int)level : watched_level);
     atomic_store(&log_fmt, (int)format);
     atomic_store(&log_fd, fd);
 }
 
+void log_watch(enum log_level least, log_watcher who)
+{
+    watcher = who;
+    watched_level = who != NULL ? (int)least : LOG_ERROR + 1;
+    int written = atomic_load(&log_min);
+    atomic_store(&log_least, written < watched_level ? written : watched_level);
+}
+
 int log_enabled(enum log_level level)
 {
-    return (int)level >= atomic_load_explicit(&log_min, memory_order_relaxed);
+    return (int)level >= atomic_load_explicit(&log_least, memory_order_relaxed);
 }
 
 /* All of it or nothing, and nothing more once something was left out: an escape is never halved. */
@@ -234,9 +246,8 @@ static void write_line(const struct line *l)
     while (n < 0 && errno == EINTR);
 }
 
-void log_emit(enum log_level level, const char *event, const struct log_field *fields)
+static void emit_line(enum log_level level, const char *event, const struct log_field *fields)
 {
-    int saved = errno; /* callers log errno's text and then still use it */
     struct line l;
 
     l.len = 0;
@@ -253,5 +264,15 @@ void log_emit(enum log_level level, const char *event, const struct log_field *f
         put_end(&l, l.json ? ",\"cut\":true" : " cut=true");
     put_end(&l, l.json ? "}\n" : "\n");
     write_line(&l);
+}
+
+void log_emit(enum log_level level, const char *event, const struct log_field *fields)
+{
+    int saved = errno; /* callers log errno's text and then still use it */
+
+    if (watcher != NULL && (int)level >= watched_level)
+        watcher(level, event, fields);
+    if ((int)level >= atomic_load_explicit(&log_min, memory_order_relaxed))
+        emit_line(level, event, fields);
     errno = saved;
 }

@@ -1,5 +1,5 @@
 /* base/log — one line an event, logfmt or JSON, to stderr or a file descriptor.
- * Owns:    the process-wide level, format and descriptor (log_setup; before that: info, logfmt, stderr).
+ * Owns:    the process-wide level, format and descriptor (log_setup; before that: info, logfmt, stderr), and who watches.
  * Threads: any; a line is one write(2), so lines never mix.
  * Rule:    lower layers return errors and do not log; the layer that decides logs once. */
 #ifndef BASE_LOG_H
@@ -26,6 +26,10 @@ struct log_field {
 #define LOG_DBL(k, v)      ((struct log_field){.key = (k), .kind = LOG_KIND_DBL, .dbl = (v)})
 
 void log_setup(enum log_level level, enum log_format format, int fd);
+/* Whoever watches is told every event of these levels, also those that are not written, on the thread that logs. Once, before there are threads. */
+typedef void (*log_watcher)(enum log_level level, const char *event, const struct log_field *fields);
+void log_watch(enum log_level least, log_watcher watcher);
+/* Somebody writes or watches events of this level. */
 int log_enabled(enum log_level level);
 
 /* log_event(LOG_WARN, "redis_error", LOG_STR("reason", "timeout"), LOG_INT("after_ms", 500));

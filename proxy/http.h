@@ -45,7 +45,7 @@ struct http_route {
     bool changes; /* it changes state: the guard asks for a token, and a body must be application/json */
     http_handler handler;
     const char *help;
-    unsigned traits; /* of enum http_trait */
+    unsigned traits; /* of enum http_trait; mostly 0 */
 };
 
 struct http_setup {

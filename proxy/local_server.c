@@ -102,6 +102,12 @@ static void heed_primaries(struct session *s, const struct config_pair *pairs, s
                           LOG_STR("warning", change.warnings[w]));
 }
 
+/* Secrets are hidden in a view, so it may be logged. */
+static void log_changed(void *ctx, const struct config_view *view)
+{
+    log_event(LOG_INFO, "setting_changed", LOG_STR("name", view->name), LOG_STR("value", view->value), LOG_STR("by", "config set"));
+}
+
 static bool concerns_users(const struct config_pair *pairs, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -125,6 +131,8 @@ static bool config_set_own(struct session *s, const struct job *job)
         pairs[i].value = strndup(job->argv[3 + 2 * i].p, job->argv[3 + 2 * i].len);
     }
     e = config_set(config, pairs, count, &error);
+    for (size_t i = 0; e == ERR_NONE && i < count; i++)
+        config_get(config, pairs[i].name, log_changed, NULL);
     if (e == ERR_NONE)
         heed_primaries(s, pairs, count);
     bool users = concerns_users(pairs, count);

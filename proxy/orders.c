@@ -70,6 +70,40 @@ bool orders_abort(struct server *s, uint64_t id, const char *by, char *why, size
     return true;
 }
 
+/* ---- moves that end ---- */
+
+static void tell_ended(const struct move_report *m)
+{
+    bool well = m->state == MOVE_DONE && m->found == m->repaired;
+
+    log_event(well ? LOG_INFO : LOG_WARN, "move_ended", LOG_INT("id", (int64_t)m->id), LOG_STR("kind", move_kind_name(m->order.kind)),
+              LOG_STR("policy", m->order.policy), LOG_STR("state", move_state_name(m->state)), LOG_INT("keys", m->done),
+              LOG_INT("found", m->found), LOG_INT("repaired", m->repaired), LOG_STR("why", m->why));
+}
+
+void orders_second(const struct server *s)
+{
+    static uint64_t told[ORDERS_MOVES]; /* that have ended and are still listed */
+    static size_t ntold;
+    uint64_t now[ORDERS_MOVES];
+    size_t n = 0;
+    struct move_report list[ORDERS_MOVES];
+    size_t listed = orders_list(s, list, ORDERS_MOVES);
+
+    for (size_t i = listed; i-- > 0;) {
+        bool known = false;
+        if (list[i].state < MOVE_DONE)
+            continue;
+        for (size_t k = 0; k < ntold && !known; k++)
+            known = told[k] == list[i].id;
+        if (!known)
+            tell_ended(&list[i]);
+        now[n++] = list[i].id;
+    }
+    memcpy(told, now, n * sizeof *now);
+    ntold = n;
+}
+
 /* ---- dual writes ---- */
 
 static bool dual_write_of(struct server *s, const char *policy)

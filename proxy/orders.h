@@ -17,6 +17,9 @@ uint64_t orders_move(struct server *s, struct move_order *order, const char *by,
 /* False: there is none that could be aborted; why says so. */
 bool orders_abort(struct server *s, uint64_t id, const char *by, char *why, size_t why_cap);
 
+/* Once a second [main]: logs which moves have ended since. */
+void orders_second(const struct server *s);
+
 struct orders_dual_write {
     char policy[64];
     bool was, now;

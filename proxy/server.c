@@ -9,13 +9,16 @@
 #include "proxy/parking.h"
 #include "proxy/digest.h"
 #include "proxy/drain.h"
+#include "proxy/events.h"
 #include "proxy/handover.h"
 #include "proxy/listener.h"
 #include "proxy/loop.h"
+#include "proxy/orders.h"
 #include "proxy/overview.h"
 #include "proxy/placement.h"
 #include "proxy/scripts.h"
 #include "proxy/secure.h"
+#include "proxy/series.h"
 #include "proxy/takeover.h"
 #include "proxy/users.h"
 
@@ -390,6 +393,8 @@ static void on_tick(uv_timer_t *timer)
         return;
     overview_tell_guarantees(s, s->guarantees);
     acl_log_second(clock_mono_us());
+    series_second(s);
+    orders_second(s);
 }
 
 /* ---- set-up, in order ---- */
@@ -606,6 +611,7 @@ struct server *server_new(struct config *own_config, bool has_config_file, bool 
     s->has_config_file = has_config_file;
     s->started_us = clock_wall_us();
     setup_log(now);
+    events_start();
     raise_file_limit(now);
     uv_loop_init(&s->uv);
     uv_async_init(&s->uv, &s->loop_ended, on_loop_ended);

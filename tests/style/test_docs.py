@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tree
 
-PAGES = ["settings", "commands", "compatibility", "metrics", "places"]
+PAGES = ["settings", "commands", "compatibility", "metrics", "places", "events"]
 
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")

@@ -1,0 +1,20 @@
+/* proxy/admin_api — the calls of the admin server that the console and convctl stand on: events and series. docs/admin-api.md has them.
+ * Owns:       nothing.
+ * Invariants: whatever a request says, it is answered in JSON; a wrong one with 400 and what was expected.
+ * Threads:    the HTTP server's.          Used by: proxy/admin. */
+#ifndef PROXY_ADMIN_API_H
+#define PROXY_ADMIN_API_H
+
+#include "proxy/http.h"
+
+#include <stdint.h>
+
+/* The parameter `name` of the query, *fallback* when it is missing. False: the reply says what was expected. */
+MUST_USE bool admin_number(const struct http_request *r, const char *name, int64_t least, int64_t most, int64_t fallback,
+                           int64_t *ret, struct http_reply *reply);
+
+/* Handlers. */
+void admin_get_events(void *ctx, const struct http_request *r, struct http_reply *reply);
+void admin_get_series(void *ctx, const struct http_request *r, struct http_reply *reply);
+
+#endif
