@@ -12,6 +12,8 @@
 
 enum store_name { STORE_REDIS, STORE_MONGO, STORE_ARCHIVE }; /* mongo = the archive, whichever it is */
 enum ack_class { ACK_BOTH, ACK_PRIMARY };
+enum value_format { FORMAT_ANY, FORMAT_JSON, FORMAT_JSON_STRICT };
+enum error_codes { CODES_REDIS, CODES_MEM };
 enum script_trace { TRACE_NO, TRACE_KEYLESS, TRACE_ALL };
 
 /* Text lists (listen addresses). */

@@ -33,6 +33,14 @@ static const struct unit time_units[] = {
     {"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0},
 };
 
+static const struct unit rate_units[] = {
+    {"s", 1000},      {"sec", 1000},     {"second", 1000}, {"min", 60000},   {"minute", 60000},
+    {"h", 3600000},   {"hour", 3600000}, {"d", 86400000},  {"day", 86400000}, {NULL, 0},
+};
+
+/* Beyond it a rate is none: no client sends as much. */
+#define RATE_MOST 1000000000
+
 /* Words for true stand first. */
 static const char *const bool_words[] = {"1", "yes", "true", "on", "0", "no", "false", "off"};
 
@@ -101,6 +109,28 @@ enum units_result units_parse_bytes(const char *text, int64_t *ret)
 enum units_result units_parse_duration(const char *text, int64_t bare_ms, int64_t *ret)
 {
     return parse_scaled(text, time_units, bare_ms, ret);
+}
+
+enum units_result units_parse_rate(const char *text, int64_t *ret_count, int64_t *ret_ms)
+{
+    const char *rest;
+    int64_t n;
+
+    if (text[0] == '\0' || (text[0] == '0' && text[1] == '\0')) {
+        *ret_count = *ret_ms = 0;
+        return UNITS_OK;
+    }
+    enum units_result rc = read_digits(text, &n, &rest);
+    if (rc == UNITS_MALFORMED || rest[0] != '/' || n == 0)
+        return UNITS_MALFORMED;
+    int64_t ms = factor_of(rate_units, rest + 1);
+    if (ms == 0)
+        return UNITS_MALFORMED;
+    if (rc != UNITS_OK || n > RATE_MOST)
+        return UNITS_TOO_LARGE;
+    *ret_count = n;
+    *ret_ms = ms;
+    return UNITS_OK;
 }
 
 enum units_result units_parse_bool(const char *text, bool *ret)

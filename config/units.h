@@ -29,6 +29,9 @@ MUST_USE enum units_result units_parse_bytes(const char *text, int64_t *ret);
 /* Digits and an optional unit: ms, s, m or min, h, d. Without a unit the number counts bare_ms. *ret is in
  * ms. */
 MUST_USE enum units_result units_parse_duration(const char *text, int64_t bare_ms, int64_t *ret);
+/* "100/min": *ret_count for each *ret_ms. Units: s sec second, min minute, h hour, d day. The count is 1 or more; "" and "0" are
+ * no rate: both become 0. */
+MUST_USE enum units_result units_parse_rate(const char *text, int64_t *ret_count, int64_t *ret_ms);
 /* 1 yes true on, 0 no false off. */
 MUST_USE enum units_result units_parse_bool(const char *text, bool *ret);
 

@@ -74,6 +74,19 @@ static bool check_url(const char *text, struct reason *why)
     return true;
 }
 
+static bool check_rate(const char *text, struct reason *why)
+{
+    char shown[QUOTE_TEXT];
+    int64_t count, ms;
+    enum units_result rc = units_parse_rate(text, &count, &ms);
+
+    if (rc == UNITS_TOO_LARGE)
+        return because(why, "%s is too large; expected at most 1000000000", quote(text, shown));
+    return rc == UNITS_OK ||
+           because(why, "%s is not a rate; expected a number and a unit such as 100/min, 5/s, 1000/h",
+                   quote(text, shown));
+}
+
 static bool parse_text(const struct setting_row *row, const char *text, void *field, struct reason *why)
 {
     if (!is_clean(text))
@@ -81,6 +94,8 @@ static bool parse_text(const struct setting_row *row, const char *text, void *fi
     if (value_has_form(row, "address") && text[0] != '\0' && !check_address(text, why))
         return false;
     if (value_has_form(row, "url") && !check_url(text, why))
+        return false;
+    if (value_has_form(row, "rate") && !check_rate(text, why))
         return false;
     if (value_has_form(row, "pattern") && text[0] == '\0')
         return because(why, "the pattern is empty; expected a prefix with optional *, such as conv:*");

@@ -8,7 +8,7 @@
 #include "config/settings.h"
 
 const char *value_type_name(enum setting_type type);
-/* True for a text or list whose row names this form ("address", "url", "pattern", "secret"). */
+/* True for a text or list whose row names this form ("address", "url", "pattern", "rate", "secret"). */
 bool value_has_form(const struct setting_row *row, const char *form);
 
 /* Reads text into field (zeroed, or holding a value that is released). On failure the field is unchanged. */

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "proxy/archived.h"
 #include "proxy/cluster.h"
+#include "proxy/coded.h"
 #include "proxy/debug.h"
 #include "proxy/hide.h"
 #include "proxy/internal.h"
@@ -14,6 +15,7 @@
 #include "proxy/outcome.h"
 #include "proxy/scripting.h"
 #include "proxy/pause.h"
+#include "proxy/policing.h"
 #include "proxy/pubsub.h"
 #include "proxy/split.h"
 #include "proxy/spread.h"
@@ -47,7 +49,7 @@ static bool refuse(struct session *s, const struct job *job, enum err e, const c
 {
     transaction_spoil(s);
     counter_add(&s->loop->stats->commands[job->cmd != NULL ? job->cmd->id : STATS_UNKNOWN].errors, 1);
-    build_err(slot_answer(s), e, detail);
+    coded_job_error(slot_answer(s), s->loop, job, e, detail);
     slot_answered(s);
     return true;
 }
@@ -420,6 +422,8 @@ static bool dispatch_job(struct session *s, struct job *job)
         return true;
     if (s->monitor != NULL && monitor_refuses(s, job))
         return true;
+    if (s->loop->policing != NULL && policing_refuses(s, job))
+        return true;
     if (atomic_load_explicit(s->loop->monitors_all, memory_order_relaxed) != 0)
         return monitor_watch(s, job, dispatch_allowed);
     return dispatch_allowed(s, job);
@@ -457,6 +461,7 @@ bool dispatch(struct session *s, const struct request *r, struct slice raw)
     bool taken = (s->guarded && !may(s, &job)) || dispatch_job(s, &job);
     counter_add(&s->loop->stats->requests, taken);
     s->held_since_us = taken ? 0 : s->held_since_us;
+    s->policed &= !taken;
     if (s->mute != 0 && taken)
         local_replied(s);
     return taken;

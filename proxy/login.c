@@ -1,6 +1,7 @@
 #include "proxy/login.h"
 
 #include "proxy/acl_log.h"
+#include "proxy/coded.h"
 #include "proxy/dispatch.h"
 #include "proxy/internal.h"
 #include "proxy/server.h"
@@ -74,8 +75,9 @@ const char *login_auth(struct session *s, struct slice verb, struct slice user, 
 /* EXEC that may not be ends the transaction, as in Redis. */
 static bool refuse(struct session *s, const struct job *job, const char *line)
 {
-    char abort_line[320];
+    char abort_line[320], coded[320];
 
+    line = coded_denial(s->loop, job, line, coded, sizeof coded);
     if (job->cmd != NULL)
         counter_add(&s->loop->stats->commands[job->cmd->id].errors, 1);
     if (job->cmd == NULL || strcmp(job->cmd->name, "exec") != 0) {

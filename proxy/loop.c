@@ -9,6 +9,7 @@
 #include "proxy/login.h"
 #include "proxy/parked.h"
 #include "proxy/pause.h"
+#include "proxy/policing.h"
 #include "proxy/monitor.h"
 #include "proxy/placement.h"
 #include "proxy/secure.h"
@@ -163,6 +164,8 @@ static void take_settings(struct loop *l, const struct settings *own)
     l->settings = own;
     policy_set_free(l->policies);
     l->policies = policy_set_new(own);
+    policing_free(l->policing);
+    l->policing = policing_new(own);
     for (size_t i = 0; i < own->policy_count && i < STATS_POLICIES; i++)
         l->policy_ids[i] = (uint8_t)stats_policy_id(own->policies[i].name);
     if (l->executor == NULL) /* there is no placement that would tell it */
@@ -315,6 +318,7 @@ void loop_join_free(struct loop *own_l)
     plan_done(&l->plan);
     request_done(&l->request);
     turn_done(&l->turn);
+    policing_free(l->policing);
     policy_set_free(l->policies);
     scripting_free(l);
     learned_unref(l->learned);

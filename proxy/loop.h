@@ -33,6 +33,7 @@ struct user_set;
 struct monitors;
 struct scripting;
 struct pausing;
+struct policing;
 struct subscriber;
 
 #define BLOCK_SPREAD_MS 100
@@ -48,6 +49,7 @@ struct loop {
     struct pool pool;
     const struct settings *settings; /* counted; replaced by loop_apply */
     struct policy_set *policies;
+    struct policing *policing;       /* what policies demand of commands; NULL: nothing */
     struct user_set *users;          /* counted; see proxy/login */
     struct topology *topology;       /* counted; NULL: Redis is no cluster */
     struct learned *learned;         /* counted; NULL until Redis has told its commands */

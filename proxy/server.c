@@ -12,6 +12,7 @@
 #include "proxy/events.h"
 #include "proxy/handover.h"
 #include "proxy/listener.h"
+#include "proxy/limiter.h"
 #include "proxy/loop.h"
 #include "proxy/orders.h"
 #include "proxy/overview.h"
@@ -53,6 +54,7 @@ struct server {
     struct scout *scout;
     struct depot *depot;
     struct users *users;
+    struct limiter *limiter;
     struct parking *parking;
     struct scripts *scripts;
     struct admin *admin;
@@ -158,6 +160,11 @@ struct depot *server_depot(const struct server *s)
 struct scripts *server_scripts(const struct server *s)
 {
     return s->scripts;
+}
+
+struct limiter *server_limiter(const struct server *s)
+{
+    return s->limiter;
 }
 
 struct users *server_users(const struct server *s)
@@ -622,6 +629,7 @@ struct server *server_new(struct config *own_config, bool has_config_file, bool 
     start_signals(s);
     s->nloops = now->threads > 0 ? (unsigned)now->threads : default_threads();
     bool ok;
+    s->limiter = limiter_new();
     s->users = users_new(now, &ok, why, why_cap);
     ok = ok && open_as_root(s, now, takeover, why, why_cap);
     start_parts(s, now, takeover);
@@ -668,6 +676,7 @@ int server_run(struct server *s)
     free_sockets(s);
     scripts_free(s->scripts);
     users_free(s->users);
+    limiter_free(s->limiter);
     config_free(s->config);
     code = s->exit_code;
     free(s->loops);

@@ -17,6 +17,7 @@ struct depot;
 struct scripts;
 struct executor;
 struct handover;
+struct limiter;
 struct loop;
 struct parking;
 struct placement;
@@ -59,6 +60,7 @@ struct depot *server_depot(const struct server *s);
 struct executor *server_executor(const struct server *s);   /* NULL: there is no archive */
 struct placement *server_placement(const struct server *s); /* NULL: the same */
 struct scripts *server_scripts(const struct server *s);
+struct limiter *server_limiter(const struct server *s);
 struct users *server_users(const struct server *s);
 struct sync *server_sync(const struct server *s);           /* NULL: the same */
 struct tracer *server_tracer(const struct server *s);       /* NULL: as placement */

@@ -75,6 +75,7 @@ struct session {
     int db;
     struct acl_user *user; /* of loop->users; see proxy/login */
     bool known;            /* it has logged in, or was let in without */
+    bool policed;          /* its present request was looked at by proxy/policing; it waits */
     bool guarded;          /* login_lets is asked about each request: false for who may do everything */
     struct monitor *monitor;    /* NULL: it does not */
     struct subscriptions *subs; /* what it hears; NULL: nothing */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proxy/archived.h"
 #include "proxy/block.h"
+#include "proxy/coded.h"
 #include "proxy/copies.h"
 #include "proxy/gather.h"
 #include "proxy/hold.h"
@@ -423,6 +424,14 @@ void slot_fail(struct slot *own_slot, enum err e, const char *detail)
         slot_fail_now(own_slot, e, detail);
 }
 
+static void fail_reply(struct slot *slot, enum err e, const char *detail)
+{
+    if (slot->loop->policing != NULL && (slot->managed_write || slot->retrieval))
+        coded_slot_error(&slot->reply, slot->loop, slot->policy, e, detail);
+    else
+        build_err(&slot->reply, e, detail);
+}
+
 void slot_fail_now(struct slot *own_slot, enum err e, const char *detail)
 {
     struct slot *slot = own_slot;
@@ -437,7 +446,7 @@ void slot_fail_now(struct slot *own_slot, enum err e, const char *detail)
         session_close(s,
                       "the reply was cut off"); /* nothing that follows could be told from the rest of it */
     else if (s != NULL || slot->whole != NULL || slot->gather != NULL)
-        build_err(&slot->reply, e, detail);
+        fail_reply(slot, e, detail);
     over(slot);
 }
 

@@ -54,12 +54,17 @@ static inline uint64_t counter_get(const counter *c)
     return atomic_load_explicit((counter *)c, memory_order_relaxed);
 }
 
+/* What a command counts under where tenants have limits (router/rate_class). */
+#define STATS_CLASSES 3
+
 struct policy_stats {
     counter reads_hit, reads_miss, reads_error; /* context_retrievals_total */
     counter writes;
     counter trimmed_json, json_not_array, json_invalid;
     counter ttl_restored; /* a refused write had moved the TTL; it was put back (protocol H22) */
     counter unarchived;   /* writes acknowledged without their copy: the archive could not take it; the mark stays */
+    counter malformed;              /* values written that should be JSON, and are not */
+    counter limited[STATS_CLASSES]; /* commands refused by limit_default and its kin, by enum rate_class */
     counter persist_errors[PERSIST_REASONS];
     counter msg_buckets[STATS_MSG_BUCKETS]; /* messages in the conversation before each append */
     counter msg_count, msg_sum;

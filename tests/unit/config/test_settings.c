@@ -120,7 +120,7 @@ static void test_enum_words(void **state)
             free(printed);
         }
     }
-    assert_int_equal(words, 3 + 2 + 4 + 2 + 3 + 2 + 2 + 3);
+    assert_int_equal(words, 3 + 2 + 4 + 2 + 3 + 2 + 2 + 3 + 3 + 2);
 }
 
 /* The C enums and the rows must say the same. */
@@ -134,6 +134,9 @@ static void test_enum_order(void **state)
     assert_true(value_parse(primary, "Mongo", &field, &why) && field == STORE_MONGO);
     assert_true(value_parse(primary, "archive", &field, &why) && field == STORE_ARCHIVE);
     assert_true(value_parse(ack, "both", &field, &why) && field == ACK_BOTH);
+    assert_true(value_parse(settings_row_find("format", true), "json-strict", &field, &why) && field == FORMAT_JSON_STRICT);
+    assert_true(value_parse(settings_row_find("format", true), "json", &field, &why) && field == FORMAT_JSON);
+    assert_true(value_parse(settings_row_find("error_codes", true), "mem", &field, &why) && field == CODES_MEM);
     assert_true(value_parse(ack, "primary", &field, &why) && field == ACK_PRIMARY);
     assert_true(value_parse(global("script.trace"), "no", &field, &why) && field == TRACE_NO);
     assert_true(value_parse(global("script.trace"), "keyless", &field, &why) && field == TRACE_KEYLESS);
@@ -156,6 +159,9 @@ static void test_reasons(void **state)
                 "'maybe' is neither yes nor no; expected yes, no, true, false, on, off, 1 or 0");
     must_not_be(settings_row_find("match", true), "",
                 "the pattern is empty; expected a prefix with optional *, such as conv:*");
+    must_not_be(settings_row_find("limit_search", true), "30",
+                "'30' is not a rate; expected a number and a unit such as 100/min, 5/s, 1000/h");
+    must_not_be(settings_row_find("limit_bulk", true), "2000000000/s", "'2000000000/s' is too large; expected at most 1000000000");
     must_not_be(global("listen"), " , ", "the list is empty; expected at least one address");
     must_not_be(global("listen"), "127.0.0.1:1,nowhere",
                 "'nowhere' is not an address; expected host:port, [v6]:port or unix:/path");

@@ -27,6 +27,31 @@ static void check_int(const char *text, enum units_result want, int64_t value)
         fail_msg("'%s' gave %lld", text, (long long)n);
 }
 
+static void check_rate(const char *text, enum units_result want, int64_t count, int64_t ms)
+{
+    int64_t n = -77, per = -77;
+    enum units_result rc = units_parse_rate(text, &n, &per);
+    if (rc != want || n != (want == UNITS_OK ? count : -77) || per != (want == UNITS_OK ? ms : -77))
+        fail_msg("'%s' gave %lld/%lld", text, (long long)n, (long long)per);
+}
+
+static void test_rates(void **state)
+{
+    static const char *const bad[] = {"100", "/min", "0/min", "-1/s", "1/", "1/week", "1 /s", "1/s ", "x/s", "1.5/s", "00"};
+
+    check_rate("", UNITS_OK, 0, 0);
+    check_rate("0", UNITS_OK, 0, 0);
+    check_rate("100/min", UNITS_OK, 100, 60000);
+    check_rate("100/minute", UNITS_OK, 100, 60000);
+    check_rate("5/S", UNITS_OK, 5, 1000);
+    check_rate("7/h", UNITS_OK, 7, 3600000);
+    check_rate("1000000000/d", UNITS_OK, 1000000000, 86400000);
+    check_rate("1000000001/d", UNITS_TOO_LARGE, 0, 0);
+    check_rate("99999999999999999999/s", UNITS_TOO_LARGE, 0, 0);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        check_rate(bad[i], UNITS_MALFORMED, 0, 0);
+}
+
 static void test_bytes(void **state)
 {
     check_bytes("0", UNITS_OK, 0);
@@ -162,7 +187,7 @@ static void test_round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),      cmocka_unit_test(test_bytes_refused),
+        cmocka_unit_test(test_rates), cmocka_unit_test(test_bytes),      cmocka_unit_test(test_bytes_refused),
         cmocka_unit_test(test_duration),   cmocka_unit_test(test_duration_refused),
         cmocka_unit_test(test_int),        cmocka_unit_test(test_bool),
         cmocka_unit_test(test_print),      cmocka_unit_test(test_unit_of_default),
