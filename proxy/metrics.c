@@ -2,9 +2,9 @@
 
 #include "proxy/metrics_put.h"
 #include "proxy/metrics_redis.h"
+#include "proxy/metrics_tenants.h"
 #include "proxy/backups.h"
 #include "router/command.h"
-#include "router/rate_class.h"
 #include "version.h"
 
 #include <cjson/cJSON.h>
@@ -122,13 +122,6 @@ static void json_untouched(FILE *out, const char *name, unsigned id, const char 
     metrics_put(out, name, (double)STATS_SUM(policies[id].json_not_array),
         PAIRS("policy", policy, "why", "not_array"));
     metrics_put(out, name, (double)STATS_SUM(policies[id].json_invalid), PAIRS("policy", policy, "why", "invalid"));
-}
-
-static void rate_limited(FILE *out, const char *name, unsigned id, const char *policy)
-{
-    for (int class = 0; class < RATE_CLASSES; class++)
-        put(out, name, (double)STATS_SUM(policies[id].limited[class]),
-            PAIRS("policy", policy, "class", rate_class_name((enum rate_class)class)));
 }
 
 static void acting_primary(FILE *out, const char *name, const struct overview *o)

@@ -163,10 +163,10 @@ def test_waiting_as_told_is_enough(make_proxy, redis_server):
     proxy = make_proxy(redis_server.url, settings={"conv.limit_default": "5/s", "conv.limit_burst": 1, "conv.tenant_segment": 2})
     proxy.start()
     with RespConn.to(proxy) as conn:
-        assert conn.cmd("INCR", "conv:reload") == 1
-        ms = refusal(conn.cmd("INCR", "conv:reload"))[0]
+        assert conn.cmd("INCR", "conv:pace") == 1
+        ms = refusal(conn.cmd("INCR", "conv:pace"))[0]
         assert 0 < ms <= 200
-        eventually(lambda: conn.cmd("INCR", "conv:reload") == 2, interval=ms / 1000)
+        eventually(lambda: conn.cmd("INCR", "conv:pace") == 2, interval=ms / 1000)
 
 
 def test_limits_are_set_live_and_survive_a_reload(make_proxy, redis_server):
@@ -248,7 +248,8 @@ def test_mem_001_when_the_store_does_not_answer(make_proxy, fresh_redis):
         assert conn.cmd("SET", "conv:1", "x") == "OK"
         fresh_redis.process.send_signal(19)  # SIGSTOP
         try:
-            assert conn.cmd("GET", "conv:1") == "ERR MEM-001 Redis did not answer within 100 ms; the command may or may not have run"
+            told = conn.cmd("GET", "conv:1")
+            assert re.fullmatch(r"ERR MEM-001 Redis did not answer within \d+ ms; the command may or may not have run", told), told
         finally:
             fresh_redis.process.send_signal(18)
 
