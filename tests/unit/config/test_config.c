@@ -216,14 +216,23 @@ static size_t matches(struct config *cfg, const char *pattern)
     return seen.count;
 }
 
+/* Each policy has all rows of its kind. */
+static size_t policy_rows(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < settings_row_count(); i++)
+        n += settings_row(i)->policy;
+    return n;
+}
+
 static void test_get_patterns(void **state)
 {
     struct config *cfg = loaded(NULL, no_env, NULL);
     assert_int_equal(matches(cfg, "*"), settings_row_count());
-    assert_int_equal(matches(cfg, "conv.*"), 7);
+    assert_int_equal(matches(cfg, "conv.*"), policy_rows());
     assert_int_equal(matches(cfg, "CONV.MAX_*"), 2);
     assert_int_equal(matches(cfg, "log.?????"), 1);
-    assert_int_equal(matches(cfg, "[cl]*"), 7 + 1 + 2);
+    assert_int_equal(matches(cfg, "[cl]*"), policy_rows() + 1 + 2);
     assert_int_equal(matches(cfg, "nothing"), 0);
     assert_int_equal(matches(cfg, ""), 0);
     config_free(cfg);
