@@ -7,7 +7,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 DOC_PAGES := settings commands compatibility metrics places events
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-tools demo model bench engine-soak kill-soak chaos mutants fmt fuzz asan tsan docs clean
+.PHONY: help run build install test test-tools demo model bench engine-soak kill-soak chaos mutants fmt fuzz asan tsan docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -23,6 +23,9 @@ $(BUILD)/build.ninja: scripts/install-deps
 	@scripts/install-deps build
 	@$(MESON_SETUP) -Dtests=false $(BUILD) >/dev/null || { cat $(BUILD)/meson-logs/meson-log.txt; exit 1; }
 	@touch $@
+
+install: build ## install what is built (as root) under meson's prefix, /usr/local; DESTDIR counts
+	@meson install -C $(BUILD) --no-rebuild --quiet
 
 test: test-tools ## unit, style and system tests, again under the sanitizers; ends with "N passed, N failed"
 	@scripts/run-tests
