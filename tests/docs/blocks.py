@@ -112,6 +112,15 @@ def line_pattern(shown):
     return re.compile(".*?".join(re.escape(settled(part)) for part in shown.split("…")) + r"\s*")
 
 
+def aged(command, shown, printed):
+    """A TTL has become some seconds shorter until it is asked for."""
+    number = re.compile(r"\(integer\) (\d+)")
+    pairs = [(number.fullmatch(a), number.fullmatch(b)) for a, b in zip(shown, printed)]
+    if not re.search(r"\bTTL\b", command) or len(shown) != len(printed) or not all(a and b for a, b in pairs):
+        return printed
+    return [a[0] if 0 <= int(a[1]) - int(b[1]) <= 60 else b[0] for a, b in pairs]
+
+
 def matches(shown, printed):
     """Whether the lines of a page describe the lines that were printed."""
     if not shown:
