@@ -7,7 +7,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 DOC_PAGES := settings commands compatibility metrics places events
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test test-tools demo model bench engine-soak kill-soak chaos mutants fmt fuzz asan tsan docs clean
+.PHONY: help run build install test test-tools demo model bench engine-soak kill-soak chaos mutants fmt fuzz asan tsan docs dashboards clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -75,6 +75,9 @@ tsan: ## build with ThreadSanitizer into build-tsan
 docs: build ## write the reference pages from the tables
 	@for page in $(DOC_PAGES); do $(BUILD)/convproxy --docs $$page > docs/$$page.md || exit 1; done
 	@$(BUILD)/tools/convctl --docs > docs/convctl.md
+
+dashboards: ## write Grafana's dashboards from scripts/dashboards
+	@PYTHONPATH=scripts python3 -m dashboards
 
 clean: ## remove what was built
 	@rm -rf build build-asan build-tsan build-fuzz

@@ -4,14 +4,14 @@ import json
 import sys
 from pathlib import Path
 
-from dashboards import failover, overview, store, tiers
+from dashboards import failover, overview, store
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy/grafana/dashboards"
 
 
 def texts():
     """{file name: its content}"""
-    made = [module.build() for module in (overview, store, failover, tiers)]
+    made = [module.build() for module in (overview, store, failover)]
     return {f"{each['uid'].removeprefix('convproxy-')}.json": json.dumps(each, indent=1, ensure_ascii=False) + "\n" for each in made}
 
 

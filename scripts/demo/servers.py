@@ -33,7 +33,7 @@ def redis(stack):
     data.mkdir(exist_ok=True)
     port = stack.ports["redis"]
     command = [program("redis-server"), "--port", port, "--bind", "127.0.0.1", "--dir", data, "--save", "", "--appendonly", "yes",
-               "--maxmemory-policy", "noeviction"]
+               "--maxmemory", "256mb", "--maxmemory-policy", "noeviction"]
     return Process("redis", command, stack.folder, lambda: pongs(port))
 
 
