@@ -1,5 +1,8 @@
 #include "base/stream.h"
 
+#include "base/valve.h"
+#include "base/internal.h"
+#include "base/late.h"
 #include "base/tls.h"
 
 #include <errno.h>
@@ -12,7 +15,7 @@
 
 static void on_poll(uv_poll_t *handle, int status, int events);
 
-static void watch(struct stream *s)
+void stream_watch(struct stream *s)
 {
     int want = (s->reading ? UV_READABLE : 0) | (s->writing ? UV_WRITABLE : 0);
     if (s->tls != NULL && s->reading && tls_again(s->tls))
@@ -26,6 +29,13 @@ static void watch(struct stream *s)
         uv_poll_start(&s->poll, want, on_poll);
 }
 
+void stream_unwatch(struct stream *s)
+{
+    if (s->events != 0 && !s->closing)
+        uv_poll_stop(&s->poll);
+    s->events = 0;
+}
+
 int stream_init(struct stream *s, uv_loop_t *loop, int fd, struct chunk_pool *pool,
                 const struct stream_ops *ops)
 {
@@ -37,6 +47,8 @@ int stream_init(struct stream *s, uv_loop_t *loop, int fd, struct chunk_pool *po
     s->reading = s->writing = s->closing = false;
     chain_init(&s->out, pool);
     s->tls = NULL;
+    s->valve = NULL;
+    s->late = NULL;
     s->ops = ops;
     s->next = NULL;
     s->back = NULL;
@@ -47,6 +59,16 @@ void stream_secure(struct stream *s, struct tls *own_tls)
 {
     s->tls = own_tls;
     tls_set_fd(own_tls, s->fd);
+}
+
+void stream_guard(struct stream *s, const struct valve *valve)
+{
+    s->valve = valve;
+}
+
+static bool meets_fault(const struct stream *s)
+{
+    return s->valve != NULL && (s->late != NULL || valve_is_set(s->valve));
 }
 
 bool stream_is_shaking(const struct stream *s)
@@ -62,7 +84,7 @@ const char *stream_why(const struct stream *s, int neg_errno)
 void stream_set_reading(struct stream *s, bool on)
 {
     s->reading = on;
-    watch(s);
+    stream_watch(s);
 }
 
 /* What waited for the handshake goes out as soon as it is over. */
@@ -76,7 +98,7 @@ static ssize_t read_secure(struct stream *s, void *buf, size_t cap)
     return n;
 }
 
-ssize_t stream_read(struct stream *s, void *buf, size_t cap)
+ssize_t stream_read_now(struct stream *s, void *buf, size_t cap)
 {
     ssize_t n;
     if (s->tls != NULL)
@@ -85,6 +107,11 @@ ssize_t stream_read(struct stream *s, void *buf, size_t cap)
         n = read(s->fd, buf, cap);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
+}
+
+ssize_t stream_read(struct stream *s, void *buf, size_t cap)
+{
+    return s->late != NULL ? late_read(s, buf, cap) : stream_read_now(s, buf, cap);
 }
 
 static int write_secure(struct stream *s)
@@ -121,7 +148,7 @@ static int write_out(struct stream *s)
     return 0;
 }
 
-static void flush(struct stream *s)
+void stream_flush_now(struct stream *s)
 {
     size_t before = s->out.len;
     int rc = write_out(s);
@@ -130,15 +157,19 @@ static void flush(struct stream *s)
         return;
     }
     s->writing = s->out.len > 0 && (s->tls == NULL || !tls_write_waits_to_read(s->tls));
-    watch(s);
+    stream_watch(s);
     if (s->out.len < before)
         s->ops->on_written(s, before - s->out.len);
 }
 
 void stream_flush(struct stream *s)
 {
-    if (!s->closing && !s->writing)
-        flush(s);
+    if (s->closing || s->writing)
+        return;
+    if (meets_fault(s))
+        late_flush(s);
+    else
+        stream_flush_now(s);
 }
 
 static void on_poll(uv_poll_t *handle, int status, int events)
@@ -155,11 +186,15 @@ static void on_poll(uv_poll_t *handle, int status, int events)
         events |=
             (s->reading ? UV_READABLE : 0) | (s->writing ? UV_WRITABLE : 0); /* let read or write say why */
     }
+    if (meets_fault(s)) {
+        late_poll(s, events);
+        return;
+    }
     if ((events & UV_WRITABLE) && s->writing)
-        flush(s);
+        stream_flush_now(s);
     if (!s->closing && (events & UV_READABLE) && s->reading)
         s->ops->on_readable(s);
-    watch(s);
+    stream_watch(s);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -174,6 +209,8 @@ int stream_release(struct stream *s)
 {
     int fd = s->fd;
     s->closing = true;
+    if (s->late != NULL)
+        late_end(s);
     stream_unmark(s);
     uv_poll_stop(&s->poll);
     s->fd = -1;

@@ -13,6 +13,8 @@
 #include <sys/types.h>
 #include <uv.h>
 
+struct valve;
+struct late;
 struct stream;
 struct tls;
 
@@ -36,6 +38,8 @@ struct stream {
     bool closing;
     struct chain out;
     struct tls *tls; /* NULL: plain */
+    const struct valve *valve; /* faults that it meets; NULL: none ever */
+    struct late *late;       /* those that it meets now, or what they have left; NULL: none */
     const struct stream_ops *ops;
     struct stream *next, **back; /* place in its turn's list of streams to flush; back is NULL when not in it */
 };
@@ -45,6 +49,8 @@ MUST_USE int stream_init(struct stream *s, uv_loop_t *loop, int fd, struct chunk
 /* From here on s speaks TLS: right behind stream_init. Its owner needs to know nothing of it, but that stream_read wants room for
  * TLS_READ_LEAST bytes and that stream_release is not for it. */
 void stream_secure(struct stream *s, struct tls *own_tls);
+/* The faults of this valve befall s from here on (base/late). The valve outlives it. */
+void stream_guard(struct stream *s, const struct valve *valve);
 /* TLS hands are not shaken yet. */
 bool stream_is_shaking(const struct stream *s);
 /* Starts or stops on_readable. */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "proxy/admin_api.h"
 #include "proxy/admin_backups.h"
+#include "proxy/admin_chaos.h"
 #include "proxy/admin_guard.h"
 #include "proxy/admin_moves.h"
 #include "proxy/http.h"
@@ -311,6 +312,23 @@ static void backup_done(void *ctx, const struct http_request *r, struct http_rep
     admin_backup_done(((const struct admin *)ctx)->server, r, reply);
 }
 
+/* ---- chaos ---- */
+
+static void get_chaos(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_show_chaos(((const struct admin *)ctx)->server, reply);
+}
+
+static void begin_chaos(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_begin_chaos(((const struct admin *)ctx)->server, r, reply);
+}
+
+static void end_chaos(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_end_chaos(((const struct admin *)ctx)->server, reply);
+}
+
 /* ---- the routes ---- */
 
 static void get_index(void *ctx, const struct http_request *r, struct http_reply *reply);
@@ -378,6 +396,10 @@ static const struct http_route routes[] = {
     {"PUT", "/api/v1/archive/faults", true, change_faults,
      "sets it, for game days: {\"plan\": \"op=load delay=50ms\"}", 0},
     {"POST", "/api/v1/archive/faults", true, change_faults, "the same", 0},
+    {"GET", "/api/v1/chaos", false, get_chaos, "which store is cut off, paused or slow on purpose, and for how long", 0},
+    {"POST", "/api/v1/chaos", true, begin_chaos,
+     "begins it, for game days: {\"store\": \"redis\", \"fault\": \"cut\", \"seconds\": 10}", 0},
+    {"DELETE", "/api/v1/chaos", true, end_chaos, "ends it for both stores", 0},
 };
 #define ROUTES (sizeof routes / sizeof routes[0])
 

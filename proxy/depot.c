@@ -5,6 +5,7 @@
 #include "proxy/archived.h"
 #include "proxy/backups.h"
 #include "proxy/census.h"
+#include "proxy/chaos.h"
 #include "proxy/owed.h"
 #include "proxy/placement.h"
 #include "proxy/server.h"
@@ -28,6 +29,7 @@ struct depot {
     struct owed *owed; /* outlives the executor, which brings them back */
     struct census *census;
     struct backups *backups;
+    struct chaos *chaos;
     bool taken;                         /* another process owns it */
     char why[160];                      /* there is none */
     _Atomic uint64_t unanswered_before; /* when it went down */
@@ -84,6 +86,7 @@ struct depot *depot_open(struct server *s, const struct settings *now, bool heir
     struct executor_ops ops = {.done = on_done, .health = on_health, .ctx = d};
     d->server = s;
     d->backups = backups_new();
+    d->chaos = chaos_new(s, d);
     if (now->archive_url[0] == '\0') {
         snprintf(d->why, sizeof d->why, "archive.url is empty");
         return d;
@@ -142,6 +145,7 @@ void depot_tick(struct depot *d, int64_t now_us)
 {
     struct executor_report report;
 
+    chaos_tick(d->chaos);
     if (d->census == NULL)
         return;
     executor_watch(d->executor);
@@ -196,6 +200,8 @@ void depot_free(struct depot *own_d)
         owed_free(own_d->owed);
     if (own_d != NULL)
         backups_free(own_d->backups);
+    if (own_d != NULL)
+        chaos_free(own_d->chaos);
     free(own_d);
 }
 
@@ -229,6 +235,11 @@ struct tracer *depot_tracer(const struct depot *d)
 struct backups *depot_backups(const struct depot *d)
 {
     return d->backups;
+}
+
+struct chaos *depot_chaos(const struct depot *d)
+{
+    return d->chaos;
 }
 
 struct owed *depot_owed(const struct depot *d)

@@ -21,6 +21,7 @@
 
 struct depot;
 struct backups;
+struct chaos;
 struct owed;
 struct placement;
 struct server;
@@ -56,6 +57,7 @@ struct placement *depot_placement(const struct depot *d); /* NULL: the same, or 
 struct sync *depot_sync(const struct depot *d);           /* as placement */
 struct tracer *depot_tracer(const struct depot *d);       /* as placement */
 struct backups *depot_backups(const struct depot *d);     /* never NULL */
+struct chaos *depot_chaos(const struct depot *d);         /* never NULL */
 struct owed *depot_owed(const struct depot *d);           /* as executor */
 
 void depot_report(const struct depot *d, struct depot_report *ret);

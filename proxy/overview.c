@@ -80,6 +80,7 @@ void overview_take(struct overview *o, const struct server *server)
     o->draining = server_draining(server);
     o->tls_expires = server_tls_expires(server);
     server_redis(server, &o->redis);
+    chaos_report(depot_chaos(server_depot(server)), &o->chaos);
     server_scout(server, &o->scout);
     depot_report(server_depot(server), &o->archive);
     look_between_stores(o, server);

@@ -5,6 +5,7 @@
 #ifndef PROXY_OVERVIEW_H
 #define PROXY_OVERVIEW_H
 
+#include "proxy/chaos.h"
 #include "proxy/depot.h"
 #include "proxy/guarantee.h"
 #include "proxy/placement.h"
@@ -21,6 +22,7 @@ struct overview {
     struct probe_report redis;
     struct scout_report scout;
     struct depot_report archive;
+    struct chaos_report chaos;
     bool placed; /* there is an archive, so the next four are known */
     struct placement_report places;
     struct sync_report sync;

@@ -59,6 +59,22 @@ static void warn_of_absence(cJSON *list, const struct overview *o)
     }
 }
 
+/* Whoever did not order it must not look for another cause. */
+static void warn_of_chaos(cJSON *list, const struct chaos_report *report)
+{
+    char fault[64], sentence[200];
+
+    for (int store = 0; store < CHAOS_STORES; store++) {
+        const struct chaos_order *o = &report->orders[store];
+        if (o->kind == VALVE_OPEN)
+            continue;
+        chaos_text(o, fault, sizeof fault);
+        snprintf(sentence, sizeof sentence, "%s suffers on purpose (%s) for %.0f s more: convctl chaos off ends it",
+                 store == CHAOS_REDIS ? "Redis" : "the archive", fault, o->seconds);
+        say(list, sentence);
+    }
+}
+
 /* What is not wrong now, but will surprise somebody. */
 static cJSON *warnings(const struct overview *o)
 {
@@ -67,6 +83,7 @@ static cJSON *warnings(const struct overview *o)
 
     warn_of_redis(list, &o->redis);
     warn_of_absence(list, o);
+    warn_of_chaos(list, &o->chaos);
     if (o->archive.faults[0] != '\0') {
         snprintf(sentence, sizeof sentence, "faults are in force for the archive: %s", o->archive.faults);
         say(list, sentence);
@@ -230,6 +247,23 @@ static void add_archive_work(cJSON *archive, const struct executor_report *e)
     number(archive, "failed", (double)e->failed);
     number(archive, "sweeps", (double)e->sweeps);
     number(archive, "swept", (double)e->swept);
+}
+
+static void add_chaos(cJSON *doc, const struct chaos_report *report)
+{
+    cJSON *list = cJSON_AddArrayToObject(doc, "chaos");
+    char fault[64];
+
+    for (int store = 0; store < CHAOS_STORES; store++) {
+        const struct chaos_order *o = &report->orders[store];
+        if (o->kind == VALVE_OPEN)
+            continue;
+        cJSON *row = object_at_end(list);
+        chaos_text(o, fault, sizeof fault);
+        text(row, "store", chaos_store_name(o->store));
+        text(row, "fault", fault);
+        number(row, "secondsLeft", o->seconds);
+    }
 }
 
 static void add_archive(cJSON *doc, const struct overview *o)
@@ -422,6 +456,7 @@ cJSON *state_full(const struct overview *o)
     add_verdict(doc, o);
     add_redis(doc, o);
     add_archive(doc, o);
+    add_chaos(doc, &o->chaos);
     state_add_sync(doc, o);
     add_clients(doc, o);
     add_traffic(doc);

@@ -481,6 +481,12 @@ void subscriber_settings(struct subscriber *sub, const struct settings *settings
         pool_settings(&sub->pool, settings);
 }
 
+void subscriber_cut(struct subscriber *sub)
+{
+    if (sub != NULL)
+        pool_cut(&sub->pool);
+}
+
 void subscriber_close(struct subscriber *sub)
 {
     if (sub == NULL)

@@ -37,6 +37,7 @@ void subscriber_confirm(const struct session *s, struct chain *out, const char *
 /* For proxy/loop. The subscriber may be NULL. */
 void subscriber_second(struct subscriber *sub);
 void subscriber_settings(struct subscriber *sub, const struct settings *settings);
+void subscriber_cut(struct subscriber *sub); /* pool_cut */
 void subscriber_close(struct subscriber *sub); /* clients are gone; run the loop until the handles are closed */
 void subscriber_free(struct subscriber *own_sub);
 

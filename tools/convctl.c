@@ -2,6 +2,7 @@
  * Exit codes: 0 all is well; 1 the proxy is unhealthy, or refused what was asked; 2 wrong usage; 3 it
  * cannot be reached. */
 #include "tools/change.h"
+#include "tools/chaos.h"
 #include "tools/commands.h"
 #include "tools/completion.h"
 #include "tools/ctl.h"

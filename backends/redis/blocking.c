@@ -1,5 +1,6 @@
 #include "backends/redis/blocking.h"
 
+#include "backends/redis/faults.h"
 #include "backends/redis/secure.h"
 #include "base/clock.h"
 
@@ -10,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +26,40 @@ struct blocking {
     int fd;
     struct tls *tls; /* NULL: plain */
     struct tls_line line;
+    int64_t patience_us;
+    _Atomic bool interrupted;
 };
+
+#define FAULT_LOOK_US 5000 /* how often the valve is looked at while it is shut */
+
+/* ---- faults ---- */
+
+/* Waits at the valve. 0: go on; otherwise a negative errno. */
+static int pass_valve(struct blocking *w)
+{
+    int64_t end_us = clock_mono_us() + w->patience_us;
+    enum valve_kind kind;
+
+    if (!valve_is_set(redis_valve()))
+        return 0;
+    while ((kind = valve_now(redis_valve())) == VALVE_PAUSE && !atomic_load(&w->interrupted)) {
+        if (clock_mono_us() >= end_us)
+            return -ETIMEDOUT;
+        usleep(FAULT_LOOK_US);
+    }
+    return kind == VALVE_CUT || atomic_load(&w->interrupted) ? -ECONNRESET : 0;
+}
+
+/* An answer of n bytes is there; it is handed out when it is due, unless the connection was cut meanwhile. */
+static ssize_t come_late(struct blocking *w, ssize_t n)
+{
+    if (n <= 0 || !valve_is_set(redis_valve()))
+        return n;
+    if (valve_now(redis_valve()) == VALVE_DELAY)
+        usleep((useconds_t)valve_draw_us(redis_valve()));
+    int rc = pass_valve(w);
+    return rc < 0 ? rc : n;
+}
 
 /* ---- connecting ---- */
 
@@ -134,6 +169,12 @@ struct blocking *blocking_open(const struct settings *s, const struct redis_url 
     if (w == NULL)
         abort();
     tls_line_init(&w->line);
+    w->fd = -1;
+    if (redis_is_cut()) {
+        snprintf(why, why_cap, "%s", strerror(ECONNREFUSED));
+        blocking_close(w);
+        return NULL;
+    }
     w->fd = url->path != NULL ? connect_unix(url->path, end_us, why, why_cap) : connect_net(url, end_us, why, why_cap);
     if (w->fd >= 0) {
         blocking_patience(w, patience_ms);
@@ -161,12 +202,14 @@ void blocking_patience(struct blocking *w, int64_t ms)
 {
     struct timeval t = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
+    w->patience_us = ms * 1000;
     setsockopt(w->fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
     setsockopt(w->fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 }
 
 void blocking_interrupt(struct blocking *w)
 {
+    atomic_store(&w->interrupted, true);
     shutdown(w->fd, SHUT_RDWR);
 }
 
@@ -189,19 +232,31 @@ static ssize_t read_secure(struct blocking *w, char *buf, size_t cap)
     return told((int)n);
 }
 
-ssize_t blocking_read(struct blocking *w, char *buf, size_t cap)
+static ssize_t read_plain(struct blocking *w, char *buf, size_t cap)
 {
-    if (w->tls != NULL)
-        return read_secure(w, buf, cap);
     ssize_t n;
+
     do
         n = read(w->fd, buf, cap);
     while (n < 0 && errno == EINTR);
     return n < 0 ? told(-errno) : n;
 }
 
+ssize_t blocking_read(struct blocking *w, char *buf, size_t cap)
+{
+    int rc = pass_valve(w);
+
+    if (rc < 0)
+        return rc;
+    return come_late(w, w->tls != NULL ? read_secure(w, buf, cap) : read_plain(w, buf, cap));
+}
+
 int blocking_send(struct blocking *w, const char *p, size_t n)
 {
+    int rc = pass_valve(w);
+
+    if (rc < 0)
+        return rc;
     while (n > 0) {
         ssize_t k = w->tls != NULL ? tls_write(w->tls, p, n) : send(w->fd, p, n, MSG_NOSIGNAL);
         if (k < 0 && w->tls == NULL)

@@ -1,5 +1,7 @@
 #include "backends/redis/dial.h"
 
+#include "backends/redis/faults.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -159,7 +161,9 @@ static void start(struct dial *d, const struct redis_url *url)
     struct sockaddr_in6 v6;
     struct sockaddr_un local = {.sun_family = AF_UNIX};
 
-    if (url->path != NULL) {
+    if (redis_is_cut()) {
+        d->result = UV_ECONNREFUSED;
+    } else if (url->path != NULL) {
         snprintf(local.sun_path, sizeof local.sun_path, "%s", url->path);
         connect_to(d, (struct sockaddr *)&local, sizeof local);
     } else if (uv_ip4_addr(url->host, url->port, &v4) == 0) {

@@ -244,6 +244,16 @@ void pool_guard(struct pool *p, const struct upstream_guard *guard)
         each(p, guard_one, &before);
 }
 
+static void cut_one(struct upstream *u, void *arg)
+{
+    upstream_cut(u);
+}
+
+void pool_cut(struct pool *p)
+{
+    each(p, cut_one, NULL);
+}
+
 static void end_one(struct upstream *u, void *arg)
 {
     upstream_free(u);

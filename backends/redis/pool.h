@@ -62,6 +62,8 @@ void pool_aim_master(struct pool *p, size_t i);
 void pool_aim_as(struct pool *p, const struct upstream *u);
 /* That node is the one that u is connected to. */
 bool pool_aims_at(const struct pool *p, const struct upstream *u);
+/* Every connection ends at once, as if Redis had ended it. */
+void pool_cut(struct pool *p);
 /* Ends everything; what is in flight fails with ERR_CANCELLED. Run the loop until its handles are closed. */
 void pool_close(struct pool *p);
 

@@ -2,6 +2,7 @@
 
 #include "backends/redis/backoff.h"
 #include "backends/redis/dial.h"
+#include "backends/redis/faults.h"
 #include "backends/redis/health.h"
 #include "backends/redis/secure.h"
 #include "base/clock.h"
@@ -412,6 +413,7 @@ static void open_connection(struct probe *p, const struct redis_url *url, int fd
     }
     if (tls != NULL)
         stream_secure(&p->stream, tls);
+    stream_guard(&p->stream, redis_valve());
     health_there(&p->health);
     p->stream.poll.data = p;
     p->handles++;

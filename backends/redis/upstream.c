@@ -1,6 +1,7 @@
 #include "backends/redis/upstream.h"
 
 #include "backends/redis/dial.h"
+#include "backends/redis/faults.h"
 #include "backends/redis/internal.h"
 #include "backends/redis/secure.h"
 #include "base/limits.h"
@@ -332,6 +333,7 @@ static void on_dialed(void *ctx, int result)
     }
     if (tls != NULL)
         stream_secure(&u->stream, tls);
+    stream_guard(&u->stream, redis_valve());
     u->has_stream = true;
     set_state(u, UEV_DIALED);
     static const struct upstream_guard unguarded = {.on = false};
@@ -684,6 +686,12 @@ void upstream_give_up(struct upstream *u, const char *why)
 {
     if (is_open(u->state))
         upstream_lose(u, ERR_TIMEOUT, why);
+}
+
+void upstream_cut(struct upstream *u)
+{
+    if (is_open(u->state) || u->state == UP_GREETING)
+        broken(u, ERR_REDISLOST, "cut by a fault (convctl chaos)");
 }
 
 void upstream_guard_changed(struct upstream *u, const struct upstream_guard *before)

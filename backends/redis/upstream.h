@@ -133,6 +133,8 @@ bool upstream_busy(const struct upstream *u);
 void upstream_retire(struct upstream *u);
 /* The owner knows that this connection is dead, although nothing has told so: it ends now. Not open: nothing happens. */
 void upstream_give_up(struct upstream *u, const char *why);
+/* All that there is of the connection ends now, as if Redis had ended it: for faults. */
+void upstream_cut(struct upstream *u);
 /* env->guard was another one before: connects anew when this connection is not good under the present one. */
 void upstream_guard_changed(struct upstream *u, const struct upstream_guard *before);
 

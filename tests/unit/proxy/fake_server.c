@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "proxy/backups.h"
+#include "proxy/chaos.h"
 #include "sync/tracer.h"
 
 #include <stdio.h>
@@ -135,6 +136,27 @@ struct backups *depot_backups(const struct depot *d)
     if (backups == NULL)
         backups = backups_new();
     return backups;
+}
+
+struct chaos *depot_chaos(const struct depot *d)
+{
+    return NULL;
+}
+
+bool chaos_begin(struct chaos *c, const struct settings *now, const struct chaos_order *order, const char *by, char *why,
+                 size_t why_cap)
+{
+    snprintf(why, why_cap, "not in a unit test");
+    return false;
+}
+
+void chaos_end(struct chaos *c, enum chaos_store store, const char *by)
+{
+}
+
+void chaos_report(struct chaos *c, struct chaos_report *ret)
+{
+    *ret = (struct chaos_report){0};
 }
 
 bool depot_acts(const struct depot *d, size_t policy)
