@@ -31,6 +31,11 @@ static bool lets(void *ctx, const struct http_route *route, const struct http_re
     return admin_guard_lets(a->guard, route, r, reply);
 }
 
+struct server *admin_server(const void *ctx)
+{
+    return ((const struct admin *)ctx)->server;
+}
+
 /* ---- handlers ---- */
 
 static void get_metrics(void *ctx, const struct http_request *r, struct http_reply *reply)
@@ -372,6 +377,9 @@ static const struct http_route routes[] = {
      "everything: Redis, the archive, clients, traffic, policies, commands", 0},
     {"GET", "/api/v1/events", false, admin_get_events, "the last events worth attention; ?since=ID", 0},
     {"GET", "/api/v1/series", false, admin_get_series, "what charts need, of up to two hours; ?seconds=600&since=TIME", 0},
+    {"GET", "/api/v1/keys", false, admin_get_keys, "managed keys of both stores; ?match=conv:*&cursor=0&count=50", HTTP_CONTENTS},
+    {"GET", "/api/v1/conversation", false, admin_get_conversation, "what both stores have of a key; ?key=conv:42&from=0&count=50",
+     HTTP_CONTENTS},
     {"GET", "/api/v1/settings", false, get_settings,
      "settings with value, default, source and range; ?match=conv.*", 0},
     {"POST", "/api/v1/settings", true, change_settings, "changes settings at once: {\"conv.ttl\": \"10d\"}", 0},

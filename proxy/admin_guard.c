@@ -106,12 +106,21 @@ static enum role role_of(const struct admin_guard *g, const struct settings *s, 
     return s->admin_read_token[0] == '\0' ? ROLE_READER : ROLE_NOBODY;
 }
 
+static enum role role_for(const struct http_route *route, const struct settings *s)
+{
+    bool contents = (route->traits & HTTP_CONTENTS) != 0 && !s->admin_read_contents;
+
+    if ((route->traits & HTTP_OPEN) != 0)
+        return ROLE_NOBODY;
+    return route->changes || contents ? ROLE_ADMIN : ROLE_READER;
+}
+
 static bool may(struct admin_guard *g, const struct http_route *route, const struct http_request *r, struct http_reply *reply)
 {
     const struct settings *s = config_current(g->config);
     const char *given = token_of(r);
     char peer[HTTP_PEER];
-    enum role needed = (route->traits & HTTP_OPEN) != 0 ? ROLE_NOBODY : route->changes ? ROLE_ADMIN : ROLE_READER;
+    enum role needed = role_for(route, s);
     bool asks = s->admin_token[0] != '\0' || s->admin_read_token[0] != '\0';
 
     http_peer(r, peer);

@@ -1,7 +1,8 @@
 /* proxy/admin_guard — who may call the admin server, and for what.
  *
- *   everybody      /healthz, /readyz, the console's files and the list of paths; whatever reads, as long as admin.read_token is empty
- *   read token     whatever reads
+ *   everybody      /healthz, /readyz, the console's files and the list of paths; the same as the read token,
+ *                  as long as admin.read_token is empty
+ *   read token     whatever reads, but names and contents of keys (HTTP_CONTENTS) only with admin.read_contents
  *   admin token    everything; without one, whoever reaches a loopback listener
  *
  * Owns:       the wrong tokens of late, by address.

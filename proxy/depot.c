@@ -6,6 +6,7 @@
 #include "proxy/backups.h"
 #include "proxy/census.h"
 #include "proxy/chaos.h"
+#include "proxy/clerk.h"
 #include "proxy/owed.h"
 #include "proxy/placement.h"
 #include "proxy/server.h"
@@ -28,6 +29,7 @@ struct depot {
     struct tracer *tracer;
     struct owed *owed; /* outlives the executor, which brings them back */
     struct census *census;
+    struct clerk *_Atomic clerk;
     struct backups *backups;
     struct chaos *chaos;
     bool taken;                         /* another process owns it */
@@ -127,6 +129,7 @@ void depot_start(struct depot *d, uv_loop_t *main_loop)
     uint32_t id;
     char proxy[16];
 
+    atomic_store(&d->clerk, clerk_start(d->server, d->archive));
     if (d->archive == NULL)
         return;
     if (getrandom(&id, sizeof id, 0) != sizeof id)
@@ -175,9 +178,11 @@ void depot_settings(struct depot *d, const struct settings *now)
 
 void depot_stop(struct depot *d)
 {
+    if (d->archive != NULL)
+        trace_release(d->archive);
+    clerk_stop(atomic_exchange(&d->clerk, NULL));
     if (d->archive == NULL)
         return;
-    trace_release(d->archive);
     if (d->census != NULL)
         census_stop(d->census);
     backups_stop(d->backups);
@@ -206,6 +211,11 @@ void depot_free(struct depot *own_d)
 }
 
 /* ---- queries ---- */
+
+struct clerk *depot_clerk(const struct depot *d)
+{
+    return atomic_load(&d->clerk);
+}
 
 bool depot_is_taken(const struct depot *d)
 {

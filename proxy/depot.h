@@ -2,7 +2,7 @@
  * game days.
  *
  *   depot ─▶ executor ─▶ trace ─▶ sqlite | mongo
- *      └──▶ placement, census (libuv's pool)
+ *      └──▶ placement, census (libuv's pool), clerk
  *
  * Owns:       all of them.
  * Invariants: without an archive (archive.url empty, or it could not be opened) there is a depot all the same, which says so.
@@ -59,6 +59,7 @@ struct tracer *depot_tracer(const struct depot *d);       /* as placement */
 struct backups *depot_backups(const struct depot *d);     /* never NULL */
 struct chaos *depot_chaos(const struct depot *d);         /* never NULL */
 struct owed *depot_owed(const struct depot *d);           /* as executor */
+struct clerk *depot_clerk(const struct depot *d);         /* NULL: not started yet, or stopped */
 
 void depot_report(const struct depot *d, struct depot_report *ret);
 /* Whether the archive answers for the policy at this position of the settings though its primary is redis. Where the primary is

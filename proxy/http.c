@@ -4,6 +4,7 @@
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct http {
     struct MHD_Daemon *daemon;
     char *path; /* of the unix socket, to be removed at the end */
     int port;
+    struct http_later *later;
 };
 
 struct http_request {
@@ -29,7 +31,22 @@ struct http_request {
     char *body;
     size_t len, discarded;
     const char *rest; /* of the path, for http_rest */
+    struct http *http;
+    bool begun;               /* a handler has seen it */
+    struct http_later *later; /* its answer is still to come */
+    struct http_reply reply;  /* and what came */
 };
+
+/* An answer that is still to come. */
+struct http_later {
+    struct http *http;           /* NULL: it has stopped, and the request is gone */
+    struct http_request *request;
+    struct http_later *next, **back; /* of the server's */
+    struct http_reply reply;
+};
+
+/* Guards http.later and what it leads to; not of the server, which may be gone before its last answer. */
+static pthread_mutex_t later_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- replies ---- */
 
@@ -77,6 +94,15 @@ const char *http_header(const struct http_request *r, const char *name)
 const char *http_query(const struct http_request *r, const char *name)
 {
     return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *http_query_bytes(const struct http_request *r, const char *name, size_t *ret_len)
+{
+    const char *value = NULL;
+
+    *ret_len = 0;
+    MHD_lookup_connection_value_n(r->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, ret_len);
+    return value;
 }
 
 void http_peer(const struct http_request *r, char address[HTTP_PEER])
@@ -265,7 +291,7 @@ static bool announces_too_much(const struct http_request *r)
 }
 
 /* The first call: a body that is announced as too long is not even read. */
-static enum MHD_Result begin(struct MHD_Connection *connection, void **state)
+static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, void **state)
 {
     struct http_request *r = calloc(1, sizeof *r);
     struct http_reply reply = {0};
@@ -273,6 +299,7 @@ static enum MHD_Result begin(struct MHD_Connection *connection, void **state)
     if (r == NULL)
         return MHD_NO;
     r->connection = connection;
+    r->http = h;
     *state = r;
     if (!announces_too_much(r))
         return MHD_YES;
@@ -280,24 +307,99 @@ static enum MHD_Result begin(struct MHD_Connection *connection, void **state)
     return send_reply(connection, &reply, "");
 }
 
+/* ---- answers that come later ---- */
+
+struct http_later *http_defer(const struct http_request *r)
+{
+    struct http_request *mine = (struct http_request *)r; /* the handler only borrows it */
+    struct http_later *l = calloc(1, sizeof *l);
+
+    if (l == NULL)
+        abort();
+    pthread_mutex_lock(&later_lock);
+    mine->later = l;
+    *l = (struct http_later){.http = mine->http, .request = mine, .next = mine->http->later, .back = &mine->http->later};
+    if (l->next != NULL)
+        l->next->back = &l->next;
+    mine->http->later = l;
+    MHD_suspend_connection(mine->connection);
+    pthread_mutex_unlock(&later_lock);
+    return l;
+}
+
+/* Under the lock: the request is answered when its connection goes on. */
+static void resume(struct http_later *l, const struct http_reply *reply)
+{
+    l->request->reply = *reply;
+    l->request->later = NULL;
+    *l->back = l->next;
+    if (l->next != NULL)
+        l->next->back = l->back;
+    l->http = NULL;
+    MHD_resume_connection(l->request->connection);
+}
+
+void http_deferred(struct http_later *own_l, const struct http_reply *reply)
+{
+    pthread_mutex_lock(&later_lock);
+    if (own_l->http != NULL)
+        resume(own_l, reply);
+    else
+        free(reply->own_body);
+    pthread_mutex_unlock(&later_lock);
+    free(own_l);
+}
+
+/* Their answers will find nobody. */
+static void end_deferred(struct http *h)
+{
+    struct http_reply reply = {0};
+
+    pthread_mutex_lock(&later_lock);
+    while (h->later != NULL) {
+        http_reply_error(&reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the admin server ends");
+        resume(h->later, &reply);
+        reply = (struct http_reply){0};
+    }
+    pthread_mutex_unlock(&later_lock);
+}
+
+/* Whether the answer was deferred and is still to come. */
+static bool must_wait(const struct http_request *r)
+{
+    pthread_mutex_lock(&later_lock);
+    bool waits = r->later != NULL;
+    pthread_mutex_unlock(&later_lock);
+    return waits;
+}
+
 /* Called first with the headers, then with each piece of the body, then once more: that call answers. */
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *data, size_t *size,
                                   void **state)
 {
-    const struct http *h = ctx;
+    struct http *h = ctx;
     struct http_request *r = *state;
     struct http_reply reply = {0};
     char allow[64] = "";
 
     if (r == NULL)
-        return begin(connection, state);
+        return begin(h, connection, state);
     if (*size > 0) {
         size_t n = *size;
         *size = 0;
         return take_body(r, data, n);
     }
-    answer(h->setup, method, path, r, &reply, allow, sizeof allow);
+    if (!r->begun) {
+        r->begun = true;
+        answer(h->setup, method, path, r, &reply, allow, sizeof allow);
+        /* Deferred: this is called again when the connection goes on, be it at once. */
+        return reply.status != 0 ? send_reply(connection, &reply, allow) : MHD_YES;
+    }
+    if (must_wait(r))
+        return MHD_YES;
+    reply = r->reply;
+    r->reply = (struct http_reply){0};
     return send_reply(connection, &reply, allow);
 }
 
@@ -308,6 +410,7 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **st
 
     if (r == NULL)
         return;
+    free(r->reply.own_body);
     free(r->body);
     free(r);
     *state = NULL;
@@ -419,7 +522,7 @@ enum err http_start(const struct net_address *address, const struct http_setup *
     h->port = port_of(fd);
     h->path = address->path != NULL ? strdup(address->path) : NULL;
     h->daemon = MHD_start_daemon(
-        MHD_USE_AUTO_INTERNAL_THREAD, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
@@ -443,6 +546,7 @@ void http_stop(struct http *own_h)
 {
     if (own_h == NULL)
         return;
+    end_deferred(own_h);
     MHD_stop_daemon(own_h->daemon);
     if (own_h->path != NULL)
         unlink(own_h->path);

@@ -2,7 +2,8 @@
  * Owns:       libmicrohttpd's daemon with one thread of its own, and the listening socket.
  * Invariants: handlers run one at a time on that thread; a body is at most HTTP_BODY_MAX bytes; at most
  * HTTP_CONNECTIONS connections are open, idle ones end after HTTP_IDLE_S seconds; every error is JSON
- * {"error": "…"}. Threads:    http_start and http_stop from one; handlers on its own.          Used by:
+ * {"error": "…"}. An answer that takes time is deferred, so that metrics and health are always told at once.
+ * Threads:    http_start and http_stop from one; handlers on its own; http_deferred from any.          Used by:
  * proxy/admin. */
 #ifndef PROXY_HTTP_H
 #define PROXY_HTTP_H
@@ -22,6 +23,7 @@
 
 struct http;
 struct http_request;
+struct http_later;
 
 struct http_reply {
     unsigned status;
@@ -34,7 +36,8 @@ struct http_reply {
 
 /* Of a route. */
 enum http_trait {
-    HTTP_OPEN = 1, /* there is nothing in it that needs a token: the console's files, liveness */
+    HTTP_OPEN = 1,     /* there is nothing in it that needs a token: the console's files, liveness */
+    HTTP_CONTENTS = 2, /* it tells what keys are called and hold */
 };
 
 typedef void (*http_handler)(void *ctx, const struct http_request *r, struct http_reply *reply);
@@ -69,12 +72,20 @@ void http_stop(struct http *own_h);
 /* NULL when the request has none. */
 const char *http_header(const struct http_request *r, const char *name);
 const char *http_query(const struct http_request *r, const char *name);
+/* The same for one that may hold any bytes. */
+const char *http_query_bytes(const struct http_request *r, const char *name, size_t *ret_len);
 /* The address that the request comes from, without its port; "unix" on a unix socket. */
 void http_peer(const struct http_request *r, char address[HTTP_PEER]);
 /* What stands for the "+" of the route. */
 const char *http_rest(const struct http_request *r);
 /* The whole body, with a NUL behind it. */
 const char *http_body(const struct http_request *r, size_t *ret_len);
+
+/* In a handler, which then leaves the reply alone: the request is answered by http_deferred, exactly once, also when the server has
+ * stopped meanwhile. The request is gone when the handler returns. */
+struct http_later *http_defer(const struct http_request *r);
+/* Takes what the reply owns. Any thread. */
+void http_deferred(struct http_later *own_l, const struct http_reply *reply);
 
 /* The body as JSON; NULL: it is none, and the reply says so. */
 cJSON *http_body_json(const struct http_request *r, struct http_reply *reply);

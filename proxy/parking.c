@@ -1,5 +1,6 @@
 #include "proxy/parking.h"
 
+#include "engine/call.h"
 #include "proxy/loop.h"
 
 #include <stdlib.h>

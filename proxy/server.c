@@ -157,6 +157,11 @@ struct depot *server_depot(const struct server *s)
     return s->depot;
 }
 
+struct clerk *server_clerk(const struct server *s)
+{
+    return depot_clerk(s->depot);
+}
+
 struct scripts *server_scripts(const struct server *s)
 {
     return s->scripts;

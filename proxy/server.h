@@ -13,6 +13,7 @@
 
 struct server;
 
+struct clerk;
 struct depot;
 struct scripts;
 struct executor;
@@ -57,6 +58,7 @@ int64_t server_tls_expires(const struct server *s);         /* secure_expires */
 struct handover *server_handover(const struct server *s);
 struct parking *server_parking(const struct server *s);
 struct depot *server_depot(const struct server *s);
+struct clerk *server_clerk(const struct server *s);         /* NULL: the process ends */
 struct executor *server_executor(const struct server *s);   /* NULL: there is no archive */
 struct placement *server_placement(const struct server *s); /* NULL: the same */
 struct scripts *server_scripts(const struct server *s);

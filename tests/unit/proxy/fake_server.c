@@ -129,6 +129,11 @@ void depot_report(const struct depot *d, struct depot_report *ret)
     *ret = server_of(d)->archive;
 }
 
+const char *depot_why(const struct depot *d)
+{
+    return server_of(d)->archive.executor.why;
+}
+
 struct backups *depot_backups(const struct depot *d)
 {
     static struct backups *backups;
@@ -181,6 +186,11 @@ bool depot_set_faults(struct depot *d, const struct settings *now, const char *p
 {
     snprintf(why, why_cap, "not in a unit test");
     return false;
+}
+
+struct clerk *server_clerk(const struct server *s)
+{
+    return NULL;
 }
 
 struct executor *server_executor(const struct server *s)
