@@ -135,7 +135,7 @@ class World:
         wait_until(lambda: code.exists() or self.shell.poll() is not None, f"no end of: {command}", STEP_SECONDS)
         if behind:
             wait_until(lambda: answers(6380), "nothing answered on 6380")
-        return out.read_text(errors="replace").splitlines(), int(code.read_text())
+        return out.read_text(errors="replace").rstrip("\n").splitlines(), int(code.read_text())
 
     def end(self):
         self.shell.kill()
