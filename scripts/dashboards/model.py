@@ -107,7 +107,7 @@ def quantiles(histogram, *shares, by="le"):
 
 def variable(name, label, metric):
     query = f"label_values({metric}, {name})"
-    return {"name": name, "label": label, "type": "query", "datasource": SOURCE, "query": {"query": query, "refId": name}, "definition": query, "refresh": 2, "sort": 1,
+    return {"name": name, "label": label, "type": "query", "datasource": SOURCE, "query": {"query": query, "refId": name}, "refresh": 2, "sort": 1,
             "multi": True, "includeAll": True, "allValue": ".*", "current": {"text": "All", "value": "$__all"}, "hide": 0}
 
 

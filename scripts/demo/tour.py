@@ -45,6 +45,7 @@ class Tour:
     def chat(self):
         self.more_messages()
         eventually("Redis answers for conv, with copies of all in the archive", lambda: self.guarantee() == "both")
+        self.watched()
         counts = self.load.counts
         self.tell(f"{self.load.clients} clients chat through the proxy: {counts['acknowledged']} messages acknowledged, each in both stores; "
                   f"{self.percentile():.1f} ms at the 99th percentile")
@@ -114,6 +115,11 @@ class Tour:
             raise Failed("some requests are never answered")
         result = compare(self.load.ledger, port)
         self.check(result.good(), f"{when}: {result}")
+
+    def watched(self):
+        """Prometheus looks at new targets after some seconds; what it has not seen before has not changed for it."""
+        if self.stack.prometheus:
+            eventually("Prometheus watches the proxy", lambda: self.stack.prometheus.query('redis_up{job="convproxy"} == 1'))
 
     def alarmed(self):
         """Prometheus has seen it, and the alert is on its way: it waits as long as its rule says before somebody is woken."""
