@@ -34,7 +34,8 @@ def switch(stack):
     policy = stack.admin.policy()
     store = "mongo" if policy["acting"] == "redis" and policy["primary"] == "redis" else "redis"
     with Client(stack.ports["proxy"]) as client:
-        return str(client.call("CONV", "PRIMARY", "conv", store))
+        reply = client.call("CONV", "PRIMARY", "conv", store)
+    return "\n".join(line.decode() for line in reply) if isinstance(reply, list) else str(reply)
 
 
 def verify(stack):
@@ -90,8 +91,8 @@ class Keys:
         return text.strip()[:1].lower() or None
 
 
-def line(stack, before):
-    """How it goes, in one line; before is the number of messages a second ago."""
+def line(stack, rate):
+    """How it goes, in one line."""
     load, counts = stack.load, stack.load.counts
     latest = sorted(seconds for _, seconds in list(load.slow)[-400:]) or [0.0]
     try:
@@ -100,7 +101,7 @@ def line(stack, before):
     except OSError as problem:
         acting = f"the proxy does not answer: {problem}"
     refused = counts["refused"] + counts["doubtful"]
-    return (f"{counts['acknowledged'] - before:4d} messages/s  p99 {latest[int(len(latest) * 0.99)] * 1000:6.1f} ms  errors {refused}  "
+    return (f"{rate:4.0f} messages/s  p99 {latest[int(len(latest) * 0.99)] * 1000:6.1f} ms  errors {refused}  "
             f"lost connections {counts['disconnected']}  {acting}")
 
 
@@ -115,16 +116,19 @@ def run(stack, say=print):
     """Until q, Ctrl-C or SIGTERM."""
     terminal = sys.stdout.isatty()
     say(f"\n{HELP}\n")
-    before, next_line = stack.load.acknowledged(), time.monotonic() + 1
+    every = 1.0 if terminal else 10.0  # a log needs fewer of them
+    before, shown = stack.load.acknowledged(), time.monotonic()
     with Keys() as keys:
         while True:
-            key = keys.next(max(0.0, min(1.0, next_line - time.monotonic())))
+            key = keys.next(max(0.0, min(1.0, shown + every - time.monotonic())))
             if key == "q":
                 return
             if key:
                 act(stack, key, say)
             for process in stack.fallen():
                 raise Failed(f"{process.name} has ended by itself; {process.log_path} ends with:\n{process.tail()}")
-            if time.monotonic() >= next_line:
-                print(("\r\033[K" if terminal else "") + line(stack, before), end="" if terminal else "\n", flush=True)
-                before, next_line = stack.load.acknowledged(), time.monotonic() + (1 if terminal else 10)
+            now = time.monotonic()
+            if now >= shown + every:
+                rate = (stack.load.acknowledged() - before) / (now - shown)
+                print(("\r\033[K" if terminal else "") + line(stack, rate), end="" if terminal else "\n", flush=True)
+                before, shown = stack.load.acknowledged(), now
