@@ -1,11 +1,14 @@
 /* tools/convctl — the operator's command: asks a running convproxy, changes its settings, and switches, over its admin server.
  * Exit codes: 0 all is well; 1 the proxy is unhealthy, or refused what was asked; 2 wrong usage; 3 it
  * cannot be reached. */
+#include "tools/backup.h"
 #include "tools/change.h"
 #include "tools/chaos.h"
 #include "tools/commands.h"
 #include "tools/completion.h"
 #include "tools/ctl.h"
+#include "tools/export.h"
+#include "tools/import_run.h"
 #include "tools/look.h"
 #include "tools/manual.h"
 #include "tools/moves.h"

@@ -19,6 +19,7 @@ static const struct {
     {EXIT_UNHEALTHY, "the proxy is unhealthy, refused what was asked, was answered with no, or something was found or has failed"},
     {EXIT_WRONG_USAGE, "wrong usage, or nobody could be asked"},
     {EXIT_UNREACHABLE, "the proxy cannot be reached"},
+    {EXIT_INTERRUPTED, "interrupted; export, import and restore go on with --resume"},
 };
 
 static const struct {
@@ -27,6 +28,10 @@ static const struct {
     {"CONVCTL_URL", "the admin server, where --url is not given"},
     {"CONV_ADMIN_TOKEN", "the token, where neither --token nor --token-file is given"},
     {"CONVCTL_TOKEN_FILE", "a file with the token, where none of these is given"},
+    {"CONVCTL_PROXY", "where clients connect, where --proxy is not given"},
+    {"CONVCTL_PASSWORD", "the password of clients, for commands that read or write keys"},
+    {"CONVCTL_CA", "who vouches for the proxy's certificate (rediss://)"},
+    {"REDIS_URL", "Redis itself, for backup, where --redis is not given; also REDIS_PASSWORD, REDIS_TLS_CA and so on"},
     {"NO_COLOR", "set to anything: no colours; there are none anyway where the output is not a terminal"},
 };
 

@@ -1,0 +1,192 @@
+#include "tools/backup_list.h"
+
+#include "tools/manifest.h"
+#include "tools/paint.h"
+#include "tools/screen.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MOST 4096 /* folders that are looked at */
+
+struct found {
+    char *names[MOST]; /* by name, so the newest last */
+    size_t count;
+};
+
+static bool is_incomplete(const char *name)
+{
+    size_t len = strlen(name), tail = strlen(BACKUP_INCOMPLETE);
+    return len > tail && strcmp(name + len - tail, BACKUP_INCOMPLETE) == 0;
+}
+
+/* "convproxy-20261121-224529", with or without the tail. */
+static bool is_ours(const char *name)
+{
+    static const char form[] = BACKUP_PREFIX "dddddddd-dddddd";
+    size_t i = 0;
+
+    for (; form[i] != '\0'; i++)
+        if (form[i] == 'd' && i >= strlen(BACKUP_PREFIX) ? name[i] < '0' || name[i] > '9' : name[i] != form[i])
+            return false;
+    return name[i] == '\0' || strcmp(name + i, BACKUP_INCOMPLETE) == 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool find_all(const char *dir, struct found *f)
+{
+    DIR *d = opendir(dir);
+    const struct dirent *entry;
+
+    f->count = 0;
+    if (d == NULL)
+        return false;
+    while ((entry = readdir(d)) != NULL && f->count < MOST)
+        if (is_ours(entry->d_name))
+            f->names[f->count++] = strdup(entry->d_name);
+    closedir(d);
+    qsort(f->names, f->count, sizeof f->names[0], by_name);
+    return true;
+}
+
+static void done(struct found *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        free(f->names[i]);
+}
+
+/* ---- removing ---- */
+
+/* A folder of plain files, as ours are; anything else in it stays, and so does the folder. */
+static bool remove_folder(const char *folder)
+{
+    char path[4096];
+    DIR *d = opendir(folder);
+    const struct dirent *entry;
+
+    if (d == NULL)
+        return false;
+    while ((entry = readdir(d)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        snprintf(path, sizeof path, "%.3500s/%.500s", folder, entry->d_name);
+        (void)unlink(path); /* rmdir says whether all went */
+    }
+    closedir(d);
+    if (rmdir(folder) == 0)
+        return true;
+    fprintf(stderr, "convctl: %s: it can't be removed: %s\n", folder, strerror(errno));
+    return false;
+}
+
+int backup_prune(const char *dir, size_t keep)
+{
+    struct found *f = calloc(1, sizeof *f);
+    char path[4096];
+    size_t whole = 0;
+    int removed = 0;
+
+    if (f == NULL || !find_all(dir, f)) {
+        free(f);
+        return 0;
+    }
+    for (size_t i = f->count; i-- > 0;) {
+        snprintf(path, sizeof path, "%.3900s/%s", dir, f->names[i]);
+        if (is_incomplete(f->names[i])) {
+            (void)remove_folder(path); /* it has said why not */
+            continue;
+        }
+        cJSON *manifest = manifest_read(path);
+        if (manifest != NULL && ++whole > keep)
+            removed += remove_folder(path);
+        cJSON_Delete(manifest);
+    }
+    done(f);
+    free(f);
+    return removed;
+}
+
+/* ---- showing ---- */
+
+static double total(const cJSON *manifest, const char *member)
+{
+    const cJSON *row;
+    double sum = 0;
+
+    cJSON_ArrayForEach(row, paint_find(manifest, "files"))
+    {
+        sum += screen_number(row, member);
+    }
+    return sum;
+}
+
+static bool has_kind(const cJSON *manifest, const char *kind)
+{
+    const cJSON *row;
+
+    cJSON_ArrayForEach(row, paint_find(manifest, "files"))
+    {
+        if (strcmp(screen_text(row, "kind"), kind) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void show(const struct options *o, const char *name, const cJSON *manifest, bool first)
+{
+    if (o->json) {
+        char *own_text = manifest != NULL ? cJSON_PrintUnformatted(manifest) : NULL;
+        printf("%s{\"name\":\"%s\",\"complete\":%s,\"manifest\":%s}", first ? "" : ",", name, manifest != NULL ? "true" : "false",
+               own_text != NULL ? own_text : "null");
+        free(own_text);
+    } else if (manifest != NULL) {
+        printf("%s  %10s keys  %10s  %s\n", name, paint_count(total(manifest, "keys")), paint_bytes(total(manifest, "bytes")),
+               has_kind(manifest, "rdb") ? "keys, rdb" : "keys");
+    } else {
+        printf("%s  not complete\n", name);
+    }
+}
+
+int backup_list(const struct options *o, const char *dir)
+{
+    struct found *f = calloc(1, sizeof *f);
+    char path[4096];
+
+    if (f == NULL || !find_all(dir, f)) {
+        fprintf(stderr, "convctl: %s: %s\n", dir, strerror(errno));
+        free(f);
+        return EXIT_UNHEALTHY;
+    }
+    fputs(o->json ? "[" : "", stdout);
+    for (size_t i = 0; i < f->count; i++) {
+        snprintf(path, sizeof path, "%.3900s/%s", dir, f->names[i]);
+        cJSON *manifest = is_incomplete(f->names[i]) ? NULL : manifest_read(path);
+        show(o, f->names[i], manifest, i == 0);
+        cJSON_Delete(manifest);
+    }
+    if (o->json)
+        puts("]");
+    else if (f->count == 0)
+        puts("no backups");
+    done(f);
+    free(f);
+    return EXIT_OK;
+}
+
+int backup_check(const struct options *o, const char *folder)
+{
+    if (!manifest_check(folder, stderr))
+        return EXIT_UNHEALTHY;
+    if (o->json)
+        printf("{\"backup\":\"%s\",\"ok\":true}\n", folder);
+    else
+        printf("%s: all files are as they were\n", folder);
+    return EXIT_OK;
+}

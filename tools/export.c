@@ -1,0 +1,356 @@
+#include "tools/export.h"
+
+#include "base/clock.h"
+#include "tools/dump.h"
+#include "tools/dumpfile.h"
+#include "tools/item.h"
+#include "tools/keyset.h"
+#include "tools/paint.h"
+#include "tools/progress.h"
+#include "tools/screen.h"
+#include "tools/store.h"
+#include "version.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TRIES    60 /* of a step that the stores refuse, or can't be asked */
+#define RETRY_S  1.0
+#define FLUSH_US 1000000
+#define SCANS    10 /* that may be begun because the stores changed places */
+
+struct export {
+    const struct export_wish *wish;
+    struct store store;
+    struct dumpfile *file;
+    struct keyset seen;
+    struct progress progress;
+    struct arena arena, keys_arena;
+    struct slice *keys; /* of the page of SCAN, in keys_arena */
+    size_t nkeys, cap;
+    uint64_t skipped;
+    int64_t flushed_us;
+    int code;
+};
+
+/* ---- what the header says ---- */
+
+static void add_time(cJSON *doc)
+{
+    char text[32];
+    time_t now = time(NULL);
+    struct tm utc;
+
+    gmtime_r(&now, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    cJSON_AddStringToObject(doc, "at", text);
+}
+
+static cJSON *header_of(const struct export *e)
+{
+    cJSON *doc = cJSON_CreateObject(), *list;
+    const cJSON *p;
+
+    cJSON_AddStringToObject(doc, "made_by", "convctl " CONVPROXY_VERSION);
+    add_time(doc);
+    cJSON_AddStringToObject(doc, "proxy", screen_text(e->store.state, "version"));
+    cJSON_AddNumberToObject(doc, "epoch", screen_number(e->store.state, "sync.epoch"));
+    if (e->wish->pattern != NULL)
+        cJSON_AddStringToObject(doc, "match", e->wish->pattern);
+    list = cJSON_AddArrayToObject(doc, "policies");
+    cJSON_ArrayForEach(p, store_policies(&e->store))
+    {
+        cJSON *row = cJSON_Duplicate(paint_find(p, "settings"), true);
+        cJSON_AddStringToObject(row, "name", screen_text(p, "name"));
+        cJSON_AddStringToObject(row, "acting", screen_text(p, "acting"));
+        cJSON_AddItemToArray(list, row);
+    }
+    return doc;
+}
+
+/* ---- the pages ---- */
+
+static void take_key(void *ctx, struct slice key)
+{
+    struct export *e = ctx;
+
+    if (!keyset_add(&e->seen, key))
+        return;
+    if (e->nkeys == e->cap) {
+        e->cap = e->cap == 0 ? 1024 : 2 * e->cap;
+        e->keys = realloc(e->keys, e->cap * sizeof *e->keys);
+        if (e->keys == NULL)
+            abort();
+    }
+    e->keys[e->nkeys++] = arena_copy(&e->keys_arena, key);
+}
+
+static void skip(struct export *e, struct slice key, const char *why)
+{
+    fprintf(stderr, "convctl: skipped: ");
+    fwrite(key.p, 1, key.len < 200 ? key.len : 200, stderr);
+    fprintf(stderr, ": %s\n", why);
+    e->skipped++;
+}
+
+/* True: try again, after a while. False: e->code is set. */
+static bool may_try_again(struct export *e, int *tries)
+{
+    if (ctl_interrupted())
+        return false;
+    if (++*tries >= TRIES) {
+        fprintf(stderr, "convctl: %s\n", e->store.why);
+        e->code = EXIT_UNHEALTHY;
+        return false;
+    }
+    ctl_pause(RETRY_S);
+    return true;
+}
+
+static bool put_piece(struct export *e, const struct slice *keys, size_t n)
+{
+    struct object objects[STORE_PIECE];
+    const char *bad[STORE_PIECE];
+    int tries = 0;
+
+    while (!store_read(&e->store, keys, n, false, &e->arena, objects, bad))
+        if (!may_try_again(e, &tries))
+            return false;
+    for (size_t i = 0; i < n; i++) {
+        if (bad[i] != NULL)
+            skip(e, keys[i], bad[i]);
+        else if (objects[i].type != OBJECT_NONE)
+            dumpfile_put(e->file, &objects[i]);
+    }
+    arena_reset(&e->arena);
+    int64_t now = clock_mono_us();
+    if (now - e->flushed_us > FLUSH_US) {
+        dumpfile_flush(e->file);
+        e->flushed_us = now;
+    }
+    if (!dumpfile_is_well(e->file)) {
+        fprintf(stderr, "convctl: %s\n", dumpfile_why(e->file));
+        e->code = EXIT_UNHEALTHY;
+        return false;
+    }
+    return progress_step(&e->progress, dumpfile_keys(e->file), dumpfile_bytes(e->file));
+}
+
+static bool put_page(struct export *e)
+{
+    bool ok = true;
+
+    for (size_t at = 0; ok && at < e->nkeys; at += STORE_PIECE)
+        ok = put_piece(e, e->keys + at, e->nkeys - at < STORE_PIECE ? e->nkeys - at : STORE_PIECE);
+    e->nkeys = 0;
+    arena_reset(&e->keys_arena);
+    return ok;
+}
+
+static bool scan(struct export *e, const char *pattern)
+{
+    uint64_t cursor = 0;
+
+    do {
+        int tries = 0;
+        while (!store_scan(&e->store, &cursor, pattern, take_key, e)) {
+            cursor = 0; /* it may be one of a store that is gone */
+            if (!may_try_again(e, &tries))
+                return false;
+        }
+        if (!put_page(e))
+            return false;
+    } while (cursor != 0);
+    return true;
+}
+
+static bool scan_policies(struct export *e)
+{
+    const cJSON *p;
+
+    cJSON_ArrayForEach(p, store_policies(&e->store))
+    {
+        const cJSON *match = paint_find(p, "settings.match");
+        bool wanted = e->wish->policy == NULL || strcmp(screen_text(p, "name"), e->wish->policy) == 0;
+        if (wanted && cJSON_IsString(match) && !scan(e, match->valuestring))
+            return false;
+    }
+    return true;
+}
+
+/* The epoch grows with every change of who acts. -1: the proxy can't be asked. */
+static double epoch_now(struct export *e)
+{
+    struct answer answer;
+    char why[160];
+
+    if (!client_call(&e->store.options->client, "GET", "/api/v1/state", NULL, &answer, why, sizeof why))
+        return -1;
+    cJSON *state = cJSON_Parse(answer.body);
+    double epoch = state != NULL ? screen_number(state, "sync.epoch") : -1;
+    cJSON_Delete(state);
+    answer_done(&answer);
+    return epoch;
+}
+
+/* A cursor of one store says nothing to the other: after a change all are scanned again, and what is in the file is passed over. */
+static bool scan_all(struct export *e)
+{
+    const char *pattern = e->wish->all ? "*" : e->wish->pattern;
+
+    for (int n = 0; n < SCANS; n++) {
+        double before = epoch_now(e);
+        if (!(pattern != NULL ? scan(e, pattern) : scan_policies(e)))
+            return false;
+        if (before >= 0 && epoch_now(e) == before)
+            return true;
+        ctl_pause(RETRY_S);
+    }
+    fprintf(stderr, "convctl: the stores change places all the time: some keys may not have been seen\n");
+    e->code = EXIT_UNHEALTHY;
+    return false;
+}
+
+/* ---- the whole ---- */
+
+static bool has_policy(const struct export *e)
+{
+    const cJSON *p;
+
+    if (e->wish->policy == NULL)
+        return true;
+    cJSON_ArrayForEach(p, store_policies(&e->store))
+    {
+        if (strcmp(screen_text(p, "name"), e->wish->policy) == 0)
+            return true;
+    }
+    fprintf(stderr, "convctl: there is no policy %s\n", e->wish->policy);
+    return false;
+}
+
+static void recall_key(void *ctx, struct slice key)
+{
+    (void)keyset_add(&((struct export *)ctx)->seen, key);
+}
+
+static bool open_file(struct export *e)
+{
+    char why[DUMP_WHY], part[4096];
+
+    snprintf(part, sizeof part, "%.4000s.part", e->wish->path);
+    bool there = access(part, F_OK) == 0, resume = e->wish->resume && there;
+    if (there && !resume)
+        fprintf(stderr, "convctl: an earlier export to %s was interrupted, and is begun anew (--resume goes on)\n", part);
+    if (resume) {
+        e->file = dumpfile_resume(e->wish->path, recall_key, e, why);
+    } else {
+        cJSON *header = header_of(e);
+        e->file = dumpfile_new(e->wish->path, header, why);
+        cJSON_Delete(header);
+    }
+    if (e->file == NULL)
+        fprintf(stderr, "convctl: %s\n", why);
+    return e->file != NULL;
+}
+
+static void say_interrupted(const struct export *e)
+{
+    if (strcmp(e->wish->path, "-") == 0)
+        fprintf(stderr, "convctl: interrupted: what was printed is not whole\n");
+    else
+        fprintf(stderr, "convctl: interrupted: %" PRIu64 " keys are in %s.part; the same command with --resume goes on\n",
+                dumpfile_keys(e->file), e->wish->path);
+}
+
+static void work(struct export *e)
+{
+    progress_begin(&e->progress, e->store.options, "export", store_count(&e->store), e->wish->rate);
+    e->progress.keys_before = dumpfile_keys(e->file);
+    bool ok = scan_all(e);
+    progress_end(&e->progress);
+    dumpfile_flush(e->file);
+    if (!ok) {
+        e->code = e->code == EXIT_OK ? EXIT_INTERRUPTED : e->code;
+        say_interrupted(e);
+    } else if (!dumpfile_finish(e->file)) {
+        fprintf(stderr, "convctl: %s\n", dumpfile_why(e->file));
+        e->code = EXIT_UNHEALTHY;
+    }
+}
+
+int export_to(const struct options *o, const struct export_wish *w, struct export_result *ret)
+{
+    struct export e = {.wish = w};
+    int64_t began_us = clock_mono_us();
+
+    e.code = store_open(&e.store, o, w->proxy);
+    if (e.code != EXIT_OK)
+        return e.code;
+    keyset_init(&e.seen);
+    arena_init(&e.arena);
+    arena_init(&e.keys_arena);
+    if (!has_policy(&e))
+        e.code = EXIT_WRONG_USAGE;
+    else if (!open_file(&e))
+        e.code = EXIT_UNHEALTHY;
+    else
+        work(&e);
+    if (e.file != NULL)
+        *ret = (struct export_result){dumpfile_keys(e.file), dumpfile_bytes(e.file), e.skipped,
+                                      (double)(clock_mono_us() - began_us) / 1e6};
+    if (e.code == EXIT_OK && e.skipped > 0)
+        e.code = EXIT_UNHEALTHY;
+    dumpfile_free(e.file);
+    arena_done(&e.arena);
+    arena_done(&e.keys_arena);
+    keyset_done(&e.seen);
+    free(e.keys);
+    store_done(&e.store);
+    return e.code;
+}
+
+static void tell(const struct options *o, const struct export_wish *w, const struct export_result *r)
+{
+    FILE *out = strcmp(w->path, "-") == 0 ? stderr : stdout;
+
+    if (o->json) {
+        fprintf(out, "{\"keys\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"seconds\":%.3f,\"file\":", r->keys,
+                r->bytes, r->skipped, r->seconds);
+        item_write_text(out, (struct slice){w->path, strlen(w->path)});
+        fputs("}\n", out);
+        return;
+    }
+    fprintf(out, "%s: %s keys, %s in %s\n", w->path, paint_count((double)r->keys), paint_bytes((double)r->bytes),
+            paint_duration(r->seconds));
+}
+
+int run_export(struct options *o, const struct args *args)
+{
+    char usual[64];
+    struct export_result result = {0};
+    time_t now = time(NULL);
+    struct tm local;
+    struct export_wish w = {.path = args_value(args, "out"),
+                            .proxy = args_value(args, "proxy"),
+                            .policy = args_value(args, "policy"),
+                            .pattern = args_value(args, "match"),
+                            .all = args_flag(args, "all"),
+                            .resume = args_flag(args, "resume")};
+
+    if (!args_number(args, "rate", 0, 1e7, &w.rate))
+        return EXIT_WRONG_USAGE;
+    if ((w.policy != NULL) + (w.pattern != NULL) + w.all > 1)
+        return ctl_usage_error("export takes one of --policy, --match and --all", "");
+    gmtime_r(&now, &local);
+    strftime(usual, sizeof usual, "convproxy-export-%Y%m%d-%H%M%S.ndjson.zst", &local);
+    if (w.path == NULL && w.resume)
+        return ctl_usage_error("export --resume needs --out FILE: the one that was interrupted", "");
+    w.path = w.path != NULL ? w.path : usual;
+    int code = export_to(o, &w, &result);
+    if (code == EXIT_OK || (code == EXIT_UNHEALTHY && result.skipped > 0))
+        tell(o, &w, &result);
+    return code;
+}
