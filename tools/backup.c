@@ -20,6 +20,7 @@
 
 #define KEYS_NAME "keys.ndjson.zst"
 #define RDB_NAME  "redis.rdb"
+#define SECOND_S  0.1
 
 struct backup {
     const struct options *options;
@@ -41,11 +42,26 @@ static int fail(const char *what, const char *why)
 
 /* ---- the folder ---- */
 
-static int begin_folder(struct backup *b)
+/* A second has room for one backup: the next one waits for the next. */
+static void choose_name(struct backup *b, cJSON *manifest)
 {
     char path[4096], at[32];
-    time_t now = time(NULL);
     struct tm utc;
+
+    do {
+        time_t now = time(NULL);
+        gmtime_r(&now, &utc);
+        strftime(b->name, sizeof b->name, "convproxy-%Y%m%d-%H%M%S", &utc);
+        snprintf(path, sizeof path, "%.3900s/%s", b->dir, b->name);
+    } while (access(path, F_OK) == 0 && (ctl_pause(SECOND_S), true));
+    snprintf(b->folder, sizeof b->folder, "%s" BACKUP_INCOMPLETE, path);
+    strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    cJSON_AddStringToObject(manifest, "at", at);
+}
+
+static int begin_folder(struct backup *b)
+{
+    char path[4096];
 
     if (mkdir(b->dir, 0700) != 0 && errno != EEXIST)
         return fail(b->dir, strerror(errno));
@@ -55,19 +71,13 @@ static int begin_folder(struct backup *b)
         return fail(path, strerror(errno));
     if (flock(b->lock, LOCK_EX | LOCK_NB) != 0)
         return fail(b->dir, "another backup works here");
-    gmtime_r(&now, &utc);
-    strftime(b->name, sizeof b->name, "convproxy-%Y%m%d-%H%M%S", &utc);
-    strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    snprintf(b->folder, sizeof b->folder, "%.3900s/%s" BACKUP_INCOMPLETE, b->dir, b->name);
-    if (mkdir(b->folder, 0700) != 0)
-        return fail(b->folder, strerror(errno));
     b->manifest = cJSON_CreateObject();
     cJSON_AddStringToObject(b->manifest, "format", MANIFEST_FORMAT);
     cJSON_AddNumberToObject(b->manifest, "version", 1);
     cJSON_AddStringToObject(b->manifest, "made_by", "convctl " CONVPROXY_VERSION);
-    cJSON_AddStringToObject(b->manifest, "at", at);
+    choose_name(b, b->manifest);
     b->files = cJSON_AddArrayToObject(b->manifest, "files");
-    return EXIT_OK;
+    return mkdir(b->folder, 0700) == 0 ? EXIT_OK : fail(b->folder, strerror(errno));
 }
 
 static int add_file(struct backup *b, const char *name, const char *kind, cJSON **ret_row)

@@ -91,7 +91,7 @@ static void take_key(void *ctx, struct slice key)
 static void skip(struct export *e, struct slice key, const char *why)
 {
     fprintf(stderr, "convctl: skipped: ");
-    fwrite(key.p, 1, key.len < 200 ? key.len : 200, stderr);
+    item_write_text(stderr, key);
     fprintf(stderr, ": %s\n", why);
     e->skipped++;
 }

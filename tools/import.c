@@ -6,6 +6,7 @@
 #include "sync/digest.h"
 #include "tools/dumpfile.h"
 #include "tools/import_state.h"
+#include "tools/item.h"
 #include "tools/progress.h"
 #include "tools/store.h"
 
@@ -83,8 +84,7 @@ static enum situation situation_of(const struct object *file, const struct objec
 static void print_key(const char *before, struct slice key, const char *after)
 {
     fprintf(stderr, "convctl: %s ", before);
-    for (size_t i = 0; i < key.len && i < 200; i++)
-        putc((unsigned char)key.p[i] < ' ' || key.p[i] == 127 ? '?' : key.p[i], stderr);
+    item_write_text(stderr, key);
     fprintf(stderr, "%s%s\n", after[0] != '\0' ? ": " : "", after);
 }
 
