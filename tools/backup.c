@@ -54,7 +54,7 @@ static void choose_name(struct backup *b, cJSON *manifest)
         strftime(b->name, sizeof b->name, "convproxy-%Y%m%d-%H%M%S", &utc);
         snprintf(path, sizeof path, "%.3900s/%s", b->dir, b->name);
     } while (access(path, F_OK) == 0 && (ctl_pause(SECOND_S), true));
-    snprintf(b->folder, sizeof b->folder, "%s" BACKUP_INCOMPLETE, path);
+    snprintf(b->folder, sizeof b->folder, "%.4000s" BACKUP_INCOMPLETE, path);
     strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", &utc);
     cJSON_AddStringToObject(manifest, "at", at);
 }
