@@ -10,6 +10,7 @@
 #include "proxy/metrics.h"
 #include "proxy/primary.h"
 #include "proxy/state.h"
+#include "proxy/state_tenants.h"
 #include "proxy/web.h"
 #include "version.h"
 
@@ -283,6 +284,11 @@ static void change_faults(void *ctx, const struct http_request *r, struct http_r
     cJSON_Delete(doc);
 }
 
+static void get_tenants(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    state_tenants(((const struct admin *)ctx)->server, r, reply);
+}
+
 /* ---- moves and dual writes ---- */
 
 static void get_moves(void *ctx, const struct http_request *r, struct http_reply *reply)
@@ -392,6 +398,7 @@ static const struct http_route routes[] = {
      "copies of all writes in the other store: {\"policy\": \"conv\", \"on\": true}", 0},
     {"GET", "/api/v1/moves", false, get_moves,
      "backfills, drains, verifies and TTL audits: how far they are", 0},
+    {"GET", "/api/v1/tenants", false, get_tenants, "keys and use of limits of each tenant; ?policy=NAME&tenant=NAME&limit=1000", 0},
     {"POST", "/api/v1/moves", true, order_move,
      "orders one: {\"kind\": \"verify\", \"policy\": \"conv\", \"deep\": true, \"repair\": false, \"rate\": "
      "1000}", 0},

@@ -10,6 +10,7 @@
 #include "proxy/owed.h"
 #include "proxy/placement.h"
 #include "proxy/server.h"
+#include "proxy/tenants.h"
 #include "sync/sync.h"
 #include "sync/tracer.h"
 
@@ -18,7 +19,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define MORE_HANDLES 7 /* beside the workers': the housekeeper's, placement's, census', backups', sync's */
+#define MORE_HANDLES 9 /* beside the workers': the housekeeper's, placement's, census', backups', the clerk's, tenants', sync's two */
 
 struct depot {
     struct server *server;
@@ -32,6 +33,7 @@ struct depot {
     struct clerk *_Atomic clerk;
     struct backups *backups;
     struct chaos *chaos;
+    struct tenants *tenants;
     bool taken;                         /* another process owns it */
     char why[160];                      /* there is none */
     _Atomic uint64_t unanswered_before; /* when it went down */
@@ -122,16 +124,13 @@ static bool on_is_redis(void *ctx, const struct policy_conf *policy)
     return d->placement != NULL && !placement_is_archive(d->placement, policy->index);
 }
 
-void depot_start(struct depot *d, uv_loop_t *main_loop)
+static void start_beside(struct depot *d, uv_loop_t *main_loop)
 {
     struct sync_ops ops = {.caught_up = on_caught_up, .is_redis = on_is_redis, .ctx = d};
     const struct settings *now;
     uint32_t id;
     char proxy[16];
 
-    atomic_store(&d->clerk, clerk_start(d->server, d->archive));
-    if (d->archive == NULL)
-        return;
     if (getrandom(&id, sizeof id, 0) != sizeof id)
         abort();
     snprintf(proxy, sizeof proxy, "%08x", id);
@@ -142,6 +141,14 @@ void depot_start(struct depot *d, uv_loop_t *main_loop)
     d->placement = placement_start(d->server, main_loop, d->executor, d->sync, d->owed, proxy);
     d->census = census_start(main_loop, d->archive);
     backups_start(d->backups, main_loop, d->archive);
+}
+
+void depot_start(struct depot *d, uv_loop_t *main_loop)
+{
+    atomic_store(&d->clerk, clerk_start(d->server, d->archive));
+    if (d->archive != NULL)
+        start_beside(d, main_loop);
+    d->tenants = tenants_start(d->server, d, d->archive); /* it asks placement who acts */
 }
 
 void depot_tick(struct depot *d, int64_t now_us)
@@ -179,7 +186,9 @@ void depot_settings(struct depot *d, const struct settings *now)
 void depot_stop(struct depot *d)
 {
     if (d->archive != NULL)
-        trace_release(d->archive);
+        trace_release(d->archive); /* what hangs there goes on */
+    if (d->tenants != NULL)
+        tenants_stop(d->tenants);
     clerk_stop(atomic_exchange(&d->clerk, NULL));
     if (d->archive == NULL)
         return;
@@ -201,6 +210,8 @@ void depot_free(struct depot *own_d)
 {
     if (own_d != NULL && own_d->executor != NULL)
         executor_free(own_d->executor);
+    if (own_d != NULL)
+        tenants_free(own_d->tenants);
     if (own_d != NULL)
         owed_free(own_d->owed);
     if (own_d != NULL)
@@ -225,6 +236,11 @@ bool depot_is_taken(const struct depot *d)
 const char *depot_why(const struct depot *d)
 {
     return d->why;
+}
+
+struct tenants *depot_tenants(const struct depot *d)
+{
+    return d->tenants;
 }
 
 struct executor *depot_executor(const struct depot *d)

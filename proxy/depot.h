@@ -26,6 +26,7 @@ struct owed;
 struct placement;
 struct server;
 struct sync;
+struct tenants;
 struct tracer;
 
 struct depot_report {
@@ -58,6 +59,7 @@ struct sync *depot_sync(const struct depot *d);           /* as placement */
 struct tracer *depot_tracer(const struct depot *d);       /* as placement */
 struct backups *depot_backups(const struct depot *d);     /* never NULL */
 struct chaos *depot_chaos(const struct depot *d);         /* never NULL */
+struct tenants *depot_tenants(const struct depot *d);     /* NULL: not started yet */
 struct owed *depot_owed(const struct depot *d);           /* as executor */
 struct clerk *depot_clerk(const struct depot *d);         /* NULL: not started yet, or stopped */
 

@@ -24,6 +24,9 @@ bool moves_do_list(struct session *s, const struct job *job);
 bool moves_do_abort(struct session *s, const struct job *job);
 bool moves_do_dual_write(struct session *s, const struct job *job);
 
+/* Of CONV: in proxy/local_tenants.c. */
+bool tenants_do_list(struct session *s, const struct job *job);
+
 bool local_ok(struct session *s);
 /* Redis can be asked, as far as this loop and the probe know. */
 bool local_redis_up(struct session *s);

@@ -10,6 +10,10 @@
 #include <stdio.h>
 
 /* Each writes the samples of the row that names it. */
+void tenants_counted(FILE *out, const char *name, const struct overview *o);
+void tenant_keys(FILE *out, const char *name, const struct overview *o);
+void tenant_bytes(FILE *out, const char *name, const struct overview *o);
+void malformed_keys(FILE *out, const char *name, const struct overview *o);
 void rate_limited(FILE *out, const char *name, unsigned id, const char *policy);
 
 #endif

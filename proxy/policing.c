@@ -169,29 +169,12 @@ static struct finding find_limited(struct loop *l, const struct job *job)
     return f;
 }
 
-bool policing_tenant(struct slice key, int64_t segment, struct slice *ret)
-{
-    const char *p = key.p, *end = key.p + key.len;
-
-    if (segment == 0)
-        return false;
-    for (; segment > 1; segment--) {
-        p = p < end ? memchr(p, ':', (size_t)(end - p)) : NULL;
-        if (p == NULL)
-            return false;
-        p++;
-    }
-    const char *colon = p < end ? memchr(p, ':', (size_t)(end - p)) : NULL;
-    *ret = (struct slice){p, (size_t)((colon != NULL ? colon : end) - p)};
-    return ret->len > 0;
-}
-
 /* Where the key names none, or a pattern many, it is the user's own. */
 static struct slice tenant_of(const struct session *s, const struct finding *f)
 {
     struct slice tenant;
 
-    if (f->key.p != NULL && policing_tenant(f->key, f->policy->tenant_segment, &tenant) &&
+    if (f->key.p != NULL && policy_tenant(f->key, f->policy->tenant_segment, &tenant) &&
         !(searches_keys(f->job->cmd) && memchr(tenant.p, '*', tenant.len) != NULL))
         return tenant;
     return acl_user_name(s->user);

@@ -22,7 +22,5 @@ void policing_free(struct policing *own_p);
 bool policing_refuses(struct session *s, const struct job *job);
 /* The policy of the first key that has one; NULL: none has. */
 const struct policy_conf *policing_policy(struct loop *l, const struct job *job);
-/* Which tenant a key is of: its part of that number, counted from 1. False: it has no such part. */
-bool policing_tenant(struct slice key, int64_t segment, struct slice *ret);
 
 #endif

@@ -117,6 +117,23 @@ const struct policy_conf *policy_find(const struct policy_set *set, struct slice
     return NULL;
 }
 
+bool policy_tenant(struct slice key, int64_t segment, struct slice *ret)
+{
+    const char *p = key.p, *end = key.p + key.len;
+
+    if (segment == 0)
+        return false;
+    for (; segment > 1; segment--) {
+        p = p < end ? memchr(p, ':', (size_t)(end - p)) : NULL;
+        if (p == NULL)
+            return false;
+        p++;
+    }
+    const char *colon = p < end ? memchr(p, ':', (size_t)(end - p)) : NULL;
+    *ret = (struct slice){p, (size_t)((colon != NULL ? colon : end) - p)};
+    return ret->len > 0;
+}
+
 static bool begins(struct slice s, const char *with, size_t len)
 {
     return s.len >= len && (len == 0 || memcmp(s.p, with, len) == 0);

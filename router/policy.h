@@ -24,6 +24,8 @@ bool policy_of_prefix(const struct policy_set *set, struct slice prefix, const s
 /* True when no key can match: lets the hot path skip the look-up. */
 bool policy_set_empty(const struct policy_set *set);
 
+/* Which tenant a key is of: its part of that number between ':', counted from 1. False: it has no such part. */
+bool policy_tenant(struct slice key, int64_t segment, struct slice *ret);
 /* One pattern against one key; exposed for tests. */
 bool policy_match(const char *pattern, struct slice key);
 

@@ -238,3 +238,13 @@ struct moves *sync_moves(struct sync *sync)
 void depot_choose(struct depot *d, const char *policy, bool archive)
 {
 }
+
+struct tenants *depot_tenants(const struct depot *d)
+{
+    return NULL;
+}
+
+struct limiter *server_limiter(const struct server *s)
+{
+    return NULL;
+}
