@@ -34,6 +34,8 @@ def build():
             states("Alerts", "Those that are pending (1) or firing (2). docs/alerts.md has what each means and what to do.",
                    'max by (alertname, severity) ((ALERTS{alertstate="pending"} * 1) or (ALERTS{alertstate="firing"} * 2))', "{{alertname}} ({{severity}})",
                    words((1, "pending", YELLOW), (2, "firing", RED)), width=12, height=6),
+            states("Faults on purpose", "While a store is made to fail (convctl chaos, CONV FAULT), what the other panels show is not its own doing.",
+                   "max by (instance) (redis_faults_active{@} + 2 * archive_faults_active{@})", "{{instance}}", words((0, "none", GREEN), (1, "Redis", YELLOW), (2, "archive", YELLOW), (3, "both", RED)), height=3),
         ),
         row(
             "Traffic",

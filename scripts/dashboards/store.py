@@ -51,6 +51,16 @@ def build():
                   ("sum(rate(convproxy_ttl_restored_total{@policy}[$__rate_interval]))", "put back"), unit="ops"),
         ),
         row(
+            "Care",
+            number("Keys without an expiry", "Found by the last convctl ttl-audit, and not repaired. Nothing is shown before there was one.", "sum(conv_keys_without_ttl{@policy})",
+                   thresholds=steps(GREEN, (1, RED)), width=4, height=8),
+            number("Since the last backup", "Of each kind, as convctl backup has told: keys is the portable file, rdb Redis's own.",
+                   "max by (kind) (time() - (conv_backup_last_success_timestamp_seconds{@} > 0))", "{{kind}}", unit="s", thresholds=steps(GREEN, (86400, YELLOW), (172800, RED)), width=4, height=8),
+            chart("Limits of tenants", "Commands refused because their tenant had sent too many: docs/rate-limits.md.", ("sum by (policy, class) (rate(conv_rate_limited_total{@policy}[$__rate_interval]))", "{{policy}} {{class}}"),
+                  unit="reqps"),
+            chart("Values that are not JSON", "Written to a policy whose format says json.", ("sum by (policy) (rate(conv_malformed_json_total{@policy}[$__rate_interval]))", "{{policy}}"), unit="wps"),
+        ),
+        row(
             "Redis",
             chart("Memory", "Used, resident, and the limit.", ("redis_used_memory_bytes{@}", "used"), ("redis_used_memory_rss_bytes{@}", "resident"), ("redis_maxmemory_bytes{@} > 0", "maxmemory"), unit="bytes"),
             chart("Processor", "Redis's own seconds of processor time a second: it has one core for commands.", ("rate(redis_cpu_seconds_total{@}[$__rate_interval])", "{{instance}}"), unit="percentunit",

@@ -8,10 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from pathlib import Path
 
 import pytest
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from harness import RespConn, eventually
+from harness.mongo_server import FerretDB
 from harness.ports import free_port
 from harness.proxy import ROOT, binary
 
@@ -153,8 +156,12 @@ def watched(tmp_path_factory):
 
 
 def more_to_see(stack):
-    """What the tour does not do: a new process of the proxy, and clients that go on after it."""
+    """What the tour does not do: an audit, a backup, a new process of the proxy, and clients that go on after it."""
     stack.load.resume()
+    subprocess.run([Path(binary()).parent / "tools/convctl", "-u", stack.admin.url, "ttl-audit"], check=True, capture_output=True, timeout=60)
+    body = json.dumps({"kind": "keys"}).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{stack.admin.url}/api/v1/backups", body, {"Content-Type": "application/json"}), timeout=10).close()
+    eventually(lambda: stack.prometheus.query("conv_keys_without_ttl") and stack.prometheus.query("conv_backup_last_success_timestamp_seconds > 0"), 10)
     eventually(lambda: stack.prometheus.query('process_start_time_seconds{job="convproxy"}'), 10)
     stack.proxy.stop()
     stack.proxy.start()
@@ -244,6 +251,18 @@ def test_prometheus_has_the_rules_of_the_compose_file(watched):
 def demo(tmp_path, *words, stdin=subprocess.DEVNULL):
     command = [sys.executable, "-u", "-m", "demo", "--free-ports", "--no-observers", "--archive", "sqlite", "--folder", tmp_path / "demo", "--binary", binary(), "--clients", "20", *words]
     return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")})
+
+
+@pytest.mark.timeout(150)
+def test_the_tour_on_ferretdb(tmp_path):
+    """As a command, in an otherwise empty folder."""
+    if FerretDB.missing():
+        pytest.skip(FerretDB.missing())
+    running = demo(tmp_path, "--tour", "--archive", "ferretdb", "--rate", "10", "--messages", "10")
+    text, _ = running.communicate(timeout=140)
+    assert running.returncode == 0, text
+    assert re.search(r"the archive answers \(ferretdb\)", text) and re.search(r"all of it held: \d\d+ messages acknowledged, 0 lost", text)
+    assert not left_running(tmp_path)
 
 
 def left_running(folder):
