@@ -137,6 +137,8 @@ static bool take_database(struct probe_report *report, const char *line)
     long long keys, expiring;
     int db;
 
+    if (line[0] != 'd' || line[1] != 'b') /* sscanf looks for the end of the whole text first */
+        return false;
     if (sscanf(line, "db%d:keys=%lld,expires=%lld", &db, &keys, &expiring) != 3)
         return false;
     if (db >= 0 && db < PROBE_DATABASES) {
