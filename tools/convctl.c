@@ -7,6 +7,7 @@
 #include "tools/commands.h"
 #include "tools/completion.h"
 #include "tools/ctl.h"
+#include "tools/doctor.h"
 #include "tools/export.h"
 #include "tools/import_run.h"
 #include "tools/look.h"
