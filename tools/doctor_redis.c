@@ -160,7 +160,7 @@ enum verdict check_latency(const struct patient *p, char *what, size_t cap)
 
 enum verdict check_clock(const struct patient *p, char *what, size_t cap)
 {
-    double ms = screen_number(p->state, "redis.clockOffsetMs");
+    double ms = screen_number(p->state, "redis.clockOffsetMs") + 0.0;
 
     SAY("the clocks of Redis and the proxy differ by %.0f ms", ms);
     ms = ms < 0 ? -ms : ms;
