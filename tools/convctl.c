@@ -9,6 +9,7 @@
 #include "tools/ctl.h"
 #include "tools/doctor.h"
 #include "tools/export.h"
+#include "tools/failover.h"
 #include "tools/import_run.h"
 #include "tools/look.h"
 #include "tools/manual.h"

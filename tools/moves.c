@@ -181,6 +181,17 @@ int moves_abort(struct options *o, const struct args *args)
     return ctl_change_by(o, PATH "/abort", json, screen_aborted, NULL);
 }
 
+int moves_do(const struct options *o, const char *kind, const char *policy)
+{
+    struct wish w = {.policy = policy};
+    return order(o, kind, &w);
+}
+
+int moves_watch(const struct options *o, double id)
+{
+    return watch(o, id);
+}
+
 /* ---- dual writes ---- */
 
 int moves_dual_write(struct options *o, const struct args *args)

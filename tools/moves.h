@@ -14,4 +14,8 @@ int moves_show(struct options *o, const struct args *args);
 int moves_abort(struct options *o, const struct args *args);
 int moves_dual_write(struct options *o, const struct args *args);
 
+/* For the procedures (tools/failover): orders one and watches it; watches one that was ordered already. */
+int moves_do(const struct options *o, const char *kind, const char *policy);
+int moves_watch(const struct options *o, double id);
+
 #endif
