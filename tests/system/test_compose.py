@@ -116,6 +116,51 @@ def test_the_environment_of_the_proxy_is_settings():
         assert re.search(rf"\b{name}\b", text), f"{name} is no setting's"
 
 
+def strings(value):
+    if isinstance(value, dict):
+        return [text for inner in value.values() for text in strings(inner)]
+    if isinstance(value, list):
+        return [text for inner in value for text in strings(inner)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_no_dollar_is_taken_for_a_variable():
+    rest = [re.sub(r"\$\{CONV_ADMIN_TOKEN:-\}", "", text) for text in strings(SERVICES)]
+    assert not [text for text in rest if "$" in text.replace("$$", "")]
+
+
+MONGO_SHELL = """
+const [state, script] = process.argv.slice(1)
+const told = []
+globalThis.rs = {
+  status() {
+    if (state === "new") throw { codeName: "NotYetInitialized" }
+    if (state === "broken") throw { codeName: "InvalidReplicaSetConfig" }
+  },
+  initiate(config) { told.push(config) },
+}
+globalThis.db = { hello: () => ({ isWritablePrimary: state === "primary" }) }
+globalThis.quit = (code) => { console.log(JSON.stringify(told)); process.exit(code) }
+require("vm").runInThisContext(script)
+quit(0)
+"""
+
+
+@pytest.mark.parametrize("state, code, told", [("new", 1, 1), ("secondary", 1, 0), ("primary", 0, 0), ("broken", 1, None)])
+def test_the_health_check_makes_a_set_of_one(state, code, told):
+    """The script of mongosh, with a stand-in for its objects: told once, healthy as primary only."""
+    script = SERVICES["mongo"]["healthcheck"]["test"][-1]
+    done = subprocess.run(["node", "-e", MONGO_SHELL, state, script], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == code, done.stderr
+    if told is not None:
+        configs = json.loads(done.stdout)
+        assert len(configs) == told
+        replica_set = re.search(r"replicaSet=(\w+)", SERVICES["convproxy"]["environment"]["MONGO_URL"])[1]
+        command = SERVICES["mongo"]["command"]
+        assert command[command.index("--replSet") + 1] == replica_set
+        assert all(config["_id"] == replica_set and [member["host"] for member in config["members"]] == ["mongo:27017"] for config in configs)
+
+
 # ---- the image ----
 
 
@@ -156,9 +201,9 @@ def test_meson_finds_its_libraries_in_these_packages():
         assert owner in listed, f"{module} is in {owner}"
 
 
-def test_the_image_runs_with_the_libraries_of_the_binary():
-    """What the binary links directly comes from packages that the last stage names."""
-    dynamic = subprocess.run(["readelf", "-d", ROOT / "build/convproxy"], capture_output=True, text=True, check=True).stdout
+def test_the_image_runs_with_the_libraries_of_the_programs():
+    """What the programs link directly comes from packages that the last stage names."""
+    dynamic = subprocess.run(["readelf", "-d", ROOT / "build/convproxy", ROOT / "build/tools/convctl"], capture_output=True, text=True, check=True).stdout
     libraries = set(re.findall(r"NEEDED.*\[(.+)\]", dynamic))
     # libc6 and what gcc brings are in every Debian.
     libraries = {name for name in libraries if not re.match(r"(lib(c|m|gcc_s|pthread|dl|rt)|ld-linux.*)\.so", name)}

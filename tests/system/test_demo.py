@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from harness import RespConn, eventually
 from harness.mongo_server import FerretDB
@@ -21,6 +22,7 @@ from harness.proxy import ROOT, binary
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from dashboards.__main__ import texts  # noqa: E402
+from demo import servers  # noqa: E402
 from demo.check import compare  # noqa: E402
 from demo.load import Entry  # noqa: E402
 from demo.stack import PORTS, Stack  # noqa: E402
@@ -243,6 +245,48 @@ def test_prometheus_has_the_rules_of_the_compose_file(watched):
     files = {os.path.realpath(group["file"]) for group in groups}
     assert files == {str(ROOT / "deploy/prometheus/alerts.yml"), str(ROOT / "deploy/prometheus/recording.yml")}
     assert all(rule["health"] != "err" for group in groups for rule in group["rules"]), "a rule fails"
+
+
+def test_redis_is_started_as_in_the_compose_file(watched):
+    wanted = [str(word) for word in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["redis"]["command"][1:]]
+    ours = [str(word) for word in watched.stack.redis.command]
+    for option, value in zip(wanted[::2], wanted[1::2]):
+        assert ours[ours.index(option) + 1] == value, option
+
+
+GRAFANA = """#!/bin/sh
+env >grafana.env
+exec %s -c '
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/api/health" else 404)
+        self.end_headers()
+http.server.HTTPServer((os.environ["GF_SERVER_HTTP_ADDR"], int(os.environ["GF_SERVER_HTTP_PORT"])), Handler).serve_forever()'
+"""
+
+
+def test_grafana_where_it_is_on_path(watched, tmp_path, monkeypatch):
+    """A stand-in, since Debian has none: it is started with an environment in which our provisioning files lead somewhere."""
+    (tmp_path / "grafana").write_text(GRAFANA % sys.executable)
+    (tmp_path / "grafana").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    grafana = servers.grafana(watched.stack)
+    grafana.start()
+    try:
+        env = dict(line.split("=", 1) for line in (watched.stack.folder / "grafana.env").read_text().splitlines() if "=" in line)
+    finally:
+        grafana.stop()
+
+    def provisioned(kind):
+        text = "".join(path.read_text() for path in Path(env["GF_PATHS_PROVISIONING"], kind).glob("*.yml"))
+        return yaml.safe_load(re.sub(r"\$\{(\w+)\}", lambda found: env[found[1]], text))
+
+    source, provider = provisioned("datasources")["datasources"][0], provisioned("dashboards")["providers"][0]
+    assert source["url"] == watched.stack.prometheus.url
+    assert {path.name for path in Path(provider["options"]["path"]).glob("*.json")} == set(DASHBOARDS)
+    for board in DASHBOARDS.values():
+        assert {panel["datasource"]["uid"] for panel in panels(board)} == {source["uid"]}
 
 
 # ---- as a command ----
