@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 from harness import Proxy, RedisServer, RespConn, eventually
-from harness.prometheus import Prometheus
+from harness.prometheus import Alertmanager, Prometheus
 from harness.proxy import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -187,6 +187,40 @@ def test_routes(severity, receiver):
 
 
 # ---- alive ----
+
+
+@pytest.fixture
+def alertmanager(tmp_path):
+    server = Alertmanager(tmp_path).start()
+    yield server
+    server.kill()
+
+
+def test_what_follows_is_held_back(alertmanager):
+    def one(alert, severity, instance="a:9380", **more):
+        return {"alertname": alert, "severity": severity, "job": "convproxy", "instance": instance, **more}
+
+    alertmanager.fire(
+        one("RedisDown", "page"),
+        one("ReconnectAttempts", "page"),
+        one("PersistenceErrorsHigh", "page", policy="conv"),
+        one("DirtyKeysOld", "ticket", instance="b:9380"),
+        one("EvictedKeys", "page"),
+        one("EvictedKeys", "ticket"),
+        one("HitRateLow", "ticket", policy="conv"),
+        one("GuaranteeLowered", "page", policy="conv"),
+        one("VerifyMismatch", "ticket", policy="conv"),
+    )
+    held = {("ReconnectAttempts", "page"), ("EvictedKeys", "ticket"), ("HitRateLow", "ticket"), ("GuaranteeLowered", "page")}
+
+    def as_meant():
+        found = alertmanager.alerts()
+        assert len(found) == 9
+        assert {(alert, severity) for alert, severity, back, _ in found if back} == held
+        assert all(receivers == [severity] for _, severity, _, receivers in found)
+        return True
+
+    eventually(as_meant, timeout=20)
 
 
 @pytest.fixture

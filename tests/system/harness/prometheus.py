@@ -1,4 +1,5 @@
-"""Debian's prometheus with the rules of deploy/prometheus: scrapes once a second, and an alert waits a second at most."""
+"""Debian's prometheus with the rules of deploy/prometheus: scrapes once a second, and an alert waits a second at most; and its
+alertmanager with the shipped configuration."""
 import json
 import shutil
 import urllib.parse
@@ -68,3 +69,41 @@ class Prometheus(ServerProcess):
 
     def rules(self):
         return [rule for group in self.get("/api/v1/rules")["groups"] for rule in group["rules"]]
+
+
+class Alertmanager(ServerProcess):
+    """Alertmanager(folder)"""
+
+    name = "alertmanager"
+
+    def __init__(self, folder):
+        super().__init__(folder, free_port())
+
+    def command(self):
+        return [
+            shutil.which("prometheus-alertmanager") or "alertmanager",
+            f"--config.file={ROOT}/deploy/alertmanager/alertmanager.yml",
+            f"--storage.path={self.folder}/alertmanager-{self.port}",
+            f"--web.listen-address={self.host}:{self.port}",
+            "--cluster.listen-address=",
+            "--log.level=warn",
+        ]
+
+    def ask(self, path, body=None):
+        url = f"http://{self.host}:{self.port}{path}"
+        request = urllib.request.Request(url, None if body is None else json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.read().decode()
+
+    def answers(self):
+        return self.ask("/-/ready").strip() == "OK"
+
+    def fire(self, *labels):
+        self.ask("/api/v2/alerts", [{"labels": one} for one in labels])
+
+    def alerts(self):
+        """[(alertname, severity, whether another one holds it back, receivers)]"""
+        return [
+            (a["labels"]["alertname"], a["labels"]["severity"], bool(a["status"]["inhibitedBy"]), [r["name"] for r in a["receivers"]])
+            for a in json.loads(self.ask("/api/v2/alerts"))
+        ]
