@@ -155,7 +155,9 @@ cJSON *state_ready(const struct overview *o)
 /* The archive's, in the words of the probe of Redis. */
 static void add_archive_memory(cJSON *doc, const struct overview *o)
 {
-    text(doc, "connectionState", o->archive.executor.up ? "connected" : "reconnecting");
+    bool gave_up = o->archive.attempts >= (uint64_t)o->settings->redis_reconnect_attempts;
+
+    text(doc, "connectionState", o->archive.executor.up ? "connected" : gave_up ? "error" : "reconnecting");
     number(doc, "reconnectAttempts", (double)o->archive.attempts);
     number(doc, "latencyMs", o->archive.ping_ms);
 }
@@ -173,7 +175,7 @@ cJSON *state_memory(const struct overview *o)
         add_archive_memory(doc, o);
         return doc;
     }
-    text(doc, "connectionState", o->redis.state);
+    text(doc, "connectionState", strcmp(o->redis.state, "failed") == 0 ? "error" : o->redis.state);
     number(doc, "reconnectAttempts", o->redis.reconnects);
     number(doc, "latencyMs", (double)o->redis.latency_us / 1000);
     return doc;

@@ -15,7 +15,8 @@ cJSON *state_health(const struct overview *o);
  * clients get a clear error from it, and taking all proxies out of service at once would turn that into a
  * refused connection. */
 cJSON *state_ready(const struct overview *o);
-/* {healthy, connectionState, reconnectAttempts, latencyMs} of the connection that managed keys depend on */
+/* {healthy, connectionState, reconnectAttempts, latencyMs} of the connection that managed keys depend on: connecting, connected,
+ * reconnecting, error (after redis.reconnect_attempts; connecting goes on) */
 cJSON *state_memory(const struct overview *o);
 /* {placement: [{policy, primary, acting, dualWrite, dualWriteWanted, phase, place, since, why, failovers, lastPauseMs,
  * longestPauseMs, guarantee: {level, promise, loweredBy, warnings}}]}; without an archive some of them are missing */

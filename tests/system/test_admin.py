@@ -93,7 +93,7 @@ def test_redis_down_and_up_again(fresh):
     assert health["healthy"] is False and health["reasons"][0].startswith("redis: ")
     assert health["stores"]["redis"]["up"] is False
     memory = json.loads(proxy.http("/health/memory")[1])
-    assert memory["healthy"] is False and memory["connectionState"] in ("reconnecting", "failed")
+    assert memory["healthy"] is False and memory["connectionState"] in ("reconnecting", "error")
     assert status_of(proxy, "/readyz") == 200, "clients are taken, and get a clear error"
     assert proxy.metrics()["redis_up"] == 0
     proxy.log_contains("event=redis_error")

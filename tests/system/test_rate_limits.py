@@ -255,7 +255,8 @@ def test_mem_001_when_the_store_does_not_answer(make_proxy, fresh_redis):
 
 
 def test_mem_007_when_the_proxy_or_the_client_may_not(make_proxy, tmp_path):
-    server = RedisServer(tmp_path, args=["--requirepass", "secret"]).start()
+    server = RedisServer(tmp_path).start()
+    server.client().config_set("requirepass", "secret")
     try:
         proxy = make_proxy(server.url, settings=CODED).start()
         with RespConn.to(proxy) as conn:
