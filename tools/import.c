@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "engine/list.h"
+#include "engine/pattern.h"
 #include "sync/commands.h"
 #include "sync/digest.h"
 #include "tools/dumpfile.h"
@@ -241,6 +242,12 @@ static bool do_piece(struct import *m)
 
 /* ---- the file ---- */
 
+static bool is_wanted(const struct import *m, struct slice key)
+{
+    const char *pattern = m->wish->match;
+    return pattern == NULL || pattern_match((struct slice){pattern, strlen(pattern)}, key);
+}
+
 /* False: there is nothing more, or the file has changed since it was checked. */
 static bool read_piece(struct import *m)
 {
@@ -259,7 +266,7 @@ static bool read_piece(struct import *m)
         if (step != DUMP_KEY)
             break;
         bytes += commands_size(o);
-        if (dump_facts(m->dump)->lines <= m->state.lines)
+        if (dump_facts(m->dump)->lines <= m->state.lines || !is_wanted(m, o->key))
             continue;
         if (o->type != OBJECT_NONE && o->expire_ms >= 0 && o->expire_ms <= now_ms)
             m->result->expired++;

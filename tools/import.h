@@ -22,6 +22,7 @@ enum import_mode {
 struct import_wish {
     const char *path, *proxy;
     enum import_mode mode;
+    const char *match; /* only keys of this pattern; NULL: all */
     const char *undo; /* where what is overwritten goes; NULL: nowhere */
     bool partial, resume;
     bool show;        /* the first keys that differ are printed */
@@ -29,7 +30,7 @@ struct import_wish {
     double rate;
 };
 
-/* Lines of keys, by what became of them. */
+/* Lines of keys that match, by what became of them. */
 struct import_result {
     uint64_t written, same, differ, absent; /* differ: left as they are; absent: only when comparing */
     uint64_t expired;                       /* their time was over already */

@@ -119,6 +119,7 @@ static bool read_wish(const struct args *args, struct import_wish *w, char *undo
 {
     *w = (struct import_wish){.path = args->words[0],
                               .proxy = args_value(args, "proxy"),
+                              .match = args_value(args, "match"),
                               .undo = undo,
                               .partial = args_flag(args, "partial"),
                               .resume = args_flag(args, "resume"),
@@ -209,7 +210,7 @@ int run_import(struct options *o, const struct args *args)
 
 int run_verify_export(struct options *o, const struct args *args)
 {
-    struct import_wish w = {.path = args->words[0], .proxy = args_value(args, "proxy"), .show = true};
+    struct import_wish w = {.path = args->words[0], .proxy = args_value(args, "proxy"), .match = args_value(args, "match"), .show = true};
     struct dump_facts facts;
     struct import_result r;
 

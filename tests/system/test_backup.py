@@ -2,10 +2,13 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from harness import NOBODY, RedisServer, RespConn, eventually
 from harness.ctl import FOUND, USAGE, Convctl
+from harness.proxy import ROOT
 
 pytestmark = pytest.mark.managed
 
@@ -161,3 +164,29 @@ def test_a_damaged_backup_is_found(ctl):
     (folder / "manifest.json").unlink()
     assert "no manifest" in ctl("backup", "--check", folder, code=FOUND).stderr
     assert "No such file" in ctl("backup", "--dir", "nowhere", "--list", code=FOUND).stderr
+
+
+# ---- drills ----
+
+
+def drill(folder, *args):
+    command = [sys.executable, ROOT / "scripts" / "drill", "--seconds", "0.3", "--out", folder / "report", *args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {row["scenario"]: row for row in json.loads((folder / "report.json").read_text())["scenarios"]}
+
+
+def test_a_drill_measures_what_a_loss_costs(tmp_path):
+    rows = drill(tmp_path, "--only", "redis-data-lost", "--only", "machine-lost")
+    kept, restored = rows["redis-data-lost"], rows["machine-lost"]
+    assert kept["missing"] == 0 and kept["acknowledged"] > 20 and kept["rto_seconds"] > 0
+    assert 0 < restored["missing"] < restored["acknowledged"] and restored["rpo_seconds"] > 1
+    report = (tmp_path / "report.md").read_text()
+    assert report.count("| yes |") == 2 and "memory-operations-governance, scenario 1" in report
+
+
+def test_a_drill_on_a_running_proxy_leaves_nothing(ctl):
+    rows = drill(ctl.folder, "--target", ctl.proxy.admin_url(""), "--yes")
+    assert rows["planned-switch"]["missing"] == 0
+    with ctl.proxy.client() as client:
+        assert len(client.keys("conv:*")) == 20 and client.keys("conv:drill:*") == []
