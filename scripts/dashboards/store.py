@@ -55,7 +55,7 @@ def build():
             number("Keys without an expiry", "Found by the last convctl ttl-audit, and not repaired. Nothing is shown before there was one.", "sum(conv_keys_without_ttl{@policy})",
                    thresholds=steps(GREEN, (1, RED)), width=4, height=8),
             number("Since the last backup", "Of each kind, as convctl backup has told: keys is the portable file, rdb Redis's own.",
-                   "max by (kind) (time() - (conv_backup_last_success_timestamp_seconds{@} > 0))", "{{kind}}", unit="s", thresholds=steps(GREEN, (86400, YELLOW), (172800, RED)), width=4, height=8),
+                   "max by (kind) (time() - (conv_backup_last_success_timestamp_seconds{@} > 0))", "{{kind}}", unit="s", thresholds=steps(GREEN, (93600, YELLOW), (259200, RED)), width=4, height=8),
             chart("Limits of tenants", "Commands refused because their tenant had sent too many: docs/rate-limits.md.", ("sum by (policy, class) (rate(conv_rate_limited_total{@policy}[$__rate_interval]))", "{{policy}} {{class}}"),
                   unit="reqps"),
             chart("Values that are not JSON", "Written to a policy whose format says json.", ("sum by (policy) (rate(conv_malformed_json_total{@policy}[$__rate_interval]))", "{{policy}}"), unit="wps"),

@@ -52,7 +52,7 @@ def proxy(stack):
         "archive.url": stack.archive_url(),
     }
     words = [word for name, value in sets.items() for word in ("--set", f"{name}={value}")]
-    return Process("convproxy", [stack.binary, "--config", stack.root / "deploy/convproxy.yaml", *words], stack.folder, lambda: pongs(ports["proxy"]))
+    return Process("convproxy", [stack.binary, "--config", stack.config, *words], stack.folder, lambda: pongs(ports["proxy"]))
 
 
 def exporter(stack):

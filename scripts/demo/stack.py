@@ -60,10 +60,12 @@ def own_folder(folder):
 
 
 class Stack:
-    """archive: sqlite, ferretdb, or a mongodb:// URL. observers: Prometheus, Alertmanager, the exporter, Grafana."""
+    """archive: sqlite, ferretdb, or a mongodb:// URL. observers: Prometheus, Alertmanager, the exporter, Grafana. config: a
+    file of the proxy's settings."""
 
-    def __init__(self, folder, archive="sqlite", ports=None, binary=None, observers=True, interval="2s"):
+    def __init__(self, folder, archive="sqlite", ports=None, binary=None, observers=True, interval="2s", config=None):
         self.root, self.archive, self.ports, self.interval = ROOT, archive, ports or PORTS, interval
+        self.config = config or ROOT / "deploy/convproxy.yaml"
         self.binary = Path(binary or ROOT / "build/convproxy").resolve()
         if not self.binary.exists():
             raise Failed(f"{self.binary} is not built: make build")

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import jsonschema
@@ -268,6 +269,12 @@ class Started:
         self.process.terminate()
         self.process.wait(20)
 
+    def scraped(self):
+        """The status, asked as Prometheus asks it in the compose file: by the service's name, without a token."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.admin}/metrics", headers={"Host": "convproxy:9380"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+
     def convctl(self, *words):
         command = [Path(binary()).parent / "tools/convctl", "-u", f"http://127.0.0.1:{self.admin}", *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env={"PATH": "/usr/bin:/bin"}).returncode
@@ -280,6 +287,8 @@ def test_a_token_is_drawn_once(tmp_path):
         assert re.fullmatch("[0-9a-f]{48}", token) and started.kept.stat().st_mode & 0o777 == 0o600
         assert started.convctl(*changes) != 0, "without the token"
         assert started.convctl("--token-file", str(started.kept), *changes) == 0
+        assert started.convctl("status") == 0, "the image's health check"
+        assert started.scraped() == 200
         assert token not in started.log.read_text()
     with Started(tmp_path, CONV_ADMIN_LISTEN="0.0.0.0:{}", CONV_ADMIN_TOKEN="") as again:
         assert again.kept.read_text() == token
