@@ -1,8 +1,8 @@
 /* Conversations: find keys, see what each store holds of one, side by side. */
 import { address, get } from "./api.js";
 import { empty, h, keyed, setAttr, setText, show } from "./dom.js";
-import { things } from "./format.js";
-import { pageText, sidesGrid } from "./sides.js";
+import { storeName, things } from "./format.js";
+import { keyPath, keyText, pageText, sidesGrid } from "./sides.js";
 
 const KEYS = 50;
 const ITEMS = 50;
@@ -16,7 +16,7 @@ function keyList(choose) {
   const list = h("div", { class: "keys" });
   const none = empty("No such key", "* stands for anything, ? for one character.");
   const more = h("button", { type: "button", hidden: true, onclick: () => load(true) }, "More keys");
-  let keys = [];
+  let keys = new Map();
   let cursor = "0";
   let current = "";
   let asked = 0;
@@ -27,9 +27,9 @@ function keyList(choose) {
       const doc = await get(address("/api/v1/keys", { match: input.value, cursor: further ? cursor : "0", count: KEYS }));
       if (mine !== asked) return;
       cursor = String(doc.cursor);
-      keys = [...new Set([...(further ? keys : []), ...doc.keys.map((key) => (typeof key === "string" ? key : key.key))])];
+      keys = new Map([...(further ? keys : []), ...doc.keys.map((one) => [keyPath(one.key), one])]);
       show(problem, false);
-      setText(status, [things(keys.length, "key") + (cursor === "0" ? "" : " so far"), ...(doc.warnings ?? [])].join(" · "));
+      setText(status, [things(keys.size, "key") + (cursor === "0" ? "" : " so far"), ...absent(doc)].join(" · "));
       draw();
     } catch (failure) {
       if (failure.status === undefined) throw failure;
@@ -39,10 +39,10 @@ function keyList(choose) {
   }
 
   function draw() {
-    show(none, keys.length === 0);
+    show(none, keys.size === 0);
     show(more, cursor !== "0");
-    keyed(list, keys, (key) => key, (key) => h("button", { type: "button", onclick: () => choose(key) }, key === "" ? "(empty name)" : key),
-      (element, key) => setAttr(element, "aria-current", key === current ? "true" : null));
+    keyed(list, keys, ([path]) => path, ([path, one]) => h("button", { type: "button", onclick: () => choose(path) }, keyText(one.key)),
+      (element, [path]) => setAttr(element, "aria-current", path === current ? "true" : null));
   }
 
   load(false);
@@ -51,34 +51,49 @@ function keyList(choose) {
       h("form", { class: "body stack", onsubmit: (event) => { event.preventDefault(); load(false); } },
         h("div", { class: "row key-search" }, input, h("button", { type: "submit" }, "Find"), status), problem),
       none, list, h("div", { class: "row key-more" }, more)),
-    select(key) {
-      current = key;
+    select(path) {
+      current = path;
       draw();
     },
   };
+}
+
+/* Which store could not be asked, in words. */
+function absent(doc) {
+  return ["redis", "archive"].filter((store) => doc[store].answers === false).map((store) => `${storeName(store)} does not answer: ${doc[store].why}`);
 }
 
 /* ---- one conversation ---- */
 
 const verdicts = {
   equal: ["Both stores hold the same", "ok"],
-  pending: ["A copy is on its way", "accent"],
+  "copy pending": ["A copy is on its way", "accent"],
   different: ["The stores differ", "warn"],
-  unknown: ["Only one store can be asked", null],
+  unknown: ["They can't be compared", null],
 };
 
-function verdictOf(doc) {
-  if (doc.redis.down !== undefined || doc.archive.down !== undefined) return "unknown";
-  return doc.equal ? "equal" : doc.pending ? "pending" : "different";
-}
-
 function total(doc) {
-  return Math.max(doc.redis.length ?? 0, doc.archive.length ?? 0);
+  const items = (side) => (side.type === "string" ? 1 : (side.length ?? 0));
+  return Math.max(items(doc.redis), items(doc.archive));
 }
 
-function conversation(key) {
+/* Where the newest items begin, when the stores have different numbers of them. */
+function earliest(doc) {
+  const from = ["redis", "archive"].map((store) => doc[store].from).filter((at) => at !== undefined);
+  return from.length === 0 ? 0 : Math.min(...from);
+}
+
+/* The page that is wanted; without one the newest items, beginning at the same place in both stores. */
+async function pageOf(path, wanted) {
+  const ask = (from) => get(`/api/v1/conversation?key=${path}&from=${from}&count=${ITEMS}`);
+  const doc = await ask(wanted ?? -ITEMS);
+  const differ = doc.redis.from !== undefined && doc.archive.from !== undefined && doc.redis.from !== doc.archive.from;
+  return differ ? ask(earliest(doc)) : doc;
+}
+
+function conversation(path) {
   let from = null;
-  const head = h("h2", { class: "mono" }, key);
+  const head = h("h2", { class: "mono conversation-key" });
   const verdict = h("span", { class: "chip", role: "status" });
   const facts = h("span", { class: "small muted" });
   const differences = h("ul", { class: "reasons", hidden: true });
@@ -92,9 +107,9 @@ function conversation(key) {
 
   async function load(wanted) {
     try {
-      const doc = await get(address("/api/v1/conversation", { key, from: wanted ?? undefined, count: ITEMS }));
+      const doc = await pageOf(path, wanted);
       if (over) return;
-      from = doc.from ?? wanted ?? 0;
+      from = earliest(doc);
       show(problem, false);
       draw(doc);
     } catch (failure) {
@@ -105,12 +120,13 @@ function conversation(key) {
   }
 
   function draw(doc) {
-    const [text, level] = verdicts[verdictOf(doc)];
+    const [text, level] = verdicts[doc.state];
     const shown = Math.max(doc.redis.items?.length ?? 0, doc.archive.items?.length ?? 0);
     setText(verdict, text);
     setAttr(verdict, "data-level", level);
-    setText(facts, [doc.type, `policy ${doc.policy}`].filter(Boolean).join(" · "));
-    const told = doc.equal ? [] : (doc.differences ?? []);
+    setText(head, keyText(doc.key));
+    setText(facts, `policy ${doc.policy} · ${storeName(doc.acting)} answers`);
+    const told = [...(doc.differences ?? []), doc.note].filter(Boolean);
     differences.replaceChildren(...told.map((line) => h("li", {}, line)));
     show(differences, told.length > 0);
     setText(range, pageText(from, shown, total(doc)));
@@ -121,7 +137,7 @@ function conversation(key) {
 
   load(null);
   return {
-    element: h("section", { class: "card live", "aria-label": `Conversation ${key}` },
+    element: h("section", { class: "card live", "aria-label": "Conversation" },
       h("header", {}, head, verdict, facts, h("span", { class: "spacer" }), range, older, newer, again),
       h("div", { class: "body stack" }, problem, differences, grid)),
     done: () => (over = true),
@@ -131,15 +147,15 @@ function conversation(key) {
 export function conversationsPage(root, first) {
   const detail = h("div");
   let shown = null;
-  const list = keyList((key) => (location.hash = `#conversations/${encodeURIComponent(key)}`));
+  const list = keyList((path) => (location.hash = `#conversations/${path}`));
   root.append(h("div", { class: "page-head" }, h("h2", {}, "Conversations"), h("span", { class: "muted small" }, "What each store holds of a managed key")),
     h("div", { class: "split" }, list.element, detail));
 
-  function go(key) {
+  function go(path) {
     shown?.done();
-    shown = key === "" ? null : conversation(key);
+    shown = path === "" ? null : conversation(path);
     detail.replaceChildren(shown === null ? h("section", { class: "card" }, empty("Choose a key", "Its messages in Redis and in the archive appear side by side.")) : shown.element);
-    list.select(key);
+    list.select(path);
   }
 
   go(first);

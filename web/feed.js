@@ -7,6 +7,7 @@ import { ApiError, address, get } from "./api.js";
 const EVERY_MS = 1000;
 const HURRY_MS = 250;
 const MOST_MS = 8000;
+const ANSWER_MS = 3000; /* the state is told at once, or something is wrong */
 const EVENTS_EVERY_MS = 2000;
 const EVENTS_KEPT = 512;
 
@@ -64,7 +65,7 @@ function failed(problem) {
 async function ask() {
   asking = true;
   try {
-    const state = await get("/api/v1/state");
+    const state = await get("/api/v1/state", ANSWER_MS);
     forgetOther(state);
     await askEvents();
     Object.assign(snapshot, { state, at: Date.now(), problem: null, login: false });

@@ -28,14 +28,10 @@ let shownName = "";
 
 /* ---- pages ---- */
 
-/* "#conversations/conv%3A42" as ["conversations", "conv:42"]. */
+/* "#conversations/conv%3A42" as ["conversations", "conv%3A42"]. */
 function route() {
   const [name, ...rest] = location.hash.slice(1).split("/");
-  try {
-    return [name, decodeURIComponent(rest.join("/"))];
-  } catch (malformed) {
-    return [name, ""];
-  }
+  return [name, rest.join("/")];
 }
 
 function openPage() {
@@ -108,7 +104,7 @@ function start() {
     drawCounts(counts, snapshot);
     page.update(snapshot);
   });
-  watchLogin();
+  watchLogin(document.getElementById("login-again"));
   begin();
 }
 

@@ -46,17 +46,16 @@ function parsed(text) {
   }
 }
 
-/** The text of an item as the API gives it: a text, {"base64": …}, or either within {"value": …}. */
+/** The text of bytes as the API tells them: a text, {"base64": …}, or {"cut": either, "bytes": the full size}. */
 export function plain(value) {
   if (typeof value === "string") return value;
-  if (value === null || value === undefined) return "";
-  if (value.text !== undefined) return value.text;
-  if (value.base64 !== undefined) return `base64:${value.base64}`;
-  return typeof value === "object" ? JSON.stringify(value, null, 2) : String(value);
+  if (value?.cut !== undefined) return plain(value.cut);
+  if (value?.base64 !== undefined) return `base64:${value.base64}`;
+  return String(value ?? "");
 }
 
 function cutNote(value) {
-  return value !== null && typeof value === "object" && value.cut ? h("span", { class: "at" }, `cut; ${bytes(value.size)} in all`) : null;
+  return value?.cut !== undefined ? h("span", { class: "at" }, `the beginning; ${bytes(value.bytes)} in all`) : null;
 }
 
 function bubble(message) {

@@ -2,12 +2,12 @@
 import { chartsPanel } from "./charts.js";
 import { empty, factList, h, keyed, setChip, setText, show } from "./dom.js";
 import { eventRow } from "./events.js";
-import { bytes, capital, count, moment, ms, rate, seconds } from "./format.js";
+import { NONE, bytes, capital, count, moment, ms, rate, seconds, things } from "./format.js";
 import { policyCard } from "./switches.js";
 
 function hitsText(redis) {
   const asked = redis.keyspaceHits + redis.keyspaceMisses;
-  return asked > 0 ? `${((100 * redis.keyspaceHits) / asked).toFixed(1)} %` : "–";
+  return asked > 0 ? `${((100 * redis.keyspaceHits) / asked).toFixed(1)} %` : NONE;
 }
 
 function redisFacts(redis, state) {
@@ -30,9 +30,16 @@ function archiveFacts(archive, state) {
     ["Size", bytes(archive.bytes)],
     ["Waiting", count(archive.queue === undefined ? undefined : archive.queue.waiting + archive.queue.ready)],
     ["Commands", count(archive.commands)], ["Failed", count(archive.failed)],
-    ["Owed to it", `${count(state.sync?.dirtyKeys)} keys`],
+    ["Owed to it", state.sync?.dirtyKeys === undefined ? NONE : things(state.sync.dirtyKeys, "key")],
     ["Copy lag", seconds(state.sync?.copyLagSeconds)],
   ];
+}
+
+/* What is still true of a store that does not answer; all else would be a number of the past. */
+const lasting = ["Down since", "Documents", "Owed to it", "Copy lag", "Waiting", "Failed"];
+
+function trueNow(up, facts) {
+  return up ? facts : facts.map(([name, text]) => [name, lasting.includes(name) ? text : NONE]);
 }
 
 function storeCard(title, store, factsOf) {
@@ -52,7 +59,7 @@ function storeCard(title, store, factsOf) {
       setText(where, [doc.kind, doc.version, doc.role === "master" ? null : doc.role, doc.url].filter(Boolean).join(" · "));
       setText(why, doc.up ? doc.faults ?? "" : capital(doc.error ?? "no reason is known"));
       show(why, !doc.up || Boolean(doc.faults));
-      facts.set(factsOf(doc, state));
+      facts.set(trueNow(doc.up, factsOf(doc, state)));
     },
   };
 }
@@ -95,7 +102,7 @@ export function overviewPage(root) {
   const events = h("div", {});
   const none = empty("Nothing has happened yet", "Switches, failovers, moves and settings that change appear here.");
   root.append(h("div", { class: "stack" },
-    policies, h("div", { class: "cols-2" }, ...stores.map((card) => card.element)), own.element, charts.element,
+    policies, h("div", { class: "cols-2" }, ...stores.map((card) => card.element)), charts.element, own.element,
     h("section", { class: "card flush live" }, h("header", {}, h("h2", {}, "Recent events"), h("span", { class: "spacer" }), h("a", { href: "#events" }, "All events")),
       h("div", { class: "body" }, none, events))));
   return {

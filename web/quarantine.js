@@ -1,40 +1,43 @@
 /* Quarantine: states that had to give way when two stores disagreed. Each beside what its key holds now; restore, or drop. */
-import { get, post, remove } from "./api.js";
+import { address, get, post, remove } from "./api.js";
 import { closeButton, confirmDialog, openDialog, toast } from "./dialogs.js";
 import { empty, h, keyed, setText, show } from "./dom.js";
 import { hurry } from "./feed.js";
 import { moment, storeName, things } from "./format.js";
-import { sidesGrid } from "./sides.js";
+import { keyText, sidesGrid } from "./sides.js";
 
 const EVERY_MS = 3000;
-const pathOf = (id) => `/api/v1/quarantine/${encodeURIComponent(id)}`;
+const LISTED = 100; /* as many as one answer has */
+const pathOf = (entry) => `/api/v1/quarantine/${entry.number}`;
 
 function askRestore(entry, after) {
+  const name = keyText(entry.key);
   confirmDialog({
-    title: `Restore entry ${entry.id} to ${entry.key}?`,
-    will: [`What ${entry.key} holds now is replaced by what was put aside, in one managed write: it is trimmed, gets its expiry and is copied like any other.`,
-      "The entry leaves the quarantine."],
-    warnings: ["What the key holds now is not kept. To keep both, restore under another name."],
-    undo: "there is no way back to what the key holds now; restore under another name keeps both.",
+    title: `Restore entry ${entry.number} to ${name}?`,
+    will: [`What ${name} holds now is put aside first, as an entry of its own.`,
+      "Then the key gets what this entry holds, as a client would write it: trimmed, with the policy's expiry, copied to the other store.",
+      "This entry leaves the quarantine."],
+    undo: "restore the entry that this makes of what the key holds now.",
     action: "Restore", danger: true,
     act: async () => {
-      await post(`${pathOf(entry.id)}/restore`, {});
-      toast(`${entry.key} holds again what was put aside.`);
+      const done = await post(`${pathOf(entry)}/restore`, {});
+      toast(`${name} holds again what was put aside. To undo: ${done.undo}.`);
       after();
     },
   });
 }
 
 function askRestoreAs(entry, after) {
-  const input = h("input", { value: `${entry.key}:restored`, autofocus: true, autocomplete: "off", spellcheck: "false" });
+  const name = keyText(entry.key);
+  const input = h("input", { value: `${name}:restored`, autofocus: true, autocomplete: "off", spellcheck: "false" });
   confirmDialog({
-    title: `Restore entry ${entry.id} under another name`,
-    will: ["A new key gets what was put aside. It must be a managed one, and not exist yet.", `${entry.key} stays as it is.`, "The entry leaves the quarantine."],
+    title: `Restore entry ${entry.number} under another name`,
+    will: ["A new key gets what this entry holds. It must be a managed one, and not exist yet.", `${name} stays as it is.`, "The entry leaves the quarantine."],
     fields: [h("label", { class: "field" }, "Name of the new key", input)],
-    undo: "DEL of the new key.",
+    undo: "DEL of the new key; the state is gone then.",
     action: "Restore",
     act: async () => {
-      await post(`${pathOf(entry.id)}/restore`, { as: input.value });
+      await post(`${pathOf(entry)}/restore`, { as: input.value });
       toast(`${input.value} holds what was put aside.`);
       after();
     },
@@ -43,13 +46,13 @@ function askRestoreAs(entry, after) {
 
 function askDrop(entry, after) {
   confirmDialog({
-    title: `Drop entry ${entry.id} of ${entry.key}?`,
-    will: ["What was put aside is deleted for good.", `${entry.key} stays as it is.`],
+    title: `Drop entry ${entry.number} of ${keyText(entry.key)}?`,
+    will: ["What was put aside is deleted for good.", `${keyText(entry.key)} stays as it is.`],
     undo: "there is no way back.",
     action: "Drop", danger: true,
     act: async () => {
-      await remove(pathOf(entry.id));
-      toast(`Entry ${entry.id} is dropped.`);
+      await remove(pathOf(entry));
+      toast(`Entry ${entry.number} is dropped.`);
       after();
     },
   });
@@ -72,11 +75,13 @@ function actions(entry, after, dialog) {
 
 async function openEntry(entry, after) {
   try {
-    const doc = await get(pathOf(entry.id));
+    const doc = await get(pathOf(entry));
+    const now = doc[doc.acting] ?? doc.redis;
     openDialog({
-      title: `${doc.key ?? entry.key}: put aside, and now`,
+      title: `${keyText(doc.key)}: put aside, and now`,
       wide: true,
-      content: () => [h("p", { class: "muted" }, whyText(entry)), sidesGrid(["Put aside", doc.entry], ["The key now", doc.now])],
+      content: () => [h("p", { class: "muted" }, whyText(doc)), h("ul", { class: "reasons" }, ...(doc.differences ?? []).map((text) => h("li", {}, text))),
+        sidesGrid(["Put aside", { present: true, ...doc.entry }], [`The key now, in ${storeName(doc.acting)}`, now])],
       footer: (dialog) => actions(entry, after, dialog),
     });
   } catch (failure) {
@@ -86,14 +91,23 @@ async function openEntry(entry, after) {
 }
 
 function whyText(entry) {
-  return [entry.why, entry.from ? `from ${storeName(entry.from)}` : null].filter(Boolean).join(" · ");
+  return [entry.why, entry.policy ? `policy ${entry.policy}` : "no policy has this key any more"].filter(Boolean).join(" · ");
+}
+
+/* It can only be dropped. */
+function damagedRow(entry, after) {
+  const named = { ...entry, key: "a key that can't be read" };
+  return h("tr", { "data-entry": entry.number }, h("td", { colspan: 3 }, `Entry ${entry.number} can't be read: ${entry.damaged}`),
+    h("td", { class: "num" }, h("button", { type: "button", onclick: () => askDrop(named, after) }, "Drop")));
 }
 
 function row(entry, after) {
-  return h("tr", { "data-entry": entry.id },
-    h("td", {}, h("button", { type: "button", class: "link mono", onclick: () => openEntry(entry, after) }, entry.key), h("div", { class: "help" }, whyText(entry))),
-    h("td", {}, moment(entry.time)), h("td", {}, entry.type ?? ""),
-    h("td", { class: "num" }, h("button", { type: "button", "aria-label": `Look at entry ${entry.id}`, onclick: () => openEntry(entry, after) }, "Look")));
+  if (entry.damaged) return damagedRow(entry, after);
+  const look = () => openEntry(entry, after);
+  return h("tr", { "data-entry": entry.number },
+    h("td", {}, h("button", { type: "button", class: "link mono", onclick: look }, keyText(entry.key)), h("div", { class: "help" }, whyText(entry))),
+    h("td", {}, moment(entry.at)), h("td", {}, [entry.type, things(entry.length, "item")].join(", ")),
+    h("td", { class: "num" }, h("button", { type: "button", "aria-label": `Look at entry ${entry.number}`, onclick: look }, "Look")));
 }
 
 export function quarantinePage(root) {
@@ -111,7 +125,7 @@ export function quarantinePage(root) {
   async function refresh() {
     clearTimeout(timer);
     try {
-      if (!document.hidden) draw((await get("/api/v1/quarantine")).entries);
+      if (!document.hidden) draw(await get(address("/api/v1/quarantine", { count: LISTED })));
       show(problem, false);
     } catch (failure) {
       if (failure.status === undefined) throw failure;
@@ -121,11 +135,11 @@ export function quarantinePage(root) {
     if (!over) timer = setTimeout(refresh, EVERY_MS);
   }
 
-  function draw(entries) {
-    setText(shown, things(entries.length, "entry", "entries"));
+  function draw({ entries, total }) {
+    setText(shown, `${things(total, "entry", "entries")}${total > entries.length ? `, the oldest ${entries.length} are shown` : ""}`);
     show(none, entries.length === 0);
     show(table, entries.length > 0);
-    keyed(body, entries, (entry) => entry.id, (entry) => row(entry, () => { hurry(); refresh(); }));
+    keyed(body, entries, (entry) => entry.number, (entry) => row(entry, () => { hurry(); refresh(); }));
   }
 
   refresh();

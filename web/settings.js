@@ -4,8 +4,20 @@ import { confirmDialog, toast } from "./dialogs.js";
 import { empty, h, keyed, setAttr, setText, show } from "./dom.js";
 import { hurry } from "./feed.js";
 
-/* Numbers are compared as they are shown: "30d" and "30d". */
-const isChanged = (setting) => setting.value !== setting.default;
+/* The same value may be written in two ways: "30d" and "2592000s", "yes" and "1". */
+const sizes = {
+  duration: { "": 1, ms: 1, s: 1e3, min: 6e4, m: 6e4, h: 3.6e6, d: 8.64e7 },
+  bytes: { "": 1, b: 1, kb: 2 ** 10, mb: 2 ** 20, gb: 2 ** 30 },
+};
+
+function meaning(type, text) {
+  if (type === "bool") return ["1", "yes", "on", "true"].includes(text);
+  const [, number, unit] = /^(\d+)([a-z]*)$/i.exec(text) ?? [];
+  const factor = sizes[type]?.[unit?.toLowerCase()];
+  return factor === undefined ? text : Number(number) * factor;
+}
+
+const isChanged = (setting) => meaning(setting.type, setting.value) !== meaning(setting.type, setting.default);
 
 function rangeText(setting) {
   if (setting.words !== undefined) return `one of ${setting.words.join(", ")}`;

@@ -1,30 +1,45 @@
 /* One key in both stores, item beside item. Used for conversations and for what is in quarantine. */
 import { h } from "./dom.js";
-import { capital, count, seconds, storeName, things } from "./format.js";
+import { count, seconds, things } from "./format.js";
 import { itemElements, plain } from "./messages.js";
 
-/* Items of one side by what they are compared by: position in lists and strings, else field, member or id. */
+/* What each type's items are: compared by, shown with, shown as. `by` null: by position. */
+const shapes = {
+  hash: (item) => ({ by: plain(item.field), label: plain(item.field), value: item.value }),
+  set: (item) => ({ by: plain(item), label: "", value: item }),
+  zset: (item) => ({ by: plain(item.member), label: `score ${item.score}`, value: item.member, also: item.score }),
+  stream: (item) => ({ by: item.id, label: item.id, value: fieldsText(item.fields), also: item.fields }),
+};
+
+/* field: value, a line each. */
+function fieldsText(fields) {
+  return fields.map((text, i) => plain(text) + (i % 2 === 0 ? ": " : "\n")).join("").trimEnd();
+}
+
 function labelled(side) {
-  return (side?.items ?? []).map((item, i) => {
-    if (Array.isArray(item)) return { label: plain(item[0]), value: item[1], by: plain(item[0]) };
-    if (item !== null && typeof item === "object" && item.value !== undefined) {
-      const label = plain(item.field ?? item.member ?? item.id ?? item.index ?? "");
-      return { label, value: item.score !== undefined ? item.member : item.value, by: label || String(i) };
-    }
-    return { label: "", value: item, by: null, at: i };
-  });
+  const shape = shapes[side.type] ?? ((value) => ({ by: null, label: "", value }));
+  return (side.items ?? []).map(shape);
 }
 
 function ttlText(side) {
-  if (side.ttl_ms === undefined || side.ttl_ms === null) return "expiry not known";
-  return side.ttl_ms < 0 ? "no expiry" : `expires in ${seconds(side.ttl_ms / 1000)}`;
+  return side.ttl_ms === null || side.ttl_ms === undefined ? "no expiry" : `expires in ${seconds(side.ttl_ms / 1000)}`;
+}
+
+function lengthText(side) {
+  if (side.length === undefined) return null;
+  return things(side.length, side.type === "string" ? "byte" : "item");
+}
+
+/* It answers, and can show the key. */
+export function isKnown(side) {
+  return side.answers !== false && (side.present === false || side.items !== undefined);
 }
 
 function headFacts(side) {
-  if (side.down !== undefined) return `Not known: ${side.down}`;
+  if (!isKnown(side)) return `Not known: ${side.why ?? "it does not answer"}`;
   if (!side.present) return "Does not have this key";
   const version = side.version === undefined || side.version === null ? null : `version ${side.version}`;
-  return [side.type, side.length !== undefined ? things(side.length, "item") : null, ttlText(side), version].filter(Boolean).join(" · ");
+  return [side.type, lengthText(side), ttlText(side), version].filter(Boolean).join(" · ");
 }
 
 function storeHead(title, side) {
@@ -36,7 +51,7 @@ function same(a, b) {
 }
 
 function cell(item, other, title, comparable) {
-  const differs = comparable && (item === undefined || other === undefined || !same(item.value, other.value));
+  const differs = comparable && (item === undefined || other === undefined || !same([item.value, item.also], [other.value, other.also]));
   const body = item === undefined ? [h("div", { class: "absent" }, "Not here")] : itemElements(item.value, item.label);
   return h("div", { class: "cell", "data-differs": differs ? "yes" : "no" },
     h("span", { class: "phone-label" }, title), differs ? h("span", { class: "visually-hidden" }, "Differs: ") : null, ...body);
@@ -57,13 +72,12 @@ function pairs(left, right) {
 
 /** The two sides as a grid: [title, side] each. */
 export function sidesGrid([leftTitle, left], [rightTitle, right]) {
-  const known = (side) => side.down === undefined;
-  const comparable = known(left) && known(right) && left.present && right.present;
+  const comparable = isKnown(left) && isKnown(right) && left.present && right.present;
   const rows = pairs(labelled(left), labelled(right));
   return h("div", { class: "sides" }, storeHead(leftTitle, left), storeHead(rightTitle, right),
     ...rows.flatMap(([a, b]) => [
-      left.present || comparable ? cell(a, b, leftTitle, comparable) : h("div"),
-      right.present || comparable ? cell(b, a, rightTitle, comparable) : h("div"),
+      left.present ? cell(a, b, leftTitle, comparable) : h("div"),
+      right.present ? cell(b, a, rightTitle, comparable) : h("div"),
     ]));
 }
 
@@ -72,6 +86,15 @@ export function pageText(from, shown, total) {
   return total === 0 ? "nothing" : `${count(from + 1)}–${count(from + shown)} of ${count(total)}`;
 }
 
-export function storeTitle(store) {
-  return capital(storeName(store));
+/** A key, as the API tells it, in a URL: percent-encoded, whatever bytes it has. */
+export function keyPath(key) {
+  if (typeof key === "string") return encodeURIComponent(key);
+  return [...atob(key.base64)].map((byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, "0").toUpperCase()}`).join("");
+}
+
+/** And as people read it. */
+export function keyText(key) {
+  if (typeof key === "string") return key === "" ? "(empty name)" : key;
+  const escaped = (byte) => (byte < " " || byte > "~" ? `\\x${byte.charCodeAt(0).toString(16).padStart(2, "0")}` : byte);
+  return [...atob(key.base64)].map(escaped).join("");
 }

@@ -100,6 +100,7 @@ export function drawVerdict(snapshot) {
   if (snapshot.state === null && snapshot.problem === null) return stale;
   const verdict = stale ? away(snapshot) : verdictOf(snapshot.state);
   setAttr($("verdict"), "data-level", verdict.level);
+  setAttr($("pulse"), "data-verdict", verdict.level);
   setText($("verdict-title"), verdict.title);
   setText($("verdict-text"), verdict.text);
   const notes = stale ? awayNotes(snapshot) : notesOf(snapshot.state);
