@@ -2,6 +2,7 @@
 
 #include "proxy/aside.h"
 #include "executor/blocking.h"
+#include "proxy/coded.h"
 #include "proxy/copies.h"
 #include "proxy/depot.h"
 #include "proxy/dispatch.h"
@@ -36,6 +37,13 @@ static bool must_wait(struct session *s, bool for_all)
     if (s->in_flight == 0 || (!for_all && s->current == &archived_target))
         return false;
     session_pause(s, PAUSE_ORDER);
+    return true;
+}
+
+static bool refuse_planned(struct session *s, const struct job *job, enum err e)
+{
+    coded_job_error(slot_answer(s), s->loop, job, e, job->cmd->name);
+    slot_answered(s);
     return true;
 }
 
@@ -230,7 +238,7 @@ bool archived_command(struct session *s, const struct job *job)
     const struct plan *plan = managed_plan(s->loop, job, s->resp, true);
     if (plan->kind == PLAN_REFUSED) {
         count_refused(s, plan);
-        return answer_err(s, plan->error, job->cmd->name);
+        return refuse_planned(s, job, plan->error);
     }
     send_plan(s, plan, job);
     return true;

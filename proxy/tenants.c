@@ -116,11 +116,15 @@ static enum err page(struct tenants *t, struct tenancy *into, bool archive, cons
     return tenancy_of_redis(into, t->link, looked, more);
 }
 
-static void log_malformed(const struct tenancy *c)
+/* Once for each number of them: the same ones are found by every count. */
+static void log_malformed(struct tenants *t, const struct tenancy *c)
 {
+    struct tenancy *before = tenants_last(t, tenancy_policy(c));
+    bool known = before != NULL && tenancy_all(before)->malformed == tenancy_all(c)->malformed;
     const char *key;
 
-    for (size_t i = 0; (key = tenancy_example(c, i)) != NULL; i++)
+    tenancy_unref(before);
+    for (size_t i = 0; !known && (key = tenancy_example(c, i)) != NULL; i++)
         log_event(LOG_WARN, "malformed_json", LOG_STR("message", "Malformed JSON"), LOG_STR("policy", tenancy_policy(c)),
                   LOG_STR("key", key), LOG_STR("found_by", "count"), LOG_INT("count", tenancy_all(c)->malformed));
 }
@@ -147,7 +151,7 @@ static bool count_policy(struct tenants *t, const struct settings *own_now, size
     }
     tell(t, "");
     tenancy_seal(c, clock_mono_us() - from, clock_wall_us());
-    log_malformed(c);
+    log_malformed(t, c);
     keep(t, c);
     return true;
 }
