@@ -286,6 +286,7 @@ int export_to(const struct options *o, const struct export_wish *w, struct expor
     struct export e = {.wish = w};
     int64_t began_us = clock_mono_us();
 
+    ctl_catch_interrupts(); /* from before there is a file that --resume could go on with */
     e.code = store_open(&e.store, o, w->proxy);
     if (e.code != EXIT_OK)
         return e.code;

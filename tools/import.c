@@ -336,6 +336,7 @@ int import_file(const struct options *o, const struct import_wish *w, const stru
     if (m == NULL)
         abort();
     *ret = (struct import_result){0};
+    ctl_catch_interrupts();
     m->wish = w;
     m->result = ret;
     m->code = store_open(&m->store, o, w->proxy);

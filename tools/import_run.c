@@ -142,7 +142,10 @@ static int compare(const struct options *o, const struct import_wish *like, cons
     w.undo = NULL;
     w.resume = false;
     w.what = what;
-    return import_file(o, &w, facts, r);
+    int code = import_file(o, &w, facts, r);
+    if (code == EXIT_INTERRUPTED)
+        fprintf(stderr, "convctl: interrupted while it was compared\n");
+    return code;
 }
 
 /* After an import that wrote: all keys of the file are there now as the file has them. */
@@ -284,5 +287,9 @@ int run_restore(struct options *o, const struct args *args)
         return EXIT_OK;
     }
     code = ctl_confirm(o->yes, "a restore", "Restore?");
-    return code == EXIT_OK ? bring_in(o, &w, &facts, true) : code;
+    if (code == EXIT_OK)
+        code = bring_in(o, &w, &facts, true);
+    if (code == EXIT_OK && !o->json && manifest_is_folder(args->words[0]))
+        puts("Keys of no policy are not touched; docs/operations.md (Backups) says how to put Redis's own file back.");
+    return code;
 }

@@ -1,4 +1,5 @@
 """Backups: what the proxy is told of them, convctl backup, and the way back."""
+import hashlib
 import json
 import re
 import shutil
@@ -101,6 +102,24 @@ def test_backup_and_restore(ctl):
     client.close()
 
 
+def test_the_file_of_redis_is_put_back(ctl):
+    """The steps of docs/operations.md: keys of no policy are as in the backup, conversations as they are now."""
+    folder = make_backup(ctl)
+    ctl.redis.client().set("raw", "damaged")
+    ctl.proxy.client().rpush("conv:1", "later")
+    ctl("primary", "mongo", "--yes")
+    data = ctl.redis.data
+    ctl.redis.stop()
+    shutil.copy(folder / "redis.rdb", data / "dump.rdb")
+    ctl.redis.start()
+    ctl("primary", "redis", "--yes")
+    eventually(lambda: ctl.proxy.get_json("/api/v1/primary")["placement"][0]["phase"] == "redis", timeout=15)
+    client = ctl.proxy.client()
+    assert client.get("raw") == b"x" and client.lrange("conv:1", 0, -1) == [b"a", b"1", b"later"]
+    assert ctl.redis.client().lrange("conv:1", 0, -1) == [b"a", b"1", b"later"]
+    client.close()
+
+
 def test_redis_that_does_not_tell_where_its_file_is(make_proxy, tmp_path):
     """It comes as a replica gets it, and a Redis that is started with it has everything."""
     redis = RedisServer(tmp_path, args=["--rename-command", "CONFIG", ""])
@@ -164,6 +183,26 @@ def test_a_damaged_backup_is_found(ctl):
     (folder / "manifest.json").unlink()
     assert "no manifest" in ctl("backup", "--check", folder, code=FOUND).stderr
     assert "No such file" in ctl("backup", "--dir", "nowhere", "--list", code=FOUND).stderr
+
+
+def test_a_file_of_redis_is_judged_by_itself(ctl):
+    """What was damaged before it was hashed is found all the same."""
+    folder = make_backup(ctl)
+    path, rdb = folder / "manifest.json", folder / "redis.rdb"
+    good, manifest = rdb.read_bytes(), json.loads(path.read_text())
+    (row,) = [row for row in manifest["files"] if row["kind"] == "rdb"]
+    middle = len(good) // 2
+    for bad, reason in [
+        (good[:-4], "its end is missing"),
+        (good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :], "checksum"),
+        (b"x" + good[1:], "does not begin"),
+        (good[:5] + b"00x1" + good[9:], "version"),
+        (b"REDIS", "too short"),
+    ]:
+        rdb.write_bytes(bad)
+        row["bytes"], row["sha256"] = len(bad), hashlib.sha256(bad).hexdigest()
+        path.write_text(json.dumps(manifest))
+        assert reason in ctl("backup", "--check", folder, code=FOUND).stderr
 
 
 # ---- drills ----

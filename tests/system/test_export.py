@@ -4,8 +4,9 @@ import signal
 import time
 
 import pytest
-from harness import NOBODY, eventually
-from harness.ctl import FOUND, INTERRUPTED, Convctl
+from harness import NOBODY, RespConn, eventually
+from harness.ctl import FOUND, INTERRUPTED, UNREACHABLE, Convctl
+from harness.tls import TlsProxy
 
 pytestmark = pytest.mark.managed
 
@@ -332,3 +333,25 @@ def test_an_export_during_a_failover_misses_nothing(make_proxy, fresh_redis, tmp
     assert running.returncode == 0, problem
     assert "900 keys" in said
     ctl("verify-export", "f", "--compare")
+
+
+# ---- who may ----
+
+
+def test_with_tls_and_a_password(redis_server, authority, server_cert, tmp_path):
+    redis_server.client().flushall()
+    proxy = TlsProxy(tmp_path, redis_server.url, server_cert, PROXY_CONFIG, {"requirepass": "opensesame"}).start()
+    try:
+        ctl = Convctl(proxy, tmp_path)
+        with RespConn.to(proxy) as conn:
+            assert conn.cmd("AUTH", "opensesame") == "OK"
+            assert eventually(lambda: conn.cmd("RPUSH", "conv:1", "a") == 1)
+        assert "NOAUTH" in ctl("export", "--out", "f", code=UNREACHABLE).stderr
+        known = {"CONVCTL_PASSWORD": "opensesame"}
+        ctl("export", "--out", "f", env=known)
+        tls = f"rediss://localhost:{proxy.tls_port}"
+        assert "certificate" in ctl("export", "--proxy", tls, "--out", "g", env=known, code=UNREACHABLE).stderr
+        ctl("export", "--out", "g", env={**known, "CONVCTL_PROXY": tls, "CONVCTL_CA": str(authority.cert)})
+        assert (tmp_path / "f").read_text().splitlines()[1] == (tmp_path / "g").read_text().splitlines()[1]
+    finally:
+        proxy.stop()
