@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#define ARGS_OPTIONS 64 /* rows that tools/commands.def may have */
+#define ARGS_OPTIONS 128 /* rows that tools/commands.def may have */
 
 struct args {
     const char *command; /* NULL: none given */

@@ -4,6 +4,7 @@
 #include "tools/backup.h"
 #include "tools/change.h"
 #include "tools/chaos.h"
+#include "tools/cleanup.h"
 #include "tools/commands.h"
 #include "tools/completion.h"
 #include "tools/ctl.h"
@@ -13,6 +14,7 @@
 #include "tools/import_run.h"
 #include "tools/look.h"
 #include "tools/manual.h"
+#include "tools/memory.h"
 #include "tools/moves.h"
 #include "version.h"
 

@@ -108,7 +108,7 @@ static struct config *connect_settings(const struct patient *p, const char *give
         free((char *)(uintptr_t)sets[i]);
     if (ok)
         return config;
-    snprintf(why, cap, "%s", error.reason);
+    snprintf(why, cap, "%.180s", error.reason);
     config_free(config);
     return NULL;
 }

@@ -92,8 +92,8 @@ def fish(line, tmp_path):
 
 def test_bash():
     assert bash("") == set(COMMANDS)
-    assert bash("ver") == {"verify"}
-    assert bash("--url", "http://x:1", "-j", "ver") == {"verify"}
+    assert bash("ttl") == {"ttl-audit"}
+    assert bash("--url", "http://x:1", "-j", "ttl") == {"ttl-audit"}
     assert bash("primary", "") == {"redis", "mongo"}
     assert bash("help", "") == set(COMMANDS)
     for command in COMMANDS:
@@ -102,7 +102,7 @@ def test_bash():
 
 def test_fish(tmp_path):
     assert fish("convctl ", tmp_path) >= set(COMMANDS)
-    assert fish("convctl ver", tmp_path) == {"verify"}
+    assert fish("convctl ttl", tmp_path) == {"ttl-audit"}
     assert fish("convctl primary ", tmp_path) == {"redis", "mongo"}
     assert fish("convctl verify --re", tmp_path) == {"--repair"}
     for command in COMMANDS:

@@ -1,0 +1,206 @@
+#include "tools/cleanup.h"
+
+#include "tools/paint.h"
+#include "tools/progress.h"
+#include "tools/screen.h"
+#include "tools/store.h"
+
+#include <hiredis/hiredis.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXAMPLES 5
+#define RATE     10000.0
+#define WORD(w)  ((struct slice){w, sizeof(w) - 1})
+
+struct cleanup {
+    const struct options *options;
+    const char *pattern;
+    struct store store;
+    struct progress progress;
+    uint64_t matched, deleted;
+    char examples[EXAMPLES][100];
+    struct slice *keys; /* of one page, copied; NULL rows are not kept while counting */
+    size_t nkeys, cap;
+    bool ended; /* somebody has interrupted it */
+};
+
+/* ---- counting ---- */
+
+static void count(void *ctx, struct slice key)
+{
+    struct cleanup *c = ctx;
+
+    if (c->matched < EXAMPLES) {
+        char *text = c->examples[c->matched];
+        snprintf(text, sizeof c->examples[0], "%.*s", (int)(key.len < 99 ? key.len : 99), key.p);
+        for (; *text != '\0'; text++)
+            *text = (unsigned char)*text < ' ' || *text == 127 ? '?' : *text;
+    }
+    c->matched++;
+}
+
+static bool failed(const struct cleanup *c)
+{
+    fprintf(stderr, "convctl: cleanup: %s\n", c->store.why[0] != '\0' ? c->store.why : link_why(c->store.link));
+    return false;
+}
+
+static bool look(struct cleanup *c)
+{
+    uint64_t cursor = 0;
+
+    progress_begin(&c->progress, c->options, "count", -1, 0);
+    do {
+        if (!store_scan(&c->store, &cursor, c->pattern, count, c))
+            return failed(c);
+        c->ended = !progress_step(&c->progress, c->matched, 0);
+    } while (cursor != 0 && !c->ended);
+    progress_end(&c->progress);
+    return true;
+}
+
+/* ---- deleting ---- */
+
+static void keep(void *ctx, struct slice key)
+{
+    struct cleanup *c = ctx;
+    char *copy = malloc(key.len + 1);
+
+    if (c->nkeys == c->cap) {
+        c->cap = c->cap > 0 ? 2 * c->cap : 2048;
+        c->keys = realloc(c->keys, c->cap * sizeof *c->keys);
+    }
+    if (copy == NULL || c->keys == NULL)
+        abort();
+    memcpy(copy, key.p, key.len);
+    c->keys[c->nkeys++] = (struct slice){copy, key.len};
+}
+
+/* One command a key: a managed one may be refused without taking others along. */
+static bool unlink_page(struct cleanup *c)
+{
+    struct link *l = c->store.link;
+
+    for (size_t i = 0; i < c->nkeys; i++)
+        link_put(l, (struct slice[]){WORD("UNLINK"), c->keys[i]}, 2);
+    for (size_t i = 0; i < c->nkeys; i++) {
+        const redisReply *r = link_get(l);
+        if (r == NULL)
+            return failed(c);
+        if (r->type == REDIS_REPLY_ERROR) {
+            fprintf(stderr, "convctl: cleanup: %s\n", r->str);
+            link_done(l);
+            link_close(l);
+            return false;
+        }
+        c->deleted += r->type == REDIS_REPLY_INTEGER ? (uint64_t)r->integer : 0;
+    }
+    link_done(l);
+    return true;
+}
+
+static void forget(struct cleanup *c)
+{
+    for (size_t i = 0; i < c->nkeys; i++)
+        free((char *)(uintptr_t)c->keys[i].p);
+    c->nkeys = 0;
+}
+
+static bool erase(struct cleanup *c, double rate)
+{
+    uint64_t cursor = 0;
+    bool ok;
+
+    progress_begin(&c->progress, c->options, "cleanup", (int64_t)c->matched, rate);
+    do {
+        ok = store_scan(&c->store, &cursor, c->pattern, keep, c) || failed(c);
+        ok = ok && unlink_page(c);
+        forget(c);
+        c->ended = !progress_step(&c->progress, c->deleted, 0);
+    } while (ok && cursor != 0 && !c->ended);
+    progress_end(&c->progress);
+    return ok;
+}
+
+/* ---- telling ---- */
+
+static void say_plan(const struct cleanup *c)
+{
+    printf("%s keys match %s\n", paint_count((double)c->matched), c->pattern);
+    for (size_t i = 0; i < c->matched && i < EXAMPLES; i++)
+        printf("  %s\n", c->examples[i]);
+    if (c->matched > EXAMPLES)
+        printf("  ...\n");
+}
+
+static void say_end(const struct cleanup *c, bool dry)
+{
+    cJSON *doc;
+
+    if (!c->options->json) {
+        if (!dry)
+            printf("deleted    %s keys%s\n", paint_count((double)c->deleted), c->ended ? ": interrupted; the same command goes on" : "");
+        return;
+    }
+    doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "pattern", c->pattern);
+    cJSON_AddNumberToObject(doc, "matched", (double)c->matched);
+    cJSON_AddNumberToObject(doc, "deleted", (double)c->deleted);
+    cJSON_AddBoolToObject(doc, "interrupted", c->ended);
+    char *own_text = cJSON_PrintUnformatted(doc);
+    puts(own_text != NULL ? own_text : "{}");
+    free(own_text);
+    cJSON_Delete(doc);
+}
+
+static int confirm(const struct cleanup *c)
+{
+    char question[400];
+
+    if (!c->options->json)
+        printf("To be able to undo it: convctl export --match '%s' --out before-cleanup.ndjson, and later convctl import that file.\n",
+               c->pattern);
+    snprintf(question, sizeof question, "Delete %s keys that match %s, in both stores?", paint_count((double)c->matched), c->pattern);
+    return ctl_confirm(c->options->yes, "a cleanup", question);
+}
+
+static int cleanup(struct cleanup *c, bool dry, double rate)
+{
+    if (!look(c))
+        return EXIT_UNHEALTHY;
+    if (!c->options->json)
+        say_plan(c);
+    if (c->matched == 0 || dry || c->ended) {
+        say_end(c, true);
+        return c->ended ? EXIT_INTERRUPTED : EXIT_OK;
+    }
+    int code = confirm(c);
+    if (code != EXIT_OK)
+        return code;
+    bool ok = erase(c, rate);
+    say_end(c, false);
+    return !ok ? EXIT_UNHEALTHY : c->ended ? EXIT_INTERRUPTED : EXIT_OK;
+}
+
+int run_cleanup(struct options *o, const struct args *args)
+{
+    struct cleanup *c = calloc(1, sizeof *c);
+    double rate = RATE;
+
+    if (c == NULL)
+        abort();
+    *c = (struct cleanup){.options = o, .pattern = args->words[0]};
+    int code = EXIT_WRONG_USAGE;
+    if (c->pattern[strspn(c->pattern, "*")] == '\0')
+        ctl_usage_error("a cleanup of everything is a FLUSHALL; expected a pattern like governance:acme:session:*, not ", c->pattern);
+    else if (args_number(args, "rate", 0, 1e7, &rate))
+        code = store_open(&c->store, o, args_value(args, "proxy"));
+    if (code == EXIT_OK) {
+        code = cleanup(c, args_flag(args, "dry-run"), rate);
+        store_done(&c->store);
+    }
+    free(c->keys);
+    free(c);
+    return code;
+}
