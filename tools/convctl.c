@@ -16,6 +16,7 @@
 #include "tools/manual.h"
 #include "tools/memory.h"
 #include "tools/moves.h"
+#include "tools/quarantine.h"
 #include "version.h"
 
 #include <errno.h>

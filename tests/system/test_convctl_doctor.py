@@ -407,6 +407,11 @@ def sample(name, value):
     return lambda path, text: re.sub(rf"^{name} .*", f"{name} {value}", text, flags=re.MULTILINE) if path == "/metrics" else text
 
 
+def appended(name, value):
+    """The same for one that may be there or not."""
+    return lambda path, text: re.sub(rf"^{name} .*\n", "", text, flags=re.MULTILINE) + f"{name} {value}\n" if path == "/metrics" else text
+
+
 def ago(seconds):
     return (time.time() - seconds) * 1000
 
@@ -427,7 +432,7 @@ TOLD = [
     ("file-limit", "fail", sample("process_max_fds", 10)),
     ("certificate", "warn", sample("convproxy_tls_certificate_expires_seconds", time.time() + 86400 * 7)),
     ("certificate", "fail", sample("convproxy_tls_certificate_expires_seconds", time.time() - 5)),
-    ("quarantine", "warn", member(STATE, "sync", "quarantined", 2)),
+    ("quarantine", "warn", appended("conv_quarantine_entries", 2)),
     ("backups", "warn", member("/api/v1/backups", "backups", [{"kind": "keys", "lastSuccess": ago(100_000)}])),
     ("backups", "fail", member("/api/v1/backups", "backups", [{"kind": "keys", "lastSuccess": ago(800_000)}])),
     ("verify", "warn", member("/api/v1/moves", "moves", [{"id": 1, "kind": "verify", "state": "done", "endedAt": "2026-01-01T00:00:00Z"}])),

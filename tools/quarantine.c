@@ -1,0 +1,201 @@
+#include "tools/quarantine.h"
+
+#include "tools/paint.h"
+#include "tools/screen.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PATH       "/api/v1/quarantine"
+#define ITEM_SHOWN 160 /* bytes of an item, as text */
+
+/* ---- calls ---- */
+
+/* NULL after a message. Anything but 200 is a refusal. */
+static cJSON *call(const struct options *o, const char *method, const char *path, const char *body, int *code)
+{
+    struct answer answer;
+    cJSON *doc = ctl_call(o, method, path, body, &answer, code);
+
+    if (doc == NULL)
+        return NULL;
+    bool ok = answer.status == 200;
+    if (o->json)
+        puts(answer.body);
+    else if (!ok)
+        fprintf(stderr, "convctl: refused: %s\n", screen_text(doc, "error"));
+    *code = ok ? EXIT_OK : EXIT_UNHEALTHY;
+    answer_done(&answer);
+    if (ok)
+        return doc;
+    cJSON_Delete(doc);
+    return NULL;
+}
+
+/* A key or an item as one line: text as it is, all else as JSON. */
+static void put_value(const cJSON *value, int most)
+{
+    char *own_text = cJSON_IsString(value) ? NULL : cJSON_PrintUnformatted(value);
+    const char *text = cJSON_IsString(value) ? value->valuestring : own_text != NULL ? own_text : "-";
+
+    for (int i = 0; text[i] != '\0' && i < most; i++)
+        putchar((unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i]);
+    if (strlen(text) > (size_t)most)
+        fputs("...", stdout);
+    free(own_text);
+}
+
+/* ---- ls ---- */
+
+static void say_entry(const cJSON *e)
+{
+    printf("%-6.0f ", screen_number(e, "number"));
+    if (paint_find(e, "damaged") != NULL) {
+        printf("can't be read: %s\n", screen_text(e, "damaged"));
+        return;
+    }
+    put_value(paint_find(e, "key"), ITEM_SHOWN);
+    printf("   %s of %s   %s   %s\n", screen_text(e, "type"), paint_count(screen_number(e, "length")), screen_text(e, "at"),
+           screen_text(e, "why"));
+}
+
+static int list(const struct options *o)
+{
+    double after = 0;
+    char path[80];
+    int code;
+
+    do {
+        snprintf(path, sizeof path, PATH "?after=%.0f&count=100", after);
+        cJSON *doc = call(o, "GET", path, NULL, &code);
+        const cJSON *entry;
+        if (doc == NULL)
+            return code;
+        cJSON_ArrayForEach(entry, paint_find(doc, "entries"))
+        {
+            if (!o->json)
+                say_entry(entry);
+        }
+        if (!o->json && after == 0)
+            printf(screen_number(doc, "total") > 0 ? "%s in quarantine\n" : "nothing is in quarantine%.0s\n",
+                   paint_count(screen_number(doc, "total")));
+        after = screen_number(doc, "next");
+        cJSON_Delete(doc);
+    } while (after > 0);
+    return EXIT_OK;
+}
+
+/* ---- show ---- */
+
+static void say_state(const char *title, const cJSON *state)
+{
+    const cJSON *item;
+
+    printf("%s", title);
+    if (state == NULL || cJSON_IsFalse(paint_find(state, "present"))) {
+        puts("   no such key");
+        return;
+    }
+    if (cJSON_IsFalse(paint_find(state, "answers"))) {
+        printf("   does not answer: %s\n", screen_text(state, "why"));
+        return;
+    }
+    printf("   %s of %s\n", screen_text(state, "type"), paint_count(screen_number(state, "length")));
+    cJSON_ArrayForEach(item, paint_find(state, "items"))
+    {
+        fputs("  ", stdout);
+        put_value(item, ITEM_SHOWN);
+        putchar('\n');
+    }
+}
+
+static int show(const struct options *o, const char *path)
+{
+    int code;
+    cJSON *doc = call(o, "GET", path, NULL, &code);
+
+    if (doc == NULL || o->json) {
+        cJSON_Delete(doc);
+        return code;
+    }
+    printf("entry %.0f of key ", screen_number(doc, "number"));
+    put_value(paint_find(doc, "key"), ITEM_SHOWN);
+    printf("\n%s, %s\n", screen_text(doc, "why"), screen_text(doc, "at"));
+    say_state("put aside", paint_find(doc, "entry"));
+    say_state("Redis", paint_find(doc, "redis"));
+    say_state("archive", paint_find(doc, "archive"));
+    paint_list(stdout, doc, "differences", "differs");
+    printf("convctl quarantine restore %.0f makes it the key's value (--as KEY: another key's); convctl quarantine drop %.0f forgets it\n",
+           screen_number(doc, "number"), screen_number(doc, "number"));
+    cJSON_Delete(doc);
+    return code;
+}
+
+/* ---- restore, drop ---- */
+
+static int restore(const struct options *o, double number, const char *as)
+{
+    char question[400], path[80];
+    int code;
+
+    if (as != NULL)
+        snprintf(question, sizeof question, "Entry %.0f becomes the value of %s, which must not exist yet. Go on?", number, as);
+    else
+        snprintf(question, sizeof question,
+                 "Entry %.0f becomes the value of its key; what the key holds now goes to quarantine, so that it can be undone. Go on?",
+                 number);
+    code = ctl_confirm(o->yes, "a restore", question);
+    if (code != EXIT_OK)
+        return code;
+    cJSON *body = cJSON_CreateObject();
+    if (as != NULL)
+        cJSON_AddStringToObject(body, "as", as);
+    char *own_text = cJSON_PrintUnformatted(body);
+    snprintf(path, sizeof path, PATH "/%.0f/restore", number);
+    cJSON *doc = call(o, "POST", path, own_text, &code);
+    if (doc != NULL && !o->json) {
+        printf("restored   entry %.0f as ", number);
+        put_value(paint_find(doc, "key"), ITEM_SHOWN);
+        printf("\nto undo    %s\n", screen_text(doc, "undo"));
+    }
+    cJSON_Delete(doc);
+    cJSON_Delete(body);
+    free(own_text);
+    return code;
+}
+
+static int drop(const struct options *o, double number)
+{
+    char question[160], path[80];
+    int code;
+
+    snprintf(question, sizeof question, "Entry %.0f is forgotten for good: this can't be undone. Go on?", number);
+    code = ctl_confirm(o->yes, "a drop", question);
+    if (code != EXIT_OK)
+        return code;
+    snprintf(path, sizeof path, PATH "/%.0f", number);
+    cJSON *doc = call(o, "DELETE", path, NULL, &code);
+    if (doc != NULL && !o->json)
+        printf("dropped    entry %.0f\n", number);
+    cJSON_Delete(doc);
+    return code;
+}
+
+int run_quarantine(struct options *o, const struct args *args)
+{
+    const char *verb = args_word(args, 0), *text = args_word(args, 1);
+    char path[80], *end = NULL;
+    double number = text != NULL ? strtod(text, &end) : 0;
+    bool numbered = text != NULL && end != text && *end == '\0' && number >= 1 && number < 9e15;
+
+    if (verb == NULL || (strcmp(verb, "ls") == 0 && text == NULL))
+        return list(o);
+    snprintf(path, sizeof path, PATH "/%.0f", number);
+    if (strcmp(verb, "show") == 0 && numbered)
+        return show(o, path);
+    if (strcmp(verb, "restore") == 0 && numbered)
+        return restore(o, number, args_value(args, "as"));
+    if (strcmp(verb, "drop") == 0 && numbered)
+        return drop(o, number);
+    return ctl_usage_error("expected quarantine ls, or show, restore or drop with the number of an entry, not quarantine ", verb);
+}
