@@ -407,11 +407,41 @@ static bool check_cluster(struct snapshot *snap, struct config_error *err)
     return true;
 }
 
+/* What is wrong with tiers for the policy; NULL: nothing. */
+static const char *trouble_of_tiers(const struct settings *s, const struct policy_conf *p, const char **ret_field)
+{
+    *ret_field = "tiers";
+    if (!p->dual_write)
+        return "on; expected no, because dual_write is off: a key may leave Redis only when the archive has it";
+    if (strncmp(s->archive_url, "sqlite:", 7) != 0)
+        return "on; expected no, because archive.url is no sqlite: one, and of an archive that several proxies may share none knows which "
+               "keys the others have taken out of Redis";
+    if (s->script_trace == TRACE_ALL)
+        return "on; expected no, because script.trace is all: a key that leaves Redis would count as changed by a script";
+    *ret_field = "tier_cold_after";
+    return p->tier_cold_after < p->tier_warm_after ? "shorter than tier_warm_after; expected at least as long" : NULL;
+}
+
+static bool check_tiers(struct snapshot *snap, struct config_error *err)
+{
+    for (size_t i = 0; i < snap->s.policy_count; i++) {
+        const struct policy_conf *p = &snap->s.policies[i];
+        const char *field, *trouble = p->tiers ? trouble_of_tiers(&snap->s, p, &field) : NULL;
+        if (trouble == NULL)
+            continue;
+        char *name = must_print("%s.%s", p->name, field);
+        blame(snap, err, name, "%s", trouble);
+        free(name);
+        return false;
+    }
+    return true;
+}
+
 enum err sources_check(struct snapshot *snap, struct config_error *err)
 {
     static bool (*const checks[])(struct snapshot *, struct config_error *) = {check_order, check_admin, check_archive,
                                                                                check_tls, check_patterns,
-                                                                               check_cluster};
+                                                                               check_cluster, check_tiers};
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         if (!checks[i](snap, err))
             return ERR_CONFIG;

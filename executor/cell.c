@@ -14,7 +14,7 @@ static void decode_record(struct cell *c, const bson_t *doc, struct arena *a)
     struct record r;
 
     record_decode(doc, a, &r);
-    if (!r.redis && !r.journalled && r.nsessions == 0)
+    if (!r.redis && !r.journalled && r.nsessions == 0 && r.tier.level == RECORD_WORKING)
         return;
     c->record = arena_get(a, sizeof *c->record);
     *c->record = r;
@@ -73,6 +73,8 @@ static void take(struct cell *c, const struct cell_write *w)
     c->object = *w->object;
     c->version = w->version;
     c->written = true;
+    if (c->record != NULL)
+        c->record->tier = (struct record_tier){.level = RECORD_WORKING};
 }
 
 void cell_wrote(struct cell *c, const struct cell_write *w, struct arena *a)

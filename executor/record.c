@@ -24,6 +24,29 @@ static const struct record_field write_fields[] = {
 
 #define WRITE_FIELDS (sizeof write_fields / sizeof *write_fields)
 
+/* What is stored of a tier. */
+struct stored_tier {
+    struct slice level;
+    int64_t importance, seen_ms, accesses;
+};
+
+static const struct record_field tier_fields[] = {
+    {"l", offsetof(struct stored_tier, level), RECORD_VALUE},
+    {"imp", offsetof(struct stored_tier, importance), RECORD_INT},
+    {"seen", offsetof(struct stored_tier, seen_ms), RECORD_DATE},
+    {"acc", offsetof(struct stored_tier, accesses), RECORD_INT},
+};
+
+#define TIER_FIELDS (sizeof tier_fields / sizeof *tier_fields)
+
+static const char *const levels[] = {
+    [RECORD_WORKING] = "working", [RECORD_WARM] = "warm", [RECORD_COLD] = "cold"};
+
+const char *record_level_name(enum record_level level)
+{
+    return levels[level];
+}
+
 /* ---- ids ---- */
 
 static bool id_make(struct slice session, int64_t seq, struct write_id *ret)
@@ -172,7 +195,7 @@ static void read_journal(const bson_iter_t *j, struct arena *a, struct record *r
 
 /* The fields of a record, wherever they stand in the document. */
 struct fields {
-    bson_iter_t own, sess, base, j, jx; /* key NULL: there is none */
+    bson_iter_t own, sess, base, j, jx, tier; /* key NULL: there is none */
 };
 
 static bool find_fields(const bson_t *doc, struct fields *ret)
@@ -181,7 +204,8 @@ static bool find_fields(const bson_t *doc, struct fields *ret)
         const char *name;
         bson_iter_t *to;
     } rows[] = {
-        {"own", &ret->own}, {"sess", &ret->sess}, {"base", &ret->base}, {"j", &ret->j}, {"jx", &ret->jx}};
+        {"own", &ret->own}, {"sess", &ret->sess}, {"base", &ret->base}, {"j", &ret->j}, {"jx", &ret->jx},
+        {"tier", &ret->tier}};
     bson_iter_t it;
     bool any = false;
 
@@ -195,6 +219,21 @@ static bool find_fields(const bson_t *doc, struct fields *ret)
                 any = true;
             }
     return any;
+}
+
+static void read_tier(struct arena *a, const bson_iter_t *it, struct record_tier *ret)
+{
+    struct record_reader reader = {.a = a};
+    struct stored_tier t;
+
+    if (!BSON_ITER_HOLDS_DOCUMENT(it) || !record_read(&reader, it, tier_fields, TIER_FIELDS, &t))
+        return;
+    for (size_t i = RECORD_WARM; i <= RECORD_COLD; i++)
+        if (slice_is(t.level, levels[i]))
+            *ret = (struct record_tier){.level = (uint8_t)i,
+                                        .importance = (int32_t)t.importance,
+                                        .seen_ms = t.seen_ms,
+                                        .accesses = t.accesses};
 }
 
 void record_decode(const bson_t *doc, struct arena *a, struct record *ret)
@@ -214,6 +253,8 @@ void record_decode(const bson_t *doc, struct arena *a, struct record *ret)
         else if (f.j.raw != NULL)
             read_journal(&f.j, a, ret);
     }
+    if (f.tier.raw != NULL)
+        read_tier(a, &f.tier, &ret->tier);
     /* Last: a journal on a document of Redis' would begin anew. */
     ret->redis = f.own.raw != NULL && BSON_ITER_HOLDS_UTF8(&f.own) &&
                  strcmp(bson_iter_utf8(&f.own, NULL), "redis") == 0;
@@ -251,9 +292,20 @@ static bool write_writes(const struct record *r, bson_t *doc)
     return bson_append_array_end(doc, &j) && ok;
 }
 
+static bool write_tier(const struct record_tier *t, bson_t *doc)
+{
+    struct stored_tier stored = {{levels[t->level], strlen(levels[t->level])}, t->importance, t->seen_ms, t->accesses};
+    bson_t tier;
+
+    if (t->level == RECORD_WORKING)
+        return true;
+    return bson_append_document_begin(doc, "tier", -1, &tier) &&
+           record_write(&tier, tier_fields, TIER_FIELDS, &stored) && bson_append_document_end(doc, &tier);
+}
+
 bool record_encode(const struct record *r, bson_t *doc)
 {
-    bool ok = (!r->redis || BSON_APPEND_UTF8(doc, "own", "redis")) && write_sessions(r, doc);
+    bool ok = write_tier(&r->tier, doc) && (!r->redis || BSON_APPEND_UTF8(doc, "own", "redis")) && write_sessions(r, doc);
 
     if (ok && r->journalled)
         ok = BSON_APPEND_INT64(doc, "base", r->base) &&

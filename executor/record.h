@@ -29,6 +29,16 @@ struct record_write {
     struct slice requests; /* RESP: the commands, trim and expiry included, all on this one key */
 };
 
+/* Where a key is kept (docs/tiers.md). */
+enum record_level { RECORD_WORKING, RECORD_WARM, RECORD_COLD };
+
+struct record_tier {
+    uint8_t level;      /* enum record_level; WORKING: the rest counts for nothing */
+    int32_t importance; /* in hundredths, when it left Redis */
+    int64_t seen_ms;    /* when it was last used, since 1970 */
+    int64_t accesses;   /* that were counted until then */
+};
+
 struct record {
     bool redis;      /* "own": a copy of a state that Redis has had */
     bool journalled; /* base and the journal count */
@@ -38,6 +48,7 @@ struct record {
     size_t nsessions;
     struct record_write *writes;
     size_t nwrites;
+    struct record_tier tier; /* not WORKING: Redis does not have it, on purpose; whoever writes the document clears it */
 };
 
 /* What doc (a whole document) says; fields of other kinds are skipped. A document without any of it gives a zero record. */
@@ -51,6 +62,8 @@ bool record_has(const struct record *r, const struct write_id *id);
 void record_add_id(struct record *r, const struct write_id *id);
 /* All ids of another state, too. */
 void record_add_ids(struct record *r, const struct write_id *ids, size_t n);
+/* "working", "warm", "cold". */
+const char *record_level_name(enum record_level level);
 /* The archive writes on its own; version: before the write. The journal begins if it has not; it begins anew, with this version as
  * base, when the record is `redis`: a hand-over that was begun has put the old journal into the state. redis is false afterwards.
  * write NULL: one that cannot be replayed on one key. */

@@ -6,6 +6,7 @@
 #include "proxy/admin_chaos.h"
 #include "proxy/admin_guard.h"
 #include "proxy/admin_moves.h"
+#include "proxy/admin_tiers.h"
 #include "proxy/http.h"
 #include "proxy/metrics.h"
 #include "proxy/primary.h"
@@ -306,6 +307,16 @@ static void abort_move(void *ctx, const struct http_request *r, struct http_repl
     admin_abort_move(((const struct admin *)ctx)->server, r, reply);
 }
 
+static void get_tiers(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_tiers(((const struct admin *)ctx)->server, r, reply);
+}
+
+static void move_key(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_tiers_move(((const struct admin *)ctx)->server, r, reply);
+}
+
 static void change_dual_write(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
     admin_dual_write(((const struct admin *)ctx)->server, r, reply);
@@ -406,6 +417,8 @@ static const struct http_route routes[] = {
     {"DELETE", "/api/v1/moves/+", true, abort_move, "the same, by its number in the path", 0},
     {"GET", "/api/v1/backups", false, get_backups, "when a backup of each kind has last succeeded", 0},
     {"POST", "/api/v1/backups", true, backup_done, "tells that one has succeeded now: {\"kind\": \"keys\"}", 0},
+    {"GET", "/api/v1/tiers", false, get_tiers, "how many keys are working, warm and cold; ?key= tells where one is", 0},
+    {"POST", "/api/v1/tiers", true, move_key, "moves a key: {\"key\": \"conv:1\", \"to\": \"warm\"} or \"working\"", 0},
     {"GET", "/api/v1/archive/faults", false, get_faults,
      "the plan of faults in force, and whether there may be one", 0},
     {"PUT", "/api/v1/archive/faults", true, change_faults,

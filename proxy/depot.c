@@ -7,7 +7,9 @@
 #include "proxy/census.h"
 #include "proxy/chaos.h"
 #include "proxy/clerk.h"
+#include "proxy/fence.h"
 #include "proxy/owed.h"
+#include "proxy/parking.h"
 #include "proxy/placement.h"
 #include "proxy/server.h"
 #include "proxy/tenants.h"
@@ -124,9 +126,21 @@ static bool on_is_redis(void *ctx, const struct policy_conf *policy)
     return d->placement != NULL && !placement_is_archive(d->placement, policy->index);
 }
 
+static bool on_fence(void *ctx, bool (*go_on)(void *arg), void *arg)
+{
+    const struct depot *d = ctx;
+    return fence_wait(d->server, go_on, arg);
+}
+
+static bool on_is_awaited(void *ctx, struct slice key)
+{
+    const struct depot *d = ctx;
+    return parking_awaits(server_parking(d->server), 0, key);
+}
+
 static void start_beside(struct depot *d, uv_loop_t *main_loop)
 {
-    struct sync_ops ops = {.caught_up = on_caught_up, .is_redis = on_is_redis, .ctx = d};
+    struct sync_ops ops = {.caught_up = on_caught_up, .is_redis = on_is_redis, .fence = on_fence, .is_awaited = on_is_awaited, .ctx = d};
     const struct settings *now;
     uint32_t id;
     char proxy[16];

@@ -220,7 +220,7 @@ static bool is_taken(struct session *s, const struct job *job, bool *ret_taken)
         keyspace_handles(s, job->cmd) || scripting_is_keyless(job) ? hold_gate_any(s) : hold_gate(s, job->cmd, job->argv, job->argc);
 
     *ret_taken = gate == GATE_REFUSED;
-    return gate != GATE_GO || (s->loop->acting.any && is_archives(s, job, ret_taken)) ||
+    return gate != GATE_GO || ((s->loop->acting.any || hold_tiers(s->loop)) && is_archives(s, job, ret_taken)) ||
            (s->loop->acting.guarded && hide_takes(s, job, ret_taken));
 }
 
@@ -244,6 +244,8 @@ static bool forward(struct session *s, const struct job *job)
         return true;
     if ((s->loop->acting.guarded || s->loop->acting.any) && is_taken(s, job, &taken))
         return taken;
+    if (tracing_refuses(s->loop, job, s->db))
+        return local_error(s, TRACING_REFUSAL);
     if (tracing_wants(s, job) && tracing_waits(s, &taken))
         return taken;
     struct upstream *u = dispatch_upstream(s, job);

@@ -5,6 +5,7 @@
 #include "proxy/block.h"
 #include "proxy/copies.h"
 #include "proxy/dispatch.h"
+#include "proxy/fence.h"
 #include "proxy/handed.h"
 #include "proxy/loan.h"
 #include "proxy/outcome.h"
@@ -13,6 +14,7 @@
 #include "proxy/placement.h"
 #include "proxy/server.h"
 #include "proxy/slot.h"
+#include "proxy/tracing.h"
 #include "proxy/tracking.h"
 #include "router/keys.h"
 #include "sync/sync.h"
@@ -31,6 +33,7 @@ void hold_init(struct loop *l)
 
 void hold_done(struct loop *l)
 {
+    fence_drop(l);
     handed_free(l->hold.handed);
     l->hold.handed = NULL;
 }
@@ -43,8 +46,11 @@ static void tell_quiet(struct loop *l)
 
     if (h->turn_owed && h->out[1 - h->now] == 0) {
         h->now = 1 - h->now;
+        h->flips++;
         h->turn_owed = false;
     }
+    if (h->fences != NULL)
+        fence_look(l);
     if (!h->owes_quiet || h->turn_owed || h->out[1 - h->now] > 0 || (h->kept != NULL && !h->losing))
         return;
     h->owes_quiet = false;
@@ -68,6 +74,12 @@ void hold_uncount(struct slot *slot)
     slot->counted = false;
     slot->loop->hold.out[slot->turn]--;
     tell_quiet(slot->loop);
+}
+
+void hold_turn(struct loop *l)
+{
+    l->hold.turn_owed = true;
+    tell_quiet(l);
 }
 
 unsigned hold_enter(struct loop *l)
@@ -118,7 +130,7 @@ static enum gate wait(struct session *s, int64_t since_us)
 struct gating {
     struct session *session;
     const struct slice *argv;
-    bool leased, waits, bad;
+    bool leased, tiered, waits, bad, keyless;
     int64_t since_us; /* the first of those that it waits for has been on HOLD since then */
     unsigned home;
     const struct policy_conf *policy; /* of the first managed key */
@@ -150,6 +162,26 @@ static void see_catchup(struct gating *g, struct slice key)
     g->waits = true;
 }
 
+/* A key that was demoted comes back before it is used. Until the archive was looked through any key of a policy with tiers may be one. */
+static void see_tier(struct gating *g, const struct policy_conf *policy, struct slice key)
+{
+    struct loop *l = g->session->loop;
+    struct sync *sync = server_sync(l->server);
+
+    if (acting_phase(&l->acting, policy) != PHASE_REDIS || !g->leased)
+        return;
+    if (!warm_known(sync_warm(sync)) && policy != NULL && policy->tiers) {
+        see_catchup(g, key);
+    } else if (!warm_is_home(sync_warm(sync), key)) {
+        struct handed_id id = handed_id(l->hold.handed, key);
+        if (handed_get(l->hold.handed, id) == HANDED_YES) /* of an earlier time */
+            handed_set(l->hold.handed, id, HANDED_NO);
+        see_catchup(g, key);
+    } else {
+        tiers_touch(sync_tiers(sync), key);
+    }
+}
+
 /* Who comes when others have waited for failover.hold is refused at once. */
 static void see_hold(struct gating *g, int64_t since_us)
 {
@@ -165,6 +197,8 @@ static bool see_key(void *ctx, struct key_ref ref)
     const struct policy_conf *policy = policy_find(l->policies, g->argv[ref.arg]);
 
     g->home |= acting_is_archive(&l->acting, policy) ? HOME_ARCHIVE : HOME_REDIS;
+    if (g->tiered)
+        see_tier(g, policy, g->argv[ref.arg]);
     if (policy == NULL || policy->index >= STATS_POLICIES)
         return true;
     g->policy = g->policy != NULL ? g->policy : policy;
@@ -240,6 +274,11 @@ static enum gate judge(struct gating *g)
         slot_answered(s);
         return GATE_REFUSED;
     }
+    if (g->keyless) {
+        build_error(slot_answer(s), TRACING_REFUSAL);
+        slot_answered(s);
+        return GATE_REFUSED;
+    }
     return g->waits ? wait(s, g->since_us) : GATE_GO;
 }
 
@@ -248,13 +287,21 @@ static bool is_leased(const struct loop *l)
     return placement_is_leased(server_placement(l->server));
 }
 
+bool hold_tiers(const struct loop *l)
+{
+    struct sync *sync = server_sync(l->server);
+    return sync != NULL && warm_active(sync_warm(sync));
+}
+
 enum gate hold_gate(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc)
 {
     bool leased = is_leased(s->loop);
 
-    if ((!s->loop->acting.any && leased) || cmd == NULL || s->db != 0)
+    bool tiered = hold_tiers(s->loop);
+
+    if ((!s->loop->acting.any && leased && !tiered) || cmd == NULL || s->db != 0)
         return GATE_GO;
-    struct gating g = {.session = s, .argv = argv, .leased = leased, .since_us = s->loop->turn.now_us};
+    struct gating g = {.session = s, .argv = argv, .leased = leased, .tiered = tiered, .since_us = s->loop->turn.now_us};
     keys_each(cmd, argv, argc, see_key, &g);
     return judge(&g);
 }
@@ -262,7 +309,7 @@ enum gate hold_gate(struct session *s, const struct command *cmd, const struct s
 enum gate hold_gate_all(struct session *s, struct slice requests, unsigned *ret_home,
                         const struct policy_conf **ret_policy)
 {
-    struct gating g = {.session = s, .leased = is_leased(s->loop), .since_us = s->loop->turn.now_us};
+    struct gating g = {.session = s, .leased = is_leased(s->loop), .tiered = hold_tiers(s->loop) && s->db == 0, .since_us = s->loop->turn.now_us};
     struct slice raw;
     struct request r;
 
@@ -273,6 +320,8 @@ enum gate hold_gate_all(struct session *s, struct slice requests, unsigned *ret_
         g.argv = r.argv;
         if (cmd != NULL)
             keys_each(cmd, r.argv, r.argc, see_key, &g);
+        job.cmd = cmd;
+        g.keyless |= tracing_refuses(s->loop, &job, s->db);
     }
     *ret_home = g.home;
     *ret_policy = g.policy;

@@ -20,7 +20,11 @@ struct session;
 struct slot;
 struct handed;
 
+struct fence_at;
+
 struct hold {
+    struct fence_at *fences; /* who wants to hear when all that was sent before is over (proxy/fence) */
+    uint64_t flips;          /* how often `now` has changed */
     struct slot *kept, **kept_tail;
     struct handed *handed;
     size_t out[2];  /* requests for managed keys under way, sent before and after the last HOLD */
@@ -49,11 +53,16 @@ enum gate hold_gate_still(struct session *s);
 /* Redis acts for the policy but can't be asked now: waits when another store may take over. GATE_GO: it may not. */
 enum gate hold_for_redis(struct session *s, const struct policy_conf *policy);
 
+/* Some key may have left Redis on purpose: who needs it waits until it is back. */
+bool hold_tiers(const struct loop *l);
+
 /* The slot's request has failed at Redis. True: it is kept, and ends later; false: the client has to be told. */
 bool hold_keeps(struct slot *slot, enum err e, const char *detail);
 /* A request for managed keys is under way; it is over, or kept. */
 void hold_count(struct slot *slot);
 void hold_uncount(struct slot *slot);
+/* What is sent from now on is counted apart, as soon as nothing that was sent before the last such moment is under way. */
+void hold_turn(struct loop *l);
 /* The same for what is no slot: what hold_enter tells is given back. */
 unsigned hold_enter(struct loop *l);
 void hold_leave(struct loop *l, unsigned turn);

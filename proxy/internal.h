@@ -18,6 +18,8 @@ bool local_slowlog(struct session *s, const struct job *job);
 bool local_commands(struct session *s, const struct job *job);
 /* Of CONV: in proxy/local_chaos.c. */
 bool chaos_do(struct session *s, const struct job *job);
+/* In proxy/local_tiers.c. */
+bool tiers_do(struct session *s, const struct job *job);
 /* In proxy/local_moves.c. */
 bool moves_do_order(struct session *s, const struct job *job);
 bool moves_do_list(struct session *s, const struct job *job);

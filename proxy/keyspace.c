@@ -7,8 +7,10 @@
 #include "proxy/hide.h"
 #include "proxy/internal.h"
 #include "proxy/reader.h"
+#include "proxy/server.h"
 #include "proxy/split.h"
 #include "resp/frame.h"
+#include "sync/sync.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,6 +54,8 @@ static bool may_tell(const struct loop *l, enum split_store store, struct slice 
     if (key.p == NULL || hide_is_internal(key))
         return false;
     const struct policy_conf *policy = policy_find(l->policies, key);
+    if (store == SPLIT_ARCHIVE && hold_tiers(l) && warm_shows(sync_warm(server_sync(l->server)), key))
+        return true; /* Redis does not have it, on purpose */
     return (policy != NULL && is_changing(l, policy->index)) ||
            acting_is_archive(&l->acting, policy) == (store == SPLIT_ARCHIVE);
 }
@@ -214,7 +218,7 @@ static void finish_keys(struct split *sp, struct chain *out)
         struct reader r = {split_reply(sp, (enum split_store)i)};
         told += tell_keys(sp->slot->loop, (enum split_store)i, &r, &keys);
     }
-    if (some_change(sp->slot->loop)) {
+    if (some_change(sp->slot->loop) || hold_tiers(sp->slot->loop)) {
         put_once(&keys, told, out);
         return;
     }
@@ -222,12 +226,19 @@ static void finish_keys(struct split *sp, struct chain *out)
     chain_move(out, &keys);
 }
 
+/* Beside a Redis that acts for all policies only what has left it counts. */
+static int64_t count_archive(const struct split *sp, int64_t told)
+{
+    const struct loop *l = sp->slot->loop;
+    return l->acting.any ? told : warm_away(sync_warm(server_sync(l->server)));
+}
+
 static void finish_dbsize(struct split *sp, struct chain *out)
 {
     struct reader r = {split_reply(sp, SPLIT_REDIS)};
     int64_t all = reader_int(reader_next(&r)), own = reader_int(reader_next(&r));
 
-    build_int(out, all - (own < all ? own : all) + reader_int(split_reply(sp, SPLIT_ARCHIVE)));
+    build_int(out, all - (own < all ? own : all) + count_archive(sp, reader_int(split_reply(sp, SPLIT_ARCHIVE))));
 }
 
 static void finish_ok(struct split *sp, struct chain *out)
@@ -249,6 +260,8 @@ static struct draw look(const struct split *sp, enum split_store store)
     if (store == SPLIT_ARCHIVE)
         reader_enter(&r); /* EXEC's array */
     d.size = reader_int(reader_next(&r));
+    if (store == SPLIT_ARCHIVE)
+        d.size = count_archive(sp, d.size);
     for (int i = 0; i < DRAWS && d.key.len == 0; i++) {
         struct slice value = reader_next(&r);
         if (may_tell(sp->slot->loop, store, reader_bulk(value)))
@@ -388,6 +401,7 @@ static const struct {
 };
 
 #define ROWS (sizeof rows / sizeof rows[0])
+#define LISTS 4 /* of them that change nothing */
 
 static size_t find(const struct command *cmd)
 {
@@ -401,7 +415,9 @@ static size_t find(const struct command *cmd)
 bool keyspace_handles(const struct session *s, const struct command *cmd)
 {
     size_t i = find(cmd);
-    return s->loop->acting.any && !s->loop->acting.whole && i < ROWS &&
+    if (!s->loop->acting.any)
+        return i < LISTS && s->db == 0 && hold_tiers(s->loop);
+    return !s->loop->acting.whole && i < ROWS &&
            (s->db == 0 || strcmp(rows[i].name, "flushall") == 0);
 }
 
@@ -425,7 +441,7 @@ static bool may_be_archives(const struct loop *l, struct slice pattern)
             i++;
         bool open = match[i] == '*' || (i < pattern.len && pattern.p[i] == '*') ||
                     (i == pattern.len && match[i] == '\0');
-        if (open && acting_is_archive(&l->acting, &set->policies[k]))
+        if (open && (acting_is_archive(&l->acting, &set->policies[k]) || (set->policies[k].tiers && hold_tiers(l))))
             return true;
     }
     return false;

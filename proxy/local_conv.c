@@ -188,6 +188,8 @@ static bool do_help(struct session *s, const struct job *job)
         "    Compares both stores, by versions or (DEEP) by content, and repairs what differs.",
         "AUDIT [REPAIR] [RATE <keys a second>] [<policy>]",
         "    Looks for keys without an expiry, and gives them one.",
+        "TIERS [SWEEP [<policy>] | DEMOTE <key> | PROMOTE <key>]",
+        "    Which keys are working (in Redis), warm or cold (in the archive alone); SWEEP applies the rules now.",
         "MOVES",
         "    How far those are.",
         "ABORT <id>",
@@ -213,7 +215,7 @@ bool local_conv(struct session *s, const struct job *job)
     } subs[] = {{"abort", moves_do_abort}, {"audit", moves_do_order},          {"backfill", moves_do_order}, {"chaos", chaos_do},
                 {"drain", moves_do_order}, {"dualwrite", moves_do_dual_write}, {"fault", do_fault},
                 {"help", do_help},         {"moves", moves_do_list},           {"primary", do_primary},
-                {"status", do_status},     {"tenants", tenants_do_list},          {"verify", moves_do_order}};
+                {"status", do_status},     {"tenants", tenants_do_list},       {"tiers", tiers_do},          {"verify", moves_do_order}};
 
     for (size_t i = 0; i < sizeof subs / sizeof subs[0]; i++)
         if (slice_is(job->argv[1], subs[i].name))

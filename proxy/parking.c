@@ -152,6 +152,16 @@ static void leave(struct parking *p, struct parking_place *place)
     drop_empty(p, lane);
 }
 
+bool parking_awaits(struct parking *p, int db, struct slice key)
+{
+    if (!parking_any(p))
+        return false;
+    uv_mutex_lock(&p->lock);
+    bool awaits = *find(p, db, key, hash_of(p, db, key)) != NULL;
+    uv_mutex_unlock(&p->lock);
+    return awaits;
+}
+
 /* ---- wakes: the lock is held ---- */
 
 static void wake_one(struct parking *p, struct parking_place *place)

@@ -44,6 +44,8 @@ void parking_free(struct parking *own_p);
 /* Somebody waits. Without a lock: who writes asks each time. */
 bool parking_any(const struct parking *p);
 
+/* Somebody waits for this key. */
+bool parking_awaits(struct parking *p, int db, struct slice key);
 /* A waiter at the end of each key's queue. The keys are distinct. */
 struct waiter *parking_enter(struct parking *p, struct loop *l, void *owner, uint64_t kind, bool takes, int db,
                              const struct slice *keys, size_t n);

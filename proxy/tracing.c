@@ -30,6 +30,11 @@ static bool any_marked(const struct loop *l)
     return false;
 }
 
+bool tracing_refuses(const struct loop *l, const struct job *job, int db)
+{
+    return job->cmd != NULL && job->cmd->ttl == TTL_SCRIPT && db == 0 && names_no_key(job) && hold_tiers(l);
+}
+
 bool tracing_wants(const struct session *s, const struct job *job)
 {
     const struct loop *l = s->loop;

@@ -11,6 +11,10 @@
 
 #include "proxy/managed.h"
 
+/* While keys may have left Redis, a script that names none can't be run: those that it uses could not be handed to it. */
+bool tracing_refuses(const struct loop *l, const struct job *job, int db);
+#define TRACING_REFUSAL                                                                                       \
+    "ERR a script must name its keys while a policy has tiers: what is not in Redis is handed over by name"
 /* Whether this command's changes would have to be found. Cheap for all that is no script. */
 bool tracing_wants(const struct session *s, const struct job *job);
 /* What is to be sent has such a script in it. True: it can't be sent now: dispatch returns *ret_taken. */

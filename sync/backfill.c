@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/version.h"
 #include "engine/object.h"
+#include "executor/record.h"
 #include "router/marks.h"
 #include "sync/compare.h"
 #include "sync/value.h"
@@ -160,8 +161,8 @@ static enum err mark_absent(struct move_at *at)
     size_t live = 0, absent = 0;
 
     for (size_t i = 0; i < p->n; i++) {
-        if (p->entries[i].type == OBJECT_NONE)
-            continue;
+        if (p->entries[i].type == OBJECT_NONE || p->entries[i].tier != RECORD_WORKING)
+            continue; /* a demoted key is absent on purpose: marked, it would become a tombstone */
         of[live] = &p->entries[i];
         keys[live++] = p->entries[i].key;
     }

@@ -15,6 +15,7 @@
 /* What one store has of a key. */
 struct side {
     bool there;
+    bool away;   /* it is demoted: Redis does not have it, on purpose */
     bool unsure; /* it could not be read: it is no other's equal */
     uint64_t digest;
 };
@@ -145,6 +146,7 @@ static enum err load(const struct moves_stores *s, struct arena *a, const struct
         keys[i].archive = kept[i].version;
         archive[i].unsure = kept[i].damaged != NULL;
         archive[i].there = !kept[i].dead;
+        archive[i].away = kept[i].record.tier.level != RECORD_WORKING;
         archive[i].digest = deep && !archive[i].unsure ? digest_object(&kept[i].object) : 0;
     }
     return e;
@@ -154,6 +156,8 @@ static bool equal(const struct compared *k, const struct side *redis, const stru
 {
     if (redis->unsure || archive->unsure)
         return false;
+    if (archive->away && !redis->there)
+        return k->redis <= k->archive; /* a repair would take it for deleted */
     if (!redis->there || !archive->there)
         return redis->there == archive->there;
     return deep ? redis->digest == archive->digest : k->redis == k->archive;

@@ -196,6 +196,7 @@ static enum err seal(struct round *r, struct item *item, struct archive_write *r
     if (item->kept.record.redis)
         record = item->kept.record;
     record.redis = true;
+    record.tier.level = RECORD_WORKING;
     record_add_ids(&record, item->redis.sessions,
                    recent_sort(&r->c->recent, item->redis.sessions, item->redis.nsessions, clock_mono_us()));
     item->redis.object.key = item->key;

@@ -127,7 +127,8 @@ static enum err look(struct page *p)
     enum err e = n > 0 ? value_versions(p->h->link, keys_of(p, list, n), n, versions) : ERR_NONE;
     for (size_t i = 0; e == ERR_NONE && i < n; i++) {
         const struct kept *k = &list[i]->kept;
-        if (k->record.redis && !k->record.journalled && !k->dirty && versions[i] >= k->version)
+        if (k->record.redis && !k->record.journalled && !k->dirty && versions[i] >= k->version &&
+            k->record.tier.level == RECORD_WORKING)
             end_item(list[i], HANDOFF_DONE);
         else
             list[i]->step = STEP_READ;
@@ -223,6 +224,8 @@ static struct record begun_record(const struct item *item)
     struct record r = item->kept.record;
 
     r.redis = true;
+    if (r.tier.level != RECORD_WORKING) /* until step 5: who begins anew must find that Redis may lack it */
+        r.tier.level = RECORD_WARM;
     r.overflowed = !r.journalled || r.overflowed;
     r.journalled = true;
     r.base = item->redis.version;
@@ -414,6 +417,7 @@ static void close_journals(struct page *p)
         if (p->items[i].step != STEP_CONFIRM)
             continue;
         r->redis = true;
+        r->tier.level = RECORD_WORKING;
         r->journalled = r->overflowed = false;
         r->base = 0;
         r->writes = NULL;

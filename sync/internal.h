@@ -17,6 +17,8 @@
 struct ask {
     struct ask *next;
     bool copy; /* else: hand over */
+    uint8_t from; /* enum record_level of its first key when it was asked for */
+    int64_t asked_us;
     int64_t epoch;
     sync_done done;
     void *ctx;
@@ -60,6 +62,9 @@ struct sync {
     _Atomic int64_t pass_done, pass_total;
     struct side urgent, worker;
     struct moves *moves;
+    struct warm *warm;
+    struct tiers *tiers;
+    struct ask *leaving; /* keys that shall leave Redis, for the worker */
 };
 
 /* The lock is held: from now on the side works in the present turn. */
@@ -86,6 +91,23 @@ const char *side_why(const struct side *t, enum err e);
 /* Hands keys over, and again when somebody was faster. results[i]: what came of keys[i] in the end. */
 MUST_USE enum err side_handoff(struct side *t, const struct slice *keys, size_t n,
                                enum handoff_result *results);
+
+/* A copy of the keys; the rest is to be filled in. */
+struct ask *ask_new(const struct slice *keys, size_t n);
+
+/* Tiers, on the worker: the look through the archive, the order for the next sweep, the keys that operators want to leave. */
+struct tiering {
+    bool begun;
+    int64_t hash;
+    int64_t looked_us; /* when a sweep was due was looked at, mono */
+};
+/* *ret_any: there is more to do. */
+MUST_USE enum err tiering_step(struct side *t, struct tiering *tiering, struct page *page, bool *ret_any);
+/* What the archive says of a page's keys becomes known. */
+void tiering_see(struct side *t, const struct archive_entry *entries, size_t n);
+void tiering_stores(struct side *t, struct moves_stores *ret);
+/* All that still wait. */
+void tiering_refuse(struct sync *s, enum err e);
 
 void *urgent_main(void *side);
 void *worker_main(void *side);

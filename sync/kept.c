@@ -73,6 +73,7 @@ enum err kept_seal(const struct kept_state *s, int64_t now_ms, struct archive_wr
                                   .version = s->version,
                                   .expire_ms = o->expire_ms,
                                   .type = o->type,
+                                  .tier = o->type != OBJECT_NONE ? s->record->tier.level : RECORD_WORKING,
                                   .dirty = s->dirty};
     bson_t *doc = bson_new();
     enum err e = document_encode(o, doc);

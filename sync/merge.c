@@ -26,6 +26,7 @@ enum fact {
     F_BASE = 1 << 15,    /* Redis has exactly the state that the journal began with */
     F_TAIL = 1 << 16,    /* Redis has more than that */
     F_IN_BOTH = 1 << 17, /* and all of it is in the journal, too */
+    F_AWAY = 1 << 18,    /* it was taken out of Redis on purpose, which keeps its version */
 };
 
 static bool has_tail(const struct merge_case *c)
@@ -81,6 +82,7 @@ static unsigned facts_of(const struct merge_case *c)
     f |= c->in_redis && (c->redis == 0 || !c->versions_count) ? F_UNKNOWN : 0;
     f |= c->in_redis && c->redis == 0 ? F_BARE : 0;
     f |= c->versions_count ? F_COUNTED : 0;
+    f |= r->tier.level != RECORD_WORKING ? F_AWAY : 0;
     return f;
 }
 
@@ -96,6 +98,7 @@ static const struct rule {
     {0, F_DOCUMENT, MERGE_NOTHING, MERGE_LOSES_NONE, "the archive has nothing"},
     {F_LATER, 0, MERGE_STALE, MERGE_LOSES_NONE, "the document is of a later epoch"},
     {F_COPY | F_REACHED | F_OPEN, 0, MERGE_CONFIRM, MERGE_LOSES_NONE, "restored, not confirmed"},
+    {F_AWAY | F_COPY | F_EQUAL, F_OPEN | F_DEAD, MERGE_ARCHIVE, MERGE_LOSES_NONE, "demoted"},
     {F_COPY | F_REACHED, 0, MERGE_NOTHING, MERGE_LOSES_NONE, "Redis has it"},
     {F_DEAD | F_EMPTY | F_PAST, F_OPEN, MERGE_NOTHING, MERGE_LOSES_NONE, "gone in both"},
     {F_NOW | F_COPY | F_JOURNAL | F_BASE, 0, MERGE_RESTORE, MERGE_LOSES_NONE, "merged, not restored"},

@@ -67,6 +67,7 @@ enum err backfill_step(struct move_at *at, enum move_step *ret);
 enum err drain_step(struct move_at *at, enum move_step *ret);
 enum err verify_step(struct move_at *at, enum move_step *ret);
 enum err audit_step(struct move_at *at, enum move_step *ret);
+enum err tier_step(struct move_at *at, enum move_step *ret);
 
 /* Whether the key is the policy's; a page_want. */
 bool move_wants(void *at, struct slice key);

@@ -25,6 +25,7 @@ static const struct move_row rows[] = {
     [MOVE_DRAIN] = {"drain", NO_SCAN, drain_step},
     [MOVE_VERIFY] = {"verify", 1, verify_step},
     [MOVE_TTL_AUDIT] = {"ttl-audit", 0, audit_step},
+    [MOVE_TIER] = {"tier", 0, tier_step},
 };
 static const char *const states[] = {"waiting", "running", "done", "aborted", "failed"};
 

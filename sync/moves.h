@@ -4,6 +4,7 @@
  *   verify    both stores are compared, by versions or by content
  *   drain     all marks are carried
  *   ttl-audit keys without an expiry; repaired when asked
+ *   tier      keys that were not used for long leave Redis; found: those that have, or have changed their tier
  *
  * Owns:       the list of moves, the newest 32; each one's cursor, so that one that was interrupted (a store was away) goes on.
  * Invariants: one runs at a time; the next waits. Progress is true at every moment: done, total (-1: not known yet), rate, ETA.
@@ -14,6 +15,7 @@
 #include "backends/archive/archive.h"
 #include "config/settings.h"
 #include "sync/copier.h"
+#include "sync/handoff.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,7 +23,7 @@
 
 #define MOVE_RANGES 1024 /* that the keys' hashes fall into */
 
-enum move_kind { MOVE_BACKFILL, MOVE_DRAIN, MOVE_VERIFY, MOVE_TTL_AUDIT };
+enum move_kind { MOVE_BACKFILL, MOVE_DRAIN, MOVE_VERIFY, MOVE_TTL_AUDIT, MOVE_TIER };
 enum move_state { MOVE_WAITING, MOVE_RUNNING, MOVE_DONE, MOVE_ABORTED, MOVE_FAILED };
 
 struct move_order {
@@ -61,6 +63,10 @@ bool moves_any(struct moves *m); /* one is waiting or running */
 /* False: the policy's last backfill has not come to its end, so Redis may have writes that have left neither mark nor version. */
 bool moves_filled(struct moves *m, const char *policy);
 
+struct sync_ops; /* sync/sync.h */
+struct tiers;    /* sync/tiers.h */
+struct warm;     /* sync/warm.h */
+
 struct moves_stores {
     struct archive_handle *handle;
     struct link *link;
@@ -69,6 +75,11 @@ struct moves_stores {
     int64_t epoch;
     bool (*is_redis)(void *ctx,
                      const struct policy_conf *policy); /* the others have no moves; NULL: there are none */
+    /* Hands keys over to Redis. */
+    enum err (*hand_over)(void *ctx, const struct slice *keys, size_t n, enum handoff_result *ret);
+    struct warm *warm;
+    struct tiers *tiers;
+    const struct sync_ops *ops;
     bool (*go_on)(void *ctx); /* false: the phase is over, or the process ends: come back soon */
     void *ctx;
 };

@@ -1,4 +1,5 @@
 /* CATCHUP's pass: all documents by version, page by page; then those that are dirty, again and again until there are none. */
+#include "sync/compare.h"
 #include "sync/internal.h"
 #include "sync/value.h"
 
@@ -7,6 +8,7 @@
 void pass_begin(struct side *t, struct pass *pass)
 {
     *pass = (struct pass){.filter = ARCHIVE_ALL};
+    warm_scan_begin(t->sync->warm);
     t->sync->pass_done = 0;
     t->sync->pass_total = -1;
 }
@@ -29,15 +31,53 @@ static struct slice *names_of(struct page *p)
     return names;
 }
 
+/* A key that was demoted stays out of a Redis that knows nothing of it: it gets its version again, and nothing else. stays[i]: so it is. */
+static enum err leave_out(struct side *t, struct page *p, const int64_t *versions, bool *stays)
+{
+    struct value_restore *outs = arena_get(&p->arena, p->n * sizeof *outs);
+    struct object *gone = arena_get(&p->arena, p->n * sizeof *gone);
+    size_t *from = arena_get(&p->arena, p->n * sizeof *from), n = 0;
+    bool *there = arena_get(&p->arena, p->n * sizeof *there);
+    struct slice *keys = arena_get(&p->arena, p->n * sizeof *keys);
+    int64_t epoch = 0;
+
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->entries[i].tier == RECORD_WORKING || p->entries[i].dirty || versions[i] != 0)
+            continue;
+        keys[n] = p->entries[i].key;
+        from[n++] = i;
+    }
+    enum err e = n > 0 ? compare_presence(t->link, keys, n, there) : ERR_NONE;
+    if (e == ERR_NONE && n > 0)
+        e = value_epoch(t->link, &epoch);
+    for (size_t i = 0; i < n; i++) {
+        gone[i] = (struct object){.key = keys[i], .expire_ms = -1};
+        /* -1 fits nothing: what Redis has there without a version is looked at closely */
+        outs[i] = (struct value_restore){.object = &gone[i],
+                                         .expected = there[i] || epoch != t->epoch ? -1 : 0,
+                                         .version = p->entries[from[i]].version,
+                                         .epoch = epoch};
+    }
+    if (e == ERR_NONE && n > 0)
+        e = value_restore(t->link, outs, n);
+    for (size_t i = 0; e == ERR_NONE && i < n; i++)
+        stays[from[i]] = outs[i].done;
+    return e;
+}
+
 /* The page's keys that Redis does not have as the archive has them. */
 static enum err choose(struct side *t, struct page *p, struct slice *keys, size_t *ret_n)
 {
     int64_t *versions = arena_get(&p->arena, p->n * sizeof *versions);
+    bool *stays = arena_get(&p->arena, p->n * sizeof *stays);
     enum err e = value_versions(t->link, keys, p->n, versions);
     size_t n = 0;
 
+    tiering_see(t, p->entries, p->n);
+    if (e == ERR_NONE)
+        e = leave_out(t, p, versions, stays);
     for (size_t i = 0; e == ERR_NONE && i < p->n; i++) {
-        if (p->entries[i].dirty || versions[i] != p->entries[i].version)
+        if (p->entries[i].dirty || (versions[i] != p->entries[i].version && !stays[i]))
             keys[n++] = keys[i];
     }
     *ret_n = n;
@@ -61,6 +101,8 @@ static enum err hand_over(struct side *t, struct pass *pass, struct page *p, con
 /* This pass is over: which one is next? */
 static void turn_over(struct side *t, struct pass *pass)
 {
+    if (pass->filter == ARCHIVE_ALL && !pass->unfinished)
+        warm_scan_end(t->sync->warm);
     if (pass->filter == ARCHIVE_ALL)
         t->sync->pass_total = t->sync->pass_done;
     else

@@ -146,9 +146,40 @@ static size_t pick(struct side *t, const struct slice *keys, size_t n, const enu
     return picked;
 }
 
+/* Those of the keys that are away are in hand now: taken[i]. False: one is just leaving. */
+static bool take_away(struct side *t, const struct slice *keys, size_t n, bool *taken)
+{
+    struct warm *w = t->sync->warm;
+    bool leaving = false;
+
+    for (size_t i = 0; i < n; i++)
+        taken[i] = false;
+    for (size_t i = 0; i < n && !leaving && warm_active(w); i++)
+        taken[i] = warm_take(w, keys[i], &leaving);
+    return !leaving;
+}
+
+static void give_away(struct side *t, const struct slice *keys, size_t n, const bool *taken,
+                      const enum handoff_result *came)
+{
+    struct sync *s = t->sync;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!taken[i])
+            continue;
+        const struct policy_conf *policy = policy_find(t->policies, keys[i]);
+        uint8_t from = warm_tier(s->warm, keys[i]);
+        bool home = came[i] == HANDOFF_DONE;
+        warm_came(s->warm, keys[i], home);
+        if (home)
+            tiers_moved(s->tiers, policy != NULL ? policy->name : "", (enum record_level)from, RECORD_WORKING, 1);
+    }
+}
+
 static enum err once(struct side *t, const struct slice *keys, size_t n, enum handoff_result *results,
                      bool counted)
 {
+    bool taken[SYNC_BATCH];
     struct slice some[SYNC_BATCH];
     size_t from[SYNC_BATCH];
     enum handoff_result came[SYNC_BATCH];
@@ -157,7 +188,14 @@ static enum err once(struct side *t, const struct slice *keys, size_t n, enum ha
     if (picked == 0)
         return ERR_NONE;
     t->handoff.versions_count = counted;
-    enum err e = handoff_keys(&t->handoff, some, picked, came);
+    for (size_t i = 0; i < picked; i++)
+        came[i] = HANDOFF_AGAIN;
+    enum err e = ERR_NONE;
+    if (take_away(t, some, picked, taken))
+        e = handoff_keys(&t->handoff, some, picked, came);
+    for (size_t i = 0; e != ERR_NONE && i < picked; i++)
+        came[i] = HANDOFF_AGAIN;
+    give_away(t, some, picked, taken, came);
     for (size_t i = 0; e == ERR_NONE && i < picked; i++)
         results[from[i]] = came[i];
     return e;
@@ -229,6 +267,15 @@ static void init_rested(struct sync *s)
     pthread_condattr_destroy(&mono);
 }
 
+static void want_tiers(struct sync *s, const struct settings *settings)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < settings->policy_count; i++)
+        any |= settings->policies[i].tiers;
+    warm_want(s->warm, any);
+}
+
 struct sync *sync_start(struct archive *a, const struct settings *settings, const char *proxy,
                         const struct sync_ops *ops)
 {
@@ -244,6 +291,9 @@ struct sync *sync_start(struct archive *a, const struct settings *settings, cons
     s->asks_end = &s->asks;
     s->pass_total = -1;
     s->moves = moves_new();
+    s->warm = warm_new();
+    s->tiers = tiers_new();
+    want_tiers(s, settings);
     side_init(&s->urgent, s, a, proxy, SYNC_URGENT);
     side_init(&s->worker, s, a, proxy, "");
     if (pthread_create(&s->urgent.thread, NULL, urgent_main, &s->urgent) != 0 ||
@@ -298,7 +348,10 @@ void sync_stop(struct sync *own_s)
     pthread_join(own_s->worker.thread, NULL);
     side_done(&own_s->urgent);
     side_done(&own_s->worker);
+    tiering_refuse(own_s, ERR_CANCELLED);
     moves_free(own_s->moves);
+    warm_free(own_s->warm);
+    tiers_free(own_s->tiers);
     settings_unref(own_s->settings);
     pthread_cond_destroy(&own_s->rested);
     pthread_mutex_destroy(&own_s->lock);
@@ -310,6 +363,7 @@ void sync_settings(struct sync *s, const struct settings *now)
     pthread_mutex_lock(&s->lock);
     settings_unref(s->settings);
     s->settings = settings_ref(now);
+    want_tiers(s, now);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -358,4 +412,14 @@ void sync_report(struct sync *s, struct sync_report *ret)
 struct moves *sync_moves(struct sync *s)
 {
     return s->moves;
+}
+
+struct warm *sync_warm(struct sync *s)
+{
+    return s->warm;
+}
+
+struct tiers *sync_tiers(struct sync *s)
+{
+    return s->tiers;
 }

@@ -16,6 +16,8 @@
 #include "sync/copier.h"
 #include "sync/handoff.h"
 #include "sync/moves.h"
+#include "sync/tiers.h"
+#include "sync/warm.h"
 
 #define SYNC_URGENT "u" /* what follows the proxy's id in the claims of the urgent thread */
 
@@ -33,6 +35,11 @@ struct sync_ops {
     /* Whether Redis is to have the keys of this policy; pass and moves leave all others alone. NULL: when its primary is redis. Must not
      * wait for somebody who is in sync_enter. */
     bool (*is_redis)(void *ctx, const struct policy_conf *policy);
+    /* Returns when no request that was sent before is under way any more at any loop; false: it takes too long, or go_on has said no. NULL:
+     * nobody sends any. */
+    bool (*fence)(void *ctx, bool (*go_on)(void *arg), void *arg);
+    /* Somebody is parked until something comes for the key. NULL: nobody is. */
+    bool (*is_awaited)(void *ctx, struct slice key);
     void *ctx;
 };
 
@@ -62,5 +69,11 @@ void sync_copy(struct sync *s, int64_t epoch, const struct slice *keys, size_t n
 
 void sync_report(struct sync *s, struct sync_report *ret);
 struct moves *sync_moves(struct sync *s);
+struct warm *sync_warm(struct sync *s);
+struct tiers *sync_tiers(struct sync *s);
+
+/* The key shall leave Redis, whatever its age; done as sync_copy. ERR_RACE: it is in use, or the copy of it in the archive is not complete;
+ * ERR_ARCHIVEBAD: it is none that could. */
+void sync_demote(struct sync *s, int64_t epoch, struct slice key, sync_done done, void *ctx);
 
 #endif

@@ -1,6 +1,8 @@
 /* The thread for keys that somebody waits for. */
 #include "sync/internal.h"
 
+#include "base/clock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,7 @@
 
 /* ---- asking ---- */
 
-static struct ask *ask_new(const struct slice *keys, size_t n)
+struct ask *ask_new(const struct slice *keys, size_t n)
 {
     size_t bytes = 0;
 
@@ -37,6 +39,8 @@ static void put(struct sync *s, bool copy, int64_t epoch, const struct slice *ke
     struct ask *a = ask_new(keys, n);
 
     a->copy = copy;
+    a->from = copy || n == 0 || !warm_active(s->warm) ? RECORD_WORKING : warm_tier(s->warm, keys[0]);
+    a->asked_us = clock_mono_us();
     a->epoch = epoch;
     a->done = done;
     a->ctx = ctx;
@@ -131,6 +135,8 @@ static void tell(struct sync *s, struct ask *a, enum err e)
     pthread_mutex_lock(&s->lock);
     s->waiting -= (int64_t)a->n;
     pthread_mutex_unlock(&s->lock);
+    if (e == ERR_NONE && a->from != RECORD_WORKING)
+        tiers_read(s->tiers, (enum record_level)a->from, clock_mono_us() - a->asked_us);
     a->done(a->ctx, e);
     free(a);
 }

@@ -22,6 +22,7 @@ struct worker {
     struct rounds rounds;
     struct pass pass;
     struct page page;
+    struct tiering tiering;
     int64_t backoff_ms; /* 0: all is well */
 };
 
@@ -65,27 +66,11 @@ static enum err carry(struct side *t, struct rounds *r)
 
 /* ---- moves ---- */
 
-static bool go_on(void *side)
-{
-    return side_goes_on(side);
-}
-
-static bool is_redis(void *side, const struct policy_conf *policy)
-{
-    return side_is_redis(side, policy);
-}
-
 static enum err run_moves(struct side *t)
 {
-    struct moves_stores stores = {.handle = t->handle,
-                                  .link = t->link,
-                                  .copier = &t->copier,
-                                  .settings = t->settings,
-                                  .epoch = t->epoch,
-                                  .is_redis = is_redis,
-                                  .go_on = go_on,
-                                  .ctx = t};
+    struct moves_stores stores;
 
+    tiering_stores(t, &stores);
     return moves_run(t->sync->moves, &stores, SLICE_MS);
 }
 
@@ -126,6 +111,8 @@ static enum err work(struct worker *w, bool *ret_any)
     }
     e = carry(t, &w->rounds);
     *ret_any = w->rounds.to_do > 0;
+    if (e == ERR_NONE && t->mode == SYNC_COPY && side_goes_on(t))
+        e = tiering_step(t, &w->tiering, &w->page, ret_any);
     if (e == ERR_NONE && t->mode == SYNC_COPY && side_goes_on(t) && moves_any(moves)) {
         e = run_moves(t);
         w->rounds.recovered = e == ERR_NONE;
@@ -142,9 +129,12 @@ static void turn_begins(struct worker *w)
     struct side *t = w->side;
 
     w->rounds = (struct rounds){.to_do = 0};
+    w->tiering = (struct tiering){.begun = false};
     w->backoff_ms = 0;
     if (t->mode == SYNC_CATCHUP)
         pass_begin(t, &w->pass);
+    if (t->mode != SYNC_COPY)
+        tiering_refuse(t->sync, ERR_MOVED);
     moves_hold(t->sync->moves, why[t->mode]);
 }
 

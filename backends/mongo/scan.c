@@ -38,7 +38,8 @@ static bool page_add(void *ctx, const bson_t *doc)
         .hash = mongo_number(doc, "h"),
         .version = s.version,
         .expire_ms = expires ? bson_iter_date_time(&it) : -1,
-        .type = (uint8_t)mongo_number(doc, "kind"),
+        .type = ARCHIVE_KIND_TYPE(mongo_number(doc, "kind")),
+        .tier = ARCHIVE_KIND_TIER(mongo_number(doc, "kind")),
         .dirty = bson_iter_init_find(&it, doc, "dirty") && bson_iter_as_bool(&it),
     };
     return true;

@@ -40,7 +40,7 @@ void mongo_stored_make(bson_t *ret_doc, const char *id, const struct archive_wri
         BSON_APPEND_NULL(ret_doc, "due");
     else
         BSON_APPEND_DATE_TIME(ret_doc, "due", e->expire_ms);
-    BSON_APPEND_INT32(ret_doc, "kind", e->type);
+    BSON_APPEND_INT32(ret_doc, "kind", ARCHIVE_KIND(e));
     BSON_APPEND_OID(ret_doc, "wid", wid);
 }
 

@@ -57,6 +57,8 @@ void fake_server_place(struct server *s, const char *policy, enum place place)
 
 void fake_server_free(struct server *own_s)
 {
+    warm_free(own_s->warm);
+    tiers_free(own_s->tiers);
     config_free(own_s->config);
     moves_free(own_s->moves);
     free(own_s);
@@ -233,6 +235,35 @@ void sync_report(struct sync *sync, struct sync_report *ret)
 struct moves *sync_moves(struct sync *sync)
 {
     return ((const struct server *)sync)->moves;
+}
+
+bool placement_is_archive(struct placement *p, size_t policy)
+{
+    return false;
+}
+
+struct warm *sync_warm(struct sync *sync)
+{
+    struct server *s = (struct server *)sync;
+    s->warm = s->warm != NULL ? s->warm : warm_new();
+    return s->warm;
+}
+
+struct tiers *sync_tiers(struct sync *sync)
+{
+    struct server *s = (struct server *)sync;
+    s->tiers = s->tiers != NULL ? s->tiers : tiers_new();
+    return s->tiers;
+}
+
+void sync_demote(struct sync *s, int64_t epoch, struct slice key, sync_done done, void *ctx)
+{
+    done(ctx, ERR_RACE);
+}
+
+void sync_handoff(struct sync *s, int64_t epoch, const struct slice *keys, size_t n, sync_done done, void *ctx)
+{
+    done(ctx, ERR_RACE);
 }
 
 void depot_choose(struct depot *d, const char *policy, bool archive)

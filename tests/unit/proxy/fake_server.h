@@ -22,6 +22,8 @@ struct server {
     struct placement_report places;
     struct sync_report sync;
     struct moves *moves;
+    struct warm *warm;
+    struct tiers *tiers;
 };
 
 /* Settings from "name=value" texts, Redis up, started an hour ago. The texts must be good. */

@@ -1,0 +1,83 @@
+/* sync/warm — the keys that have left Redis on purpose: they are in the archive alone until somebody asks for them (docs/tiers.md).
+ *
+ *        announce           leave              settle(true)            take              came(true)
+ *   home ────────▶ MOVING ────────▶ LEAVING ────────────────▶ AWAY ────────▶ COMING ────────────────▶ home
+ *          ◀─ ask (cancels)    ◀─ settle(false)                  ◀─ came(false)
+ *
+ * Owns:       32 bytes for each key: 128 bits of its hash under a secret of the process, its expiry, its size.
+ * Invariants: a key that Redis does not have and the archive has in a tier is in here before it leaves Redis, and until it is back. One that
+ *             is in here without need costs its next reader a look at the archive, nothing else.
+ * Threads:    any; locks inside, held for a few steps. */
+#ifndef SYNC_WARM_H
+#define SYNC_WARM_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WARM_TIERS 3 /* enum record_level */
+
+struct warm;
+
+struct warm *warm_new(void);
+void warm_free(struct warm *own_w);
+
+/* ---- what is known ---- */
+
+/* Some policy has tiers, or some key is away: requests have to ask. Cheap. */
+bool warm_active(const struct warm *w);
+void warm_want(struct warm *w, bool tiers);
+/* The archive was looked through: a key that is not in here is at home. */
+bool warm_known(const struct warm *w);
+/* A look through the whole archive begins; what is away and was not seen by its end is not away. */
+void warm_scan_begin(struct warm *w);
+void warm_scan_end(struct warm *w);
+/* The archive has it in this tier (RECORD_WARM, RECORD_COLD). bytes 0: not known, or as before. */
+struct warm_key {
+    struct slice key;
+    const char *policy;
+    uint8_t tier;
+    int64_t expire_ms; /* -1: never */
+    size_t bytes;
+};
+void warm_add(struct warm *w, const struct warm_key *k);
+
+/* ---- who asks ---- */
+
+/* Somebody is about to use the key in Redis. False: it must be handed over first. A demotion that has not begun is called off. */
+bool warm_is_home(struct warm *w, struct slice key);
+/* A list of all keys must show it: it is away, or was until a while ago, when the part of the list that comes from Redis was made. */
+bool warm_shows(struct warm *w, struct slice key);
+
+/* ---- who moves ---- */
+
+/* It is to leave. False: it is on some way already. */
+bool warm_announce(struct warm *w, struct slice key);
+/* Nobody has asked for it since, and from now on who does waits. False: somebody has; it stays. */
+bool warm_leave(struct warm *w, struct slice key);
+/* It has left, or may have; away false: it has not, for sure. */
+void warm_settle(struct warm *w, const struct warm_key *k, bool away);
+/* Called off before warm_leave. */
+void warm_call_off(struct warm *w, struct slice key);
+/* The mover has it in hand now and must tell warm_came. False: it was not away; nothing is to be told. Waits, up to a tenth of a second,
+ * while it is leaving: *ret_leaving says that it still is. */
+bool warm_take(struct warm *w, struct slice key, bool *ret_leaving);
+/* home: Redis has it, or nobody. */
+void warm_came(struct warm *w, struct slice key, bool home);
+
+/* ---- figures ---- */
+
+struct warm_count {
+    char policy[64];
+    int64_t keys[WARM_TIERS], bytes[WARM_TIERS]; /* by tier */
+};
+/* Up to cap policies; how many. What has expired is dropped first. */
+size_t warm_counts(struct warm *w, int64_t now_ms, struct warm_count *ret, size_t cap);
+/* Keys that are away. */
+int64_t warm_away(struct warm *w);
+/* RECORD_WORKING, unless it is away. */
+uint8_t warm_tier(struct warm *w, struct slice key);
+
+#endif
