@@ -4,6 +4,7 @@
 #include "engine/dict.h"
 #include "engine/list.h"
 #include "engine/number.h"
+#include "engine/packed.h"
 #include "engine/record.h"
 #include "engine/streamdoc.h"
 #include "engine/zset.h"
@@ -214,12 +215,13 @@ static bool read_v(struct record_reader *r, const bson_t *doc, struct object *o)
 
     if (o->type == OBJECT_NONE)
         return true;
-    if (!bson_iter_init_find(&v, doc, "v"))
-        return record_bad(r, "v is missing");
+    if (!packed_find(doc, r->a, &v))
+        return record_bad(r, "v is missing, or z is damaged");
     if (bson_iter_init_find(&n, doc, "n") && bson_iter_as_int64(&n) > 0)
         r->expected = (size_t)bson_iter_as_int64(&n);
-    if (r->expected > doc->len / ELEMENT_MIN)
-        r->expected = doc->len / ELEMENT_MIN;
+    size_t most = (size_t)v.len / ELEMENT_MIN; /* of v's own document, which may have been packed */
+    if (r->expected > most)
+        r->expected = most;
     if (o->type == OBJECT_STRING)
         return read_string(r, &v, o);
     return o->type == OBJECT_STREAM ? streamdoc_read(r, &v, &o->v.stream) : read_items(r, &v, o);

@@ -4,6 +4,7 @@
  *   string: v · list, set: array · hash: [{f, v}] · zset: [{m, s}], in order · stream: engine/streamdoc.h · none: tombstone,
  *   which has no v and no enc
  *
+ * Of a key that is cold v is packed: engine/packed.h.
  * Values: UTF-8 text without NUL as string, else BinData 0. Keys: the text; one that isn't valid UTF-8, holds a NUL or
  * starts with "hex:" is "hex:" + hex (design §8). Readable by people and other programs on purpose.
  * Owns:    nothing: a decoded object borrows the document's bytes; an encoded document is malloc'ed for the caller.

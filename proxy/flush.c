@@ -2,8 +2,10 @@
 
 #include "proxy/dispatch.h"
 #include "proxy/reader.h"
+#include "proxy/server.h"
 #include "proxy/slot.h"
 #include "router/marks.h"
+#include "sync/sync.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -70,8 +72,26 @@ static const char page_script[] =
     "    redis.call('UNLINK', key)\n"
     "  end\n"
     "end\n"
-    "if page[1] == '0' then return redis.status_reply('OK') end\n"
+    "if page[1] == '0' then return 'h0 ' .. ARGV[2] end\n"
     "return page[1] .. ' ' .. ARGV[2]\n";
+
+/* Then the versions of keys that are not in Redis: some of them may be in the archive alone (docs/tiers.md). The cursor has an "h" before it. */
+static const char rest_script[] =
+    "#!lua flags=allow-oom\n"
+    "redis.call('SELECT', '0')\n"
+    "if (redis.call('GET', '" MARKS_EPOCH "') or '') ~= ARGV[2] then\n"
+    "  return redis.error_reply('TRYAGAIN the stores have changed places: what is left was not flushed')\n"
+    "end\n"
+    "local page = redis.call('HSCAN', '" MARKS_VERSION "', string.sub(ARGV[1], 2), 'COUNT', ARGV[3])\n"
+    "for i = 1, #page[2], 2 do\n"
+    "  local key = page[2][i]\n"
+    "  if redis.call('EXISTS', key) == 0 and redis.call('SISMEMBER', '" MARKS_DIRTY "', key) == 0 then\n"
+    "    redis.call('HINCRBY', '" MARKS_VERSION "', key, 1)\n"
+    "    redis.call('SADD', '" MARKS_DIRTY "', key)\n"
+    "  end\n"
+    "end\n"
+    "if page[1] == '0' then return redis.status_reply('OK') end\n"
+    "return 'h' .. page[1] .. ' ' .. ARGV[2]\n";
 
 void flush_put(struct chain *out, const struct job *job)
 {
@@ -102,7 +122,7 @@ static void put_page(struct chain *out, struct slice place)
     text[place.len] = '\0';
     char *epoch = strchr(text, ' ');
     *epoch++ = '\0';
-    build_command(out, "EVAL", page_script, "0", text, epoch, PAGE_COUNT, NULL);
+    build_command(out, "EVAL", text[0] == 'h' ? rest_script : page_script, "0", text, epoch, PAGE_COUNT, NULL);
 }
 
 static bool refuse(struct slot *slot, const char *line)
@@ -121,6 +141,14 @@ static bool page_over(struct slot *slot)
     struct upstream *u = pool_shared(&l->pool, LANE_SLOW, 0, RESP2, 0);
     const char *refusal = flush_refusal(l), *detail;
 
+    bool tiers = hold_tiers(l);
+    if (!slot->failed && place.len > 0 && place.p[0] == 'h' && !tiers) { /* nothing has left Redis */
+        chain_clear(&slot->reply);
+        build_status(&slot->reply, "OK");
+        return false;
+    }
+    if (!slot->failed && place.p == NULL && tiers)
+        warm_hide(sync_warm(server_sync(l->server)));
     if (slot->failed || place.p == NULL)
         return false;
     if (l->closed || place.len >= PLACE || memchr(place.p, ' ', place.len) == NULL)

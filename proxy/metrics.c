@@ -1,5 +1,6 @@
 #include "proxy/metrics.h"
 
+#include "engine/packed.h"
 #include "proxy/metrics_put.h"
 #include "proxy/metrics_redis.h"
 #include "proxy/metrics_tenants.h"
@@ -301,7 +302,7 @@ static void build_info(FILE *out, const char *name, const struct overview *o)
     snprintf(hiredis, sizeof hiredis, "%d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
     metrics_put(out, name, 1,
         PAIRS("version", CONVPROXY_VERSION, "libuv", uv_version_string(), "hiredis", hiredis, "cjson",
-              cJSON_Version(), "microhttpd", MHD_get_version(), "compiler", __VERSION__));
+              cJSON_Version(), "microhttpd", MHD_get_version(), "zstd", packed_version(), "compiler", __VERSION__));
 }
 
 /* ---- the table ---- */

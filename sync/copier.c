@@ -9,6 +9,7 @@
 #include "sync/kept.h"
 #include "sync/reply.h"
 #include "sync/value.h"
+#include "sync/warm.h"
 
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
@@ -208,6 +209,8 @@ static enum err seal(struct round *r, struct item *item, struct archive_write *r
 static void end_copied(struct round *r, struct item *item, const struct archive_write *w)
 {
     item->fate = FATE_DONE;
+    if (r->c->warm != NULL && item->kept.record.tier.level != RECORD_WORKING)
+        warm_forget(r->c->warm, item->key);
     r->c->counts->copied++;
     r->c->counts->tombstones += w->entry.type == OBJECT_NONE;
     r->c->counts->bytes += w->doc->len;

@@ -17,6 +17,8 @@ struct copier_counts {
     _Atomic int64_t oldest_us; /* mono: since when the set was never empty; 0: it is */
 };
 
+struct warm; /* sync/warm.h */
+
 struct copier {
     struct archive_handle *handle;
     struct link *link;
@@ -25,6 +27,7 @@ struct copier {
     struct copier_counts *counts;
     struct news news; /* keys that can't be carried and were logged */
     struct recent recent;
+    struct warm *warm; /* NULL: no key has left Redis */
 };
 
 /* All claims go back to the marks: with one proxy they are of other lives of it, or of a call that has failed. */

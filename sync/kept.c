@@ -2,6 +2,7 @@
 
 #include "backends/archive/fields.h"
 #include "engine/document.h"
+#include "engine/packed.h"
 
 /* ---- reading ---- */
 
@@ -77,7 +78,12 @@ enum err kept_seal(const struct kept_state *s, int64_t now_ms, struct archive_wr
                                   .dirty = s->dirty};
     bson_t *doc = bson_new();
     enum err e = document_encode(o, doc);
+    bson_t *packed = e == ERR_NONE && entry.tier == RECORD_COLD ? packed_make(doc) : NULL;
 
+    if (packed != NULL) {
+        bson_destroy(doc);
+        doc = packed;
+    }
     if (e == ERR_NONE && (!fields_append(&entry, now_ms, doc) || !record_encode(s->record, doc)))
         e = ERR_TOO_LARGE;
     if (e == ERR_NONE)

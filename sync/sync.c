@@ -296,6 +296,7 @@ struct sync *sync_start(struct archive *a, const struct settings *settings, cons
     want_tiers(s, settings);
     side_init(&s->urgent, s, a, proxy, SYNC_URGENT);
     side_init(&s->worker, s, a, proxy, "");
+    s->urgent.copier.warm = s->worker.copier.warm = s->warm;
     if (pthread_create(&s->urgent.thread, NULL, urgent_main, &s->urgent) != 0 ||
         pthread_create(&s->worker.thread, NULL, worker_main, &s->worker) != 0)
         abort();

@@ -16,6 +16,7 @@
 #define RECENT_MS   3600000 /* a list that takes longer may miss a key that came home meanwhile */
 #define PATIENCE_MS 100
 #define PRUNE_MS    1000
+#define HIDDEN      WARM_TIERS /* the tier of what is deleted */
 
 enum state { FREE, GONE, MOVING, LEAVING, AWAY, COMING, RECENT };
 
@@ -34,7 +35,7 @@ struct warm {
     size_t size, used; /* size: a power of two; used: GONE ones, too */
     char policies[POLICIES][64];
     size_t npolicies;
-    int64_t away, moving, pruned_ms;
+    int64_t away, hidden, moving, pruned_ms;
     uint8_t scan;
     _Atomic bool wanted, known, any;
 };
@@ -137,6 +138,7 @@ static bool is_away(uint8_t state)
 static void set_state(struct warm *w, struct cell *c, enum state state)
 {
     w->away += is_away((uint8_t)state) - is_away(c->state);
+    w->hidden -= c->tier == HIDDEN && is_away(c->state) && !is_away((uint8_t)state);
     w->moving += (state == MOVING) - (c->state == MOVING);
     c->state = (uint8_t)state;
     if (state == RECENT)
@@ -159,6 +161,7 @@ static uint8_t policy_of(struct warm *w, const char *name)
 
 static void fill(struct warm *w, struct cell *c, const struct warm_key *k)
 {
+    w->hidden -= c->tier == HIDDEN && is_away(c->state);
     c->tier = k->tier;
     c->policy = policy_of(w, k->policy);
     c->expire_ms = k->expire_ms;
@@ -269,9 +272,22 @@ bool warm_shows(struct warm *w, struct slice key)
 
     pthread_mutex_lock(&w->lock);
     const struct cell *c = find(w, id);
-    bool shows = c != NULL && c->state != MOVING;
+    bool shows = c != NULL && c->state != MOVING && c->tier != HIDDEN;
     pthread_mutex_unlock(&w->lock);
     return shows;
+}
+
+void warm_hide(struct warm *w)
+{
+    pthread_mutex_lock(&w->lock);
+    for (size_t i = 0; i < w->size; i++) {
+        struct cell *c = &w->cells[i];
+        if (!is_kept(c) || c->tier == HIDDEN)
+            continue;
+        w->hidden += is_away(c->state);
+        c->tier = HIDDEN;
+    }
+    pthread_mutex_unlock(&w->lock);
 }
 
 /* ---- who moves ---- */
@@ -285,8 +301,10 @@ bool warm_announce(struct warm *w, struct slice key)
     bool free_to_go = c == NULL || c->state == RECENT;
     if (c == NULL)
         c = add(w, id);
-    if (free_to_go)
+    if (free_to_go) {
+        c->tier = RECORD_WORKING;
         set_state(w, c, MOVING);
+    }
     pthread_mutex_unlock(&w->lock);
     return free_to_go;
 }
@@ -367,6 +385,15 @@ void warm_came(struct warm *w, struct slice key, bool home)
     pthread_mutex_unlock(&w->lock);
 }
 
+void warm_forget(struct warm *w, struct slice key)
+{
+    pthread_mutex_lock(&w->lock);
+    struct cell *c = find_at(w, key, AWAY);
+    if (c != NULL)
+        set_state(w, c, GONE);
+    pthread_mutex_unlock(&w->lock);
+}
+
 /* ---- figures ---- */
 
 /* An expired document of a key that is away was swept, or will be; a reader finds nothing. */
@@ -411,7 +438,7 @@ int64_t warm_away(struct warm *w)
 {
     pthread_mutex_lock(&w->lock);
     prune(w, clock_wall_us() / 1000);
-    int64_t n = w->away;
+    int64_t n = w->away - w->hidden;
     pthread_mutex_unlock(&w->lock);
     return n;
 }
@@ -420,7 +447,7 @@ uint8_t warm_tier(struct warm *w, struct slice key)
 {
     pthread_mutex_lock(&w->lock);
     const struct cell *c = find(w, name_of(w, key));
-    uint8_t tier = c != NULL && is_away(c->state) ? c->tier : RECORD_WORKING;
+    uint8_t tier = c != NULL && is_away(c->state) && c->tier != HIDDEN ? c->tier : RECORD_WORKING;
     pthread_mutex_unlock(&w->lock);
     return tier;
 }

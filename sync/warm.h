@@ -51,6 +51,9 @@ bool warm_is_home(struct warm *w, struct slice key);
 /* A list of all keys must show it: it is away, or was until a while ago, when the part of the list that comes from Redis was made. */
 bool warm_shows(struct warm *w, struct slice key);
 
+/* Redis was flushed through the proxy: what is away is deleted, though the archive has not heard of it yet. It is not shown or counted. */
+void warm_hide(struct warm *w);
+
 /* ---- who moves ---- */
 
 /* It is to leave. False: it is on some way already. */
@@ -66,6 +69,9 @@ void warm_call_off(struct warm *w, struct slice key);
 bool warm_take(struct warm *w, struct slice key, bool *ret_leaving);
 /* home: Redis has it, or nobody. */
 void warm_came(struct warm *w, struct slice key, bool home);
+
+/* The archive has a newer state of it than the one that is away: Redis', or that it was deleted. */
+void warm_forget(struct warm *w, struct slice key);
 
 /* ---- figures ---- */
 
