@@ -42,11 +42,6 @@ struct archive_entry {
     uint8_t tier;      /* enum record_level, below 16: beside the type, so that a scan tells it */
 };
 
-/* Type and tier are stored as one number. */
-#define ARCHIVE_KIND(entry)   ((entry)->type | (entry)->tier << 4)
-#define ARCHIVE_KIND_TYPE(kind) ((uint8_t)((kind) & 15))
-#define ARCHIVE_KIND_TIER(kind) ((uint8_t)((kind) >> 4 & 15))
-
 struct archive_found {
     int64_t version;  /* 0: there is no document */
     struct slice doc; /* BSON, in the caller's arena */

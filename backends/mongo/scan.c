@@ -1,6 +1,8 @@
 /* Scans in the order of hashes, and the sweep. */
 #include "backends/mongo/internal.h"
 
+#include "backends/archive/fields.h"
+
 #include "backends/mongo/record.h"
 #include "engine/document.h"
 
@@ -38,8 +40,8 @@ static bool page_add(void *ctx, const bson_t *doc)
         .hash = mongo_number(doc, "h"),
         .version = s.version,
         .expire_ms = expires ? bson_iter_date_time(&it) : -1,
-        .type = ARCHIVE_KIND_TYPE(mongo_number(doc, "kind")),
-        .tier = ARCHIVE_KIND_TIER(mongo_number(doc, "kind")),
+        .type = FIELDS_KIND_TYPE(mongo_number(doc, "kind")),
+        .tier = FIELDS_KIND_TIER(mongo_number(doc, "kind")),
         .dirty = bson_iter_init_find(&it, doc, "dirty") && bson_iter_as_bool(&it),
     };
     return true;

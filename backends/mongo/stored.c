@@ -1,6 +1,8 @@
 /* The stored form of a document: the caller's fields, and ours beside them (mongo.h). */
 #include "backends/mongo/internal.h"
 
+#include "backends/archive/fields.h"
+
 #include "engine/document.h"
 
 #include <stdlib.h>
@@ -40,7 +42,7 @@ void mongo_stored_make(bson_t *ret_doc, const char *id, const struct archive_wri
         BSON_APPEND_NULL(ret_doc, "due");
     else
         BSON_APPEND_DATE_TIME(ret_doc, "due", e->expire_ms);
-    BSON_APPEND_INT32(ret_doc, "kind", ARCHIVE_KIND(e));
+    BSON_APPEND_INT32(ret_doc, "kind", FIELDS_KIND(e));
     BSON_APPEND_OID(ret_doc, "wid", wid);
 }
 

@@ -1,5 +1,7 @@
 #include "backends/sqlite/internal.h"
 
+#include "backends/archive/fields.h"
+
 #include <string.h>
 
 static const char damaged[] = "reading: the file is damaged (a row that no convproxy wrote)";
@@ -70,8 +72,8 @@ static bool entry_of(sqlite3_stmt *s, struct archive_entry *e)
         .hash = sqlite3_column_int64(s, 0) >> ID_ORDINAL_BITS,
         .version = sqlite3_column_int64(s, 2),
         .expire_ms = sqlite3_column_int64(s, 3),
-        .type = ARCHIVE_KIND_TYPE(type),
-        .tier = ARCHIVE_KIND_TIER(type),
+        .type = FIELDS_KIND_TYPE(type),
+        .tier = FIELDS_KIND_TIER(type),
         .dirty = sqlite3_column_int(s, 5) != 0,
     };
     return e->hash >= 0 && e->version > 0 && e->expire_ms >= -1 && type >= 0 && type <= UINT8_MAX;

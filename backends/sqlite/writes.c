@@ -1,5 +1,7 @@
 #include "backends/sqlite/internal.h"
 
+#include "backends/archive/fields.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,7 +59,7 @@ static enum err put(struct connection *c, enum statement which, const struct arc
     bind_slice(s, 2, e->key.p, e->key.len);
     sqlite3_bind_int64(s, 3, e->version);
     sqlite3_bind_int64(s, 4, e->expire_ms);
-    sqlite3_bind_int(s, 5, ARCHIVE_KIND(e));
+    sqlite3_bind_int(s, 5, FIELDS_KIND(e));
     bind_slice(s, 6, bson_get_data(w->doc), w->doc->len);
     sqlite3_bind_int64(s, 7, bucket_of(e->expire_ms));
     sqlite3_bind_int(s, 8, e->dirty);
