@@ -14,6 +14,8 @@
 #include <time.h>
 
 #define WAIT_S 10
+#define TRIES  10
+#define TRY_NS 50000000
 
 /* ---- how much is where ---- */
 
@@ -262,17 +264,11 @@ static const char *why_of(enum err e)
     }
 }
 
-bool levels_move(struct server *s, struct slice key, const char *to, char *why, size_t why_cap)
+/* Once. */
+static enum err move(struct server *s, int64_t epoch, struct slice key, bool out)
 {
-    bool out = strcmp(to, "warm") == 0;
-    int64_t epoch = may_move(s, key, why, why_cap);
-    struct moving *m;
+    struct moving *m = calloc(1, sizeof *m);
 
-    if (epoch == 0)
-        return false;
-    if (!out && strcmp(to, "working") != 0)
-        return refuse(why, why_cap, "expected warm or working");
-    m = calloc(1, sizeof *m);
     if (m == NULL)
         abort();
     pthread_mutex_init(&m->lock, NULL);
@@ -282,6 +278,24 @@ bool levels_move(struct server *s, struct slice key, const char *to, char *why, 
         sync_demote(server_sync(s), epoch, key, on_moved, m);
     else
         sync_handoff(server_sync(s), epoch, &key, 1, on_moved, m);
-    enum err e = wait_for(m);
+    return wait_for(m);
+}
+
+bool levels_move(struct server *s, struct slice key, const char *to, char *why, size_t why_cap)
+{
+    bool out = strcmp(to, "warm") == 0;
+    int64_t epoch = may_move(s, key, why, why_cap);
+
+    if (epoch == 0)
+        return false;
+    if (!out && strcmp(to, "working") != 0)
+        return refuse(why, why_cap, "expected warm or working");
+    if (out && warm_tier(sync_warm(server_sync(s)), key) != RECORD_WORKING)
+        return true;
+    enum err e = move(s, epoch, key, out);
+    for (int i = 0; i < TRIES && e == ERR_RACE; i++) { /* its copy may be on its way */
+        nanosleep(&(struct timespec){.tv_nsec = TRY_NS}, NULL);
+        e = move(s, epoch, key, out);
+    }
     return e == ERR_NONE || refuse(why, why_cap, why_of(e));
 }

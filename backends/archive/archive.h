@@ -39,7 +39,7 @@ struct archive_entry {
     int64_t expire_ms; /* since 1970; -1: never */
     uint8_t type;      /* enum object_type; OBJECT_NONE: a tombstone */
     bool dirty;        /* the other store is owed a copy */
-    uint8_t tier;      /* enum record_level, below 16: beside the type, so that a scan tells it */
+    uint8_t tier;      /* enum record_level, below 16 */
 };
 
 struct archive_found {
@@ -55,7 +55,6 @@ struct archive_write {
 };
 
 enum archive_filter { ARCHIVE_ALL, ARCHIVE_DIRTY };
-
 struct archive_stats {
     int64_t documents; /* -1: not known */
     int64_t bytes;     /* -1: not known */
