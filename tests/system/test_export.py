@@ -325,7 +325,7 @@ def test_an_export_during_a_failover_misses_nothing(make_proxy, fresh_redis, tmp
     eventually(lambda: proxy.get_json("/api/v1/primary")["placement"][0]["acting"] == "redis")
     fill(proxy, 900)
     ctl = Convctl(proxy, tmp_path)
-    eventually(lambda: proxy.metrics()["conv_dirty_keys"] == 0)
+    eventually(lambda: proxy.metrics().get("conv_dirty_keys") == 0)
     running = ctl.start("export", "--out", "f", "--rate", "600")
     eventually(lambda: (tmp_path / "f.part").exists(), timeout=10)
     fresh_redis.kill()
