@@ -6,6 +6,7 @@
 #include "proxy/events.h"
 #include "proxy/metrics.h"
 #include "proxy/server.h"
+#include "proxy/usage.h"
 #include "router/command_doc.h"
 #include "router/place.h"
 #include "version.h"
@@ -32,27 +33,9 @@ static const struct option longs[] = {
     {"config", required_argument, NULL, 'c'},   {"set", required_argument, NULL, 's'},
     {"check-config", no_argument, NULL, 'k'},   {"takeover", no_argument, NULL, 't'},
     {"docs", required_argument, NULL, 'd'},     {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'v'},        {NULL, 0, NULL, 0},
+    {"version", no_argument, NULL, 'v'},        {"man", no_argument, NULL, 'm'},
+    {NULL, 0, NULL, 0},
 };
-
-static void help(FILE *out)
-{
-    fputs("convproxy " CONVPROXY_VERSION " — a proxy in front of Redis that keeps conversations\n\n"
-          "Usage: convproxy [--config FILE] [--set NAME=VALUE]... [--takeover]\n\n"
-          "  -c, --config FILE     read settings from a YAML file\n"
-          "  -s, --set NAME=VALUE  set one setting; may be repeated\n"
-          "      --check-config    read the settings, say what is wrong with them, and exit\n"
-          "      --takeover        take the port and the clients over from the convproxy that listens on\n"
-          "                        proxy.handover\n"
-          "      --docs PAGE       print a reference page: settings, commands, compatibility, metrics, places or events\n"
-          "  -h, --help            this text\n"
-          "  -v, --version         the version\n\n"
-          "Signals: TERM drains and ends, INT ends at once, HUP reads the file again.\n"
-          "Precedence: default < file < environment < --set < changed while running.\n\n"
-          "Settings:\n",
-          out);
-    settings_help(out);
-}
 
 static int print_docs(const char *page)
 {
@@ -113,7 +96,10 @@ static int read_options(int argc, char **argv, struct options *o)
         case 'd':
             return print_docs(optarg);
         case 'h':
-            help(stdout);
+            usage_help(stdout);
+            return 0;
+        case 'm':
+            usage_man(stdout);
             return 0;
         case 'v':
             puts("convproxy " CONVPROXY_VERSION);

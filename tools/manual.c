@@ -1,5 +1,6 @@
 #include "tools/manual.h"
 
+#include "config/mdoc.h"
 #include "tools/commands.h"
 #include "tools/ctl.h"
 
@@ -7,7 +8,6 @@
 
 #define COLUMN 34 /* where the help of --help begins */
 #define WIDTH  78
-#define MAN    70 /* where lines of the page's source are broken: escapes make them longer */
 
 static const char about[] = "convctl asks a running convproxy how it is, changes its settings, and switches between its stores.";
 
@@ -213,44 +213,6 @@ int manual_markdown(FILE *out)
 
 /* ---- the man page ---- */
 
-static void man_word(FILE *out, const char *word, int len)
-{
-    for (int i = 0; i < len; i++) {
-        if (word[i] == '\\')
-            fputs("\\e", out);
-        else if (word[i] == '-' || word[i] == '"' || word[i] == '\'')
-            fputs(word[i] == '-' ? "\\-" : word[i] == '"' ? "\\(dq" : "\\(aq", out);
-        else
-            putc(word[i], out);
-    }
-}
-
-/* A sentence begins a line, as mdoc(7) wants it; a line does not begin with what roff takes for a request. */
-static void man_text(FILE *out, const char *text)
-{
-    int at = 0;
-
-    while (*text != '\0') {
-        int len = (int)strcspn(text, " ");
-        if (at > 0 && at + len > MAN) {
-            putc('\n', out);
-            at = 0;
-        } else if (at > 0) {
-            putc(' ', out);
-        }
-        if (at == 0 && (text[0] == '.' || text[0] == '\''))
-            fputs("\\&", out);
-        man_word(out, text, len);
-        at += len + 1;
-        bool sentence = len > 1 && text[len - 1] == '.' && text[len] == ' ' && text[len - 2] != '.';
-        if (sentence)
-            putc('\n', out);
-        at = sentence ? 0 : at;
-        text += len + (text[len] == ' ');
-    }
-    putc('\n', out);
-}
-
 static void man_options(FILE *out, const char *command)
 {
     if (command != NULL && !has_options(command))
@@ -267,7 +229,7 @@ static void man_options(FILE *out, const char *command)
         if (option->value != NULL)
             fprintf(out, " Ar %s", option->value);
         putc('\n', out);
-        man_text(out, option->help);
+        mdoc_text(out, option->help);
     }
     fputs(".El\n", out);
 }
@@ -279,13 +241,13 @@ static void man_command(FILE *out, const struct ctl_command *command)
     fprintf(out, ".It Cm %s", command->name);
     if (command->arguments[0] != '\0') {
         fputs(" Ar \"", out);
-        man_word(out, command->arguments, (int)strlen(command->arguments));
+        mdoc_word(out, command->arguments, (int)strlen(command->arguments));
         putc('"', out);
     }
     putc('\n', out);
     snprintf(summary, sizeof summary, "%s.", command->summary);
-    man_text(out, summary);
-    man_text(out, command->help);
+    mdoc_text(out, summary);
+    mdoc_text(out, command->help);
     man_options(out, command->name);
 }
 
@@ -311,19 +273,19 @@ int manual_man(FILE *out)
             ".Nd asks and steers a running convproxy\n.Sh SYNOPSIS\n.Nm\n.Op Ar options\n.Ar command\n"
             ".Op Ar arguments\n.Sh DESCRIPTION\n",
             out);
-    man_text(out, about);
+    mdoc_text(out, about);
     fputs(".Pp\nOptions may stand before and after the command.\nThose of all commands are:\n", out);
     man_options(out, NULL);
     man_commands(out);
     fputs(".Sh ENVIRONMENT\n.Bl -tag -width Ds\n", out);
     for (size_t i = 0; i < COUNT(variables); i++) {
         fprintf(out, ".It Ev %s\n", variables[i].name);
-        man_text(out, variables[i].means);
+        mdoc_text(out, variables[i].means);
     }
     fputs(".El\n.Sh EXIT STATUS\n.Bl -tag -width Ds\n", out);
     for (size_t i = 0; i < COUNT(exits); i++) {
         fprintf(out, ".It %d\n", exits[i].code);
-        man_text(out, exits[i].means);
+        mdoc_text(out, exits[i].means);
     }
     fputs(".El\n.Sh SEE ALSO\n.Xr convproxy 1\n", out);
     return EXIT_OK;

@@ -66,6 +66,20 @@ def test_the_man_page_is_clean():
     assert "asks and steers a running convproxy" in shown.stdout
 
 
+def test_the_page_of_the_proxy_is_clean():
+    page = subprocess.run([binary(), "--man"], capture_output=True, text=True, check=True, timeout=20).stdout
+    linted = subprocess.run(["mandoc", "-T", "lint", "-W", "warning"], input=page, capture_output=True, text=True, check=False)
+    assert linted.returncode == 0 and not linted.stdout, linted.stdout
+    shown = subprocess.run(["mandoc", "-T", "utf8"], input=page, capture_output=True, text=True, check=True).stdout
+    shown = re.sub(".\b", "", shown)  # bold is struck twice
+    helped = subprocess.run([binary(), "--help"], capture_output=True, text=True, check=True, timeout=20).stdout
+    options = set(re.findall(r"^  .{4}(--[a-z-]+)", helped.split("Signals:")[0], re.MULTILINE))
+    assert len(options) == 8 and all(f"{name}" in shown for name in options)
+    settings = re.findall(r'^(?:SETTING|POLICY)\([a-z0-9_]+, [a-z]+, "([^"]+)"', (ROOT / "config/settings.def").read_text(), re.MULTILINE)
+    assert len(settings) > 50
+    assert all(re.search(rf"^ +(POLICY\.)?{re.escape(name)}( |$)", shown, re.MULTILINE) for name in settings)
+
+
 # ---- completion ----
 
 BASH = """source /dev/stdin <<<"$1"; shift
