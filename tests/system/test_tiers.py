@@ -3,12 +3,15 @@ is done to it meanwhile, nothing is lost, and nothing is there twice."""
 import json
 import random
 import sqlite3
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import bson
 import pytest
 from harness import Proxy, RedisServer, RespConn, RespError, eventually
+from harness.proxy import binary
 
 pytestmark = [pytest.mark.managed, pytest.mark.timeout(120)]
 
@@ -340,6 +343,26 @@ def test_rules_by_age_and_importance(tmp_path):
 def test_what_tiers_can_not_have_is_refused(shared, change, words):
     status, answer = shared.ask("/api/v1/settings", change, "PUT")
     assert status == 400 and words in json.dumps(answer), answer
+
+
+def convctl(world, *words):
+    tool = Path(binary()).parent / "tools" / "convctl"
+    if not tool.exists():  # a build for a sanitizer may have the proxy alone
+        tool = Path(__file__).resolve().parents[2] / "build" / "tools" / "convctl"
+    done = subprocess.run([tool, "--url", world.proxy.admin_url(""), *words], capture_output=True, text=True, timeout=30)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_convctl(shared):
+    with RespConn.to(shared.proxy) as conn:
+        conn.cmd("RPUSH", "conv:by hand", "a")
+        code, text = convctl(shared, "tiers", "demote", "conv:by hand")
+        assert code == 0 and "convctl tiers promote" in text and not shared.in_redis("conv:by hand")
+        assert convctl(shared, "tiers", "show", "conv:by hand")[1].startswith("conv:by hand: warm")
+        assert convctl(shared, "tiers", "promote", "conv:by hand")[0] == 0 and shared.in_redis("conv:by hand")
+        assert convctl(shared, "tiers", "sweep")[0] == 0
+        assert convctl(shared, "tiers", "demote", "raw") == (1, "convctl: refused: the key belongs to no policy with tiers\n")
+        assert convctl(shared, "tiers", "demote")[0] == 2
 
 
 # ---- when stores fail ----
