@@ -7,6 +7,7 @@
 #include "proxy/admin_guard.h"
 #include "proxy/admin_moves.h"
 #include "proxy/admin_tiers.h"
+#include "proxy/admin_quarantine.h"
 #include "proxy/http.h"
 #include "proxy/metrics.h"
 #include "proxy/primary.h"
@@ -397,6 +398,11 @@ static const struct http_route routes[] = {
     {"GET", "/api/v1/keys", false, admin_get_keys, "managed keys of both stores; ?match=conv:*&cursor=0&count=50", HTTP_CONTENTS},
     {"GET", "/api/v1/conversation", false, admin_get_conversation, "what both stores have of a key; ?key=conv:42&from=0&count=50",
      HTTP_CONTENTS},
+    {"GET", "/api/v1/quarantine", false, admin_list_quarantine, "states that had to give way; ?after=0&count=100", HTTP_CONTENTS},
+    {"GET", "/api/v1/quarantine/+", false, admin_show_quarantine, "one of them, by its number, beside what its key holds now", HTTP_CONTENTS},
+    {"POST", "/api/v1/quarantine/+/restore", true, admin_restore_quarantine,
+     "puts it back as the key's value: {}, or {\"as\": \"another key\"}", 0},
+    {"DELETE", "/api/v1/quarantine/+", true, admin_drop_quarantine, "takes it out for good", 0},
     {"GET", "/api/v1/settings", false, get_settings,
      "settings with value, default, source and range; ?match=conv.*", 0},
     {"POST", "/api/v1/settings", true, change_settings, "changes settings at once: {\"conv.ttl\": \"10d\"}", 0},

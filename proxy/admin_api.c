@@ -141,8 +141,7 @@ void admin_get_keys(void *ctx, const struct http_request *r, struct http_reply *
     admin_later(ctx, r, work_keys, q);
 }
 
-/* from, count and cut. False: the reply says what is wrong. */
-static bool read_page(const struct http_request *r, struct viewed_page *page, struct http_reply *reply)
+bool admin_page(const struct http_request *r, struct viewed_page *page, struct http_reply *reply)
 {
     if (!admin_number(r, "from", -PLACE_MOST, PLACE_MOST, 0, &page->from, reply) ||
         !admin_number(r, "count", 0, ITEMS_MOST, ITEMS, &page->count, reply) ||
@@ -165,7 +164,7 @@ void admin_get_conversation(void *ctx, const struct http_request *r, struct http
     size_t len;
     const char *key = http_query_bytes(r, "key", &len);
 
-    if (!read_page(r, &page, reply))
+    if (!admin_page(r, &page, reply))
         return;
     if (key == NULL) {
         http_reply_error(reply, 400, "expected ?key=KEY");

@@ -7,6 +7,7 @@
 
 #include "proxy/clerk.h"
 #include "proxy/http.h"
+#include "proxy/viewed.h"
 
 #include <stdint.h>
 
@@ -14,6 +15,8 @@
 MUST_USE bool admin_number(const struct http_request *r, const char *name, int64_t least, int64_t most, int64_t fallback,
                            int64_t *ret, struct http_reply *reply);
 
+/* from, count and cut: which items of a value. False: the reply says what is wrong. */
+MUST_USE bool admin_page(const struct http_request *r, struct viewed_page *page, struct http_reply *reply);
 /* The server that a handler's ctx stands for. */
 struct server *admin_server(const void *ctx);
 /* The answer is made by the clerk: work gets arg, which is freed after it. */

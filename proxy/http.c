@@ -30,7 +30,7 @@ struct http_request {
     struct MHD_Connection *connection;
     char *body;
     size_t len, discarded;
-    const char *rest; /* of the path, for http_rest */
+    char *rest; /* of the path, for http_rest */
     struct http *http;
     bool begun;               /* a handler has seen it */
     struct http_later *later; /* its answer is still to come */
@@ -172,16 +172,23 @@ static bool method_fits(const struct http_route *route, const char *method)
            (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
-/* What stands for the "+" at the end of the route's path, "" when it has none; NULL: it is another path. */
-static const char *path_rest(const struct http_route *route, const char *path)
+bool http_path_fits(const char *pattern, const char *path, struct slice *ret_rest)
 {
-    size_t fixed = strcspn(route->path, "+");
+    size_t fixed = strcspn(pattern, "+");
 
-    if (strncmp(route->path, path, fixed) != 0)
-        return NULL;
-    const char *rest = path + fixed;
-    bool fits = route->path[fixed] == '\0' ? *rest == '\0' : *rest != '\0' && strchr(rest, '/') == NULL;
-    return fits ? rest : NULL;
+    *ret_rest = (struct slice){"", 0};
+    if (strncmp(pattern, path, fixed) != 0)
+        return false;
+    if (pattern[fixed] == '\0')
+        return path[fixed] == '\0';
+    *ret_rest = (struct slice){path + fixed, strcspn(path + fixed, "/")};
+    return ret_rest->len > 0 && strcmp(ret_rest->p + ret_rest->len, pattern + fixed + 1) == 0;
+}
+
+static bool path_fits(const struct http_route *route, const char *path)
+{
+    struct slice rest;
+    return http_path_fits(route->path, path, &rest);
 }
 
 /* The methods of a path, for Allow; empty when there is no such path. */
@@ -191,7 +198,7 @@ static void methods_of(const struct http_setup *setup, const char *path, char *a
 
     allow[0] = '\0';
     for (size_t i = 0; i < setup->route_count && at < cap; i++)
-        if (path_rest(&setup->routes[i], path) != NULL)
+        if (path_fits(&setup->routes[i], path))
             at +=
                 (size_t)snprintf(allow + at, cap - at, "%s%s%s", at > 0 ? ", " : "", setup->routes[i].method,
                                  strcmp(setup->routes[i].method, "GET") == 0 ? ", HEAD" : "");
@@ -227,9 +234,13 @@ static void run(const struct http_setup *setup, const struct http_route *route, 
 static void answer(const struct http_setup *setup, const char *method, const char *path,
                    struct http_request *r, struct http_reply *reply, char *allow, size_t allow_cap)
 {
+    struct slice rest;
+
     for (size_t i = 0; i < setup->route_count; i++)
-        if ((r->rest = path_rest(&setup->routes[i], path)) != NULL &&
-            method_fits(&setup->routes[i], method)) {
+        if (http_path_fits(setup->routes[i].path, path, &rest) && method_fits(&setup->routes[i], method)) {
+            r->rest = strndup(rest.p, rest.len);
+            if (r->rest == NULL)
+                abort();
             run(setup, &setup->routes[i], r, reply);
             return;
         }
@@ -411,6 +422,7 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **st
     if (r == NULL)
         return;
     free(r->reply.own_body);
+    free(r->rest);
     free(r->body);
     free(r);
     *state = NULL;

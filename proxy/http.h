@@ -9,6 +9,7 @@
 #define PROXY_HTTP_H
 
 #include "base/err.h"
+#include "base/slice.h"
 #include "config/url.h"
 
 #include <cjson/cJSON.h>
@@ -44,7 +45,7 @@ typedef void (*http_handler)(void *ctx, const struct http_request *r, struct htt
 
 struct http_route {
     const char *method; /* GET answers HEAD as well */
-    const char *path;   /* "…/+": one more segment, which http_rest tells */
+    const char *path;   /* "…/+", "…/+/…": any segment stands there, which http_rest tells */
     bool changes; /* it changes state: the guard asks for a token, and a body must be application/json */
     http_handler handler;
     const char *help;
@@ -87,6 +88,8 @@ struct http_later *http_defer(const struct http_request *r);
 /* Takes what the reply owns. Any thread. */
 void http_deferred(struct http_later *own_l, const struct http_reply *reply);
 
+/* Whether a path is that of a route; *ret_rest: what stands for its "+", "" where it has none. */
+bool http_path_fits(const char *pattern, const char *path, struct slice *ret_rest);
 /* The body as JSON; NULL: it is none, and the reply says so. */
 cJSON *http_body_json(const struct http_request *r, struct http_reply *reply);
 /* The text of a member; "" when there is none. */

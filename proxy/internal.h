@@ -25,6 +25,8 @@ bool moves_do_order(struct session *s, const struct job *job);
 bool moves_do_list(struct session *s, const struct job *job);
 bool moves_do_abort(struct session *s, const struct job *job);
 bool moves_do_dual_write(struct session *s, const struct job *job);
+/* In proxy/local_quarantine.c. */
+bool quarantine_do(struct session *s, const struct job *job);
 
 /* Of CONV: in proxy/local_tenants.c. */
 bool tenants_do_list(struct session *s, const struct job *job);

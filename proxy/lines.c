@@ -25,13 +25,16 @@ void lines_add(struct lines *l, const char *format, ...)
     va_end(args);
 }
 
-bool lines_answer(struct session *s, const struct lines *l)
+void lines_put(struct chain *out, const struct lines *l)
 {
-    struct chain *out = slot_answer(s);
-
     build_array(out, l->count);
     for (size_t i = 0; i < l->count; i++)
         build_text(out, l->text[i]);
+}
+
+bool lines_answer(struct session *s, const struct lines *l)
+{
+    lines_put(slot_answer(s), l);
     slot_answered(s);
     return true;
 }

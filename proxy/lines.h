@@ -16,6 +16,7 @@ struct lines {
 
 struct lines *lines_new(void);
 __attribute__((format(printf, 2, 3))) void lines_add(struct lines *l, const char *format, ...);
+void lines_put(struct chain *out, const struct lines *l);
 /* Always true: the client is answered. */
 bool lines_answer(struct session *s, const struct lines *l);
 /* An argument as a C string, cut to fit. */

@@ -198,6 +198,14 @@ static bool do_help(struct session *s, const struct job *job)
         "    Shows, begins or ends a fault of a store; it ends by itself. Needs redis.faults or archive.faults.",
         "TENANTS [<policy>]",
         "    How many keys each tenant has, by the last count.",
+        "QUARANTINE LIST [<number>]",
+        "    States that had to give way; those with higher numbers.",
+        "QUARANTINE SHOW <number>",
+        "    One of them, and what the key holds now.",
+        "QUARANTINE RESTORE <number> [AS <key>]",
+        "    Puts it back as the key's value (what the key holds then is kept), or under another key that does not exist.",
+        "QUARANTINE DROP <number>",
+        "    Takes it out for good.",
         "FAULT [<plan>]",
         "    Shows the faults in force for the archive, or sets them; \"\" ends them. Needs archive.faults.",
         "    Example: op=commit delay=100ms fail=10% error=lost-after; op=ping hang",
@@ -215,7 +223,7 @@ bool local_conv(struct session *s, const struct job *job)
     } subs[] = {{"abort", moves_do_abort}, {"audit", moves_do_order},          {"backfill", moves_do_order}, {"chaos", chaos_do},
                 {"drain", moves_do_order}, {"dualwrite", moves_do_dual_write}, {"fault", do_fault},
                 {"help", do_help},         {"moves", moves_do_list},           {"primary", do_primary},
-                {"status", do_status},     {"tenants", tenants_do_list},       {"tiers", tiers_do},          {"verify", moves_do_order}};
+                {"quarantine", quarantine_do}, {"status", do_status}, {"tenants", tenants_do_list}, {"tiers", tiers_do},          {"verify", moves_do_order}};
 
     for (size_t i = 0; i < sizeof subs / sizeof subs[0]; i++)
         if (slice_is(job->argv[1], subs[i].name))

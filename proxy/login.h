@@ -16,6 +16,8 @@ struct acl_user;
 
 /* A new client is the user default. */
 void login_begin(struct session *s);
+/* A client that is the proxy itself, and may do everything. */
+void login_inside(struct session *s);
 /* A client of another process was this user there, logged in or not. False: there is no such user here. */
 MUST_USE bool login_arrive(struct session *s, struct slice user, bool known);
 /* Takes the current users (a loop_fn): clients whose user is gone are ended, the others are what he is now. */

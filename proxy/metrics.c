@@ -6,6 +6,8 @@
 #include "proxy/metrics_redis.h"
 #include "proxy/metrics_tenants.h"
 #include "proxy/metrics_tiers.h"
+#include "proxy/quarantined.h"
+#include "proxy/backups.h"
 #include "router/command.h"
 #include "version.h"
 
@@ -71,6 +73,12 @@ static void archive_documents(FILE *out, const char *name, const struct overview
 {
     if (o->archive.stored.documents >= 0)
         metrics_put(out, name, (double)o->archive.stored.documents, NULL);
+}
+
+static void quarantine_entries(FILE *out, const char *name, const struct overview *o)
+{
+    if (quarantined_entries() >= 0)
+        metrics_put(out, name, (double)quarantined_entries(), NULL);
 }
 
 static void archive_bytes(FILE *out, const char *name, const struct overview *o)

@@ -17,6 +17,7 @@
 #include "proxy/orders.h"
 #include "proxy/overview.h"
 #include "proxy/placement.h"
+#include "proxy/quarantined.h"
 #include "proxy/scripts.h"
 #include "proxy/secure.h"
 #include "proxy/series.h"
@@ -406,6 +407,7 @@ static void on_tick(uv_timer_t *timer)
     overview_tell_guarantees(s, s->guarantees);
     acl_log_second(clock_mono_us());
     series_second(s);
+    quarantined_second(s);
     orders_second(s);
 }
 

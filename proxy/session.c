@@ -459,7 +459,7 @@ static struct session *attach(struct loop *l, int own_fd)
     return s;
 }
 
-void session_new(struct loop *l, int own_fd, bool secure)
+struct session *session_new(struct loop *l, int own_fd, bool secure)
 {
     int one = 1;
 
@@ -467,13 +467,14 @@ void session_new(struct loop *l, int own_fd, bool secure)
     setsockopt(own_fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     struct session *s = attach(l, own_fd);
     if (s == NULL)
-        return;
+        return NULL;
     s->id = atomic_fetch_add(&next_id, 1);
     if (secure && !secure_begin(s)) {
         session_close(s, "there is no certificate");
-        return;
+        return NULL;
     }
     stream_set_reading(&s->stream, true);
+    return s;
 }
 
 void session_end(struct session *s)

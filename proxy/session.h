@@ -103,7 +103,7 @@ struct session {
 };
 
 /* Takes a connected socket, whose client speaks TLS where it is secure; counts it as a client of l. */
-void session_new(struct loop *l, int own_fd, bool secure);
+struct session *session_new(struct loop *l, int own_fd, bool secure); /* NULL: it could not be */
 /* Ends the connection now. reason: for the log at debug level; NULL when the client left. */
 void session_close(struct session *s, const char *reason);
 /* No more requests; closes once all replies are written. One that waits is called back: it is not waited for. */

@@ -197,6 +197,17 @@ static bool connect_to(struct link *l, const struct redis_url *url, const struct
     return true;
 }
 
+void link_take(struct link *l, int own_fd, int64_t patience_ms)
+{
+    link_done(l);
+    link_close(l);
+    l->patience_ms = patience_ms;
+    set_blocking(l, blocking_take(own_fd, patience_ms));
+    l->reader = redisReaderCreate();
+    if (l->reader == NULL)
+        abort();
+}
+
 bool link_open(struct link *l, const struct settings *settings)
 {
     struct redis_url url;

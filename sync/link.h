@@ -20,6 +20,8 @@ void link_free(struct link *own_l);
 /* Connects, authenticates and selects the database of redis.url, unless it is open and these have not changed since. Time-outs:
  * redis.connect_timeout, greeting included; redis.slow_timeout for each answer. Gives all replies back. SIGPIPE must be ignored. */
 bool link_open(struct link *l, const struct settings *settings);
+/* Speaks to whoever is at the other end of this connected socket instead of Redis, until link_close. */
+void link_take(struct link *l, int own_fd, int64_t patience_ms);
 bool link_is_open(const struct link *l);
 void link_close(struct link *l);
 const char *link_why(const struct link *l);

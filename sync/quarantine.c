@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "engine/document.h"
+#include "sync/digest.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -99,9 +100,10 @@ static enum err write_book(struct archive_handle *h, const struct book *b)
     return e;
 }
 
+/* The newest; 0: there is none. */
 static int64_t find_recent(const struct book *b, int64_t hash, int64_t version)
 {
-    for (size_t i = 0; i < b->nrecent; i++)
+    for (size_t i = b->nrecent; i-- > 0;)
         if (b->recent[i].hash == hash && b->recent[i].version == version)
             return b->recent[i].number;
     return 0;
@@ -114,14 +116,22 @@ static void add_recent(struct book *b, struct seen s)
     b->recent[b->nrecent++] = s;
 }
 
-enum err quarantine_count(struct archive_handle *h, int64_t *ret)
+enum err quarantine_bounds(struct archive_handle *h, int64_t *ret_last, int64_t *ret_left)
 {
     struct book b;
     enum err e = read_book(h, &b);
 
-    if (e == ERR_NONE)
-        *ret = b.left;
+    if (e == ERR_NONE) {
+        *ret_last = b.last;
+        *ret_left = b.left;
+    }
     return e;
+}
+
+enum err quarantine_count(struct archive_handle *h, int64_t *ret)
+{
+    int64_t last;
+    return quarantine_bounds(h, &last, ret);
 }
 
 /* ---- entries ---- */
@@ -172,6 +182,25 @@ static enum err count_entry(struct archive_handle *h, struct book *b, const stru
     return e;
 }
 
+/* Whether what came with this key and version of late is this very state, and still there: versions alone don't say so, since what has none
+ * has them all alike. */
+static enum err find_same(struct archive_handle *h, const struct book *b, struct quarantine_entry *q)
+{
+    struct quarantine_entry old;
+    struct arena a;
+    bool found = false;
+
+    q->number = find_recent(b, archive_hash(q->object.key), q->version);
+    if (q->number == 0)
+        return ERR_NONE;
+    arena_init(&a);
+    enum err e = quarantine_get(h, &a, q->number, &old, &found);
+    if (e != ERR_NONE || !found || digest_object(&old.object) != digest_object(&q->object))
+        q->number = 0;
+    arena_done(&a);
+    return e == ERR_ARCHIVEBAD ? ERR_NONE : e; /* a damaged one is no copy */
+}
+
 enum err quarantine_put(struct archive_handle *h, struct quarantine_entry *q)
 {
     bson_t doc = BSON_INITIALIZER;
@@ -181,13 +210,12 @@ enum err quarantine_put(struct archive_handle *h, struct quarantine_entry *q)
     enum err e = encode(q, &doc);
     if (e == ERR_NONE)
         e = read_book(h, &b);
-    if (e == ERR_NONE) {
-        q->number = find_recent(&b, archive_hash(q->object.key), q->version);
-        if (q->number == 0) {
-            e = put_entry(h, q, b.last, &doc);
-            if (e == ERR_NONE)
-                e = count_entry(h, &b, q);
-        }
+    if (e == ERR_NONE)
+        e = find_same(h, &b, q);
+    if (e == ERR_NONE && q->number == 0) {
+        e = put_entry(h, q, b.last, &doc);
+        if (e == ERR_NONE)
+            e = count_entry(h, &b, q);
     }
     bson_destroy(&doc);
     return e;

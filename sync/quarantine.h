@@ -23,6 +23,8 @@ struct quarantine_entry {
 /* Errors as of archive_control_set; ERR_TOO_LARGE; ERR_RACE: others were always faster. */
 MUST_USE enum err quarantine_put(struct archive_handle *h, struct quarantine_entry *q);
 MUST_USE enum err quarantine_count(struct archive_handle *h, int64_t *ret);
+/* The last number that was given, and how many entries are left. */
+MUST_USE enum err quarantine_bounds(struct archive_handle *h, int64_t *ret_last, int64_t *ret_left);
 /* Up to limit entries with numbers above `after`, oldest first; *ret_n: how many. Fewer than limit: there are no more. */
 MUST_USE enum err quarantine_page(struct archive_handle *h, struct arena *a, int64_t after, size_t limit,
                                   struct quarantine_entry *ret, size_t *ret_n);

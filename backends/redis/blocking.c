@@ -28,6 +28,7 @@ struct blocking {
     struct tls_line line;
     int64_t patience_us;
     _Atomic bool interrupted;
+    bool inside; /* it does not lead to Redis */
 };
 
 #define FAULT_LOOK_US 5000 /* how often the valve is looked at while it is shut */
@@ -40,7 +41,7 @@ static int pass_valve(struct blocking *w)
     int64_t end_us = clock_mono_us() + w->patience_us;
     enum valve_kind kind;
 
-    if (!valve_is_set(redis_valve()))
+    if (w->inside || !valve_is_set(redis_valve()))
         return 0;
     while ((kind = valve_now(redis_valve())) == VALVE_PAUSE && !atomic_load(&w->interrupted)) {
         if (clock_mono_us() >= end_us)
@@ -53,7 +54,7 @@ static int pass_valve(struct blocking *w)
 /* An answer of n bytes is there; it is handed out when it is due, unless the connection was cut meanwhile. */
 static ssize_t come_late(struct blocking *w, ssize_t n)
 {
-    if (n <= 0 || !valve_is_set(redis_valve()))
+    if (n <= 0 || w->inside || !valve_is_set(redis_valve()))
         return n;
     if (valve_now(redis_valve()) == VALVE_DELAY)
         usleep((useconds_t)valve_draw_us(redis_valve()));
@@ -183,6 +184,19 @@ struct blocking *blocking_open(const struct settings *s, const struct redis_url 
     }
     blocking_close(w);
     return NULL;
+}
+
+struct blocking *blocking_take(int own_fd, int64_t patience_ms)
+{
+    struct blocking *w = calloc(1, sizeof *w);
+
+    if (w == NULL)
+        abort();
+    tls_line_init(&w->line);
+    w->fd = own_fd;
+    w->inside = true;
+    blocking_patience(w, patience_ms);
+    return w;
 }
 
 void blocking_close(struct blocking *own_w)

@@ -19,6 +19,8 @@ struct blocking;
 
 /* Connects within the patience, trying each of the name's addresses; and shakes hands. NULL: why. */
 struct blocking *blocking_open(const struct settings *s, const struct redis_url *url, int64_t patience_ms, char *why, size_t why_cap);
+/* Over a connected socket that does not lead to Redis: faults of Redis do not concern it. */
+struct blocking *blocking_take(int own_fd, int64_t patience_ms);
 void blocking_close(struct blocking *own_w);
 void blocking_patience(struct blocking *w, int64_t ms);
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "proxy/backups.h"
+#include "proxy/inside.h"
 #include "proxy/chaos.h"
 #include "sync/tracer.h"
 
@@ -187,6 +188,13 @@ bool depot_set_faults(struct depot *d, const struct settings *now, const char *p
                       char *why, size_t why_cap)
 {
     snprintf(why, why_cap, "not in a unit test");
+    return false;
+}
+
+/* There are no loops. */
+bool inside_open(struct server *s, struct link *l, int64_t patience_ms)
+{
+    link_fail(l, "there are no loops");
     return false;
 }
 

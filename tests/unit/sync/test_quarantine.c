@@ -83,6 +83,32 @@ static void test_put_again_is_one_entry(void **state)
     assert_int_equal(count(), 3);
 }
 
+static int64_t put_text(const char *key, int64_t version, const char *text)
+{
+    struct quarantine_entry q = entry_of(&w.arena, key, version);
+
+    *list_at(q.object.v.list, 0) = (struct slice){text, strlen(text)};
+    assert_int_equal(quarantine_put(w.h, &q), ERR_NONE);
+    return q.number;
+}
+
+/* States that came without a version, and one that was dropped before: each is kept. */
+static void test_what_only_looks_the_same_is_kept(void **state)
+{
+    int64_t before = count(), first = put_text("conv:alike", 0, "one"), second = put_text("conv:alike", 0, "two");
+
+    assert_int_not_equal(first, second);
+    assert_int_equal(put_text("conv:alike", 0, "two"), second);
+    assert_int_equal(count(), before + 2);
+    assert_int_equal(quarantine_drop(w.h, second), ERR_NONE);
+    int64_t again = put_text("conv:alike", 0, "two");
+    assert_true(again > second);
+    assert_int_equal(put_text("conv:alike", 0, "two"), again);
+    assert_int_equal(quarantine_drop(w.h, first), ERR_NONE);
+    assert_int_equal(quarantine_drop(w.h, again), ERR_NONE);
+    assert_int_equal(count(), before);
+}
+
 static void test_pages_and_drops(void **state)
 {
     struct quarantine_entry page[10];
@@ -182,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_kept_and_found, setup, teardown),
         cmocka_unit_test_setup_teardown(test_put_again_is_one_entry, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_only_looks_the_same_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pages_and_drops, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_entry_that_was_not_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_damaged_entry, setup, teardown),
