@@ -7,7 +7,6 @@
 #include "proxy/metrics_tenants.h"
 #include "proxy/metrics_tiers.h"
 #include "proxy/quarantined.h"
-#include "proxy/backups.h"
 #include "router/command.h"
 #include "version.h"
 
