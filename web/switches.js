@@ -1,9 +1,9 @@
 /* Primary and dual-write switches: a dialog that says what will happen, then the steps until it has. */
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { ofDualWrite, ofPrimary } from "./consequences.js";
 import { closeButton, confirmDialog, refill, toast } from "./dialogs.js";
 import { h, sentences, setAttr, setText, show } from "./dom.js";
-import { current, hurry, listen } from "./feed.js";
+import { hurry, listen } from "./feed.js";
 import { capital, ms, seconds, storeName } from "./format.js";
 
 const WATCH_MS = 60000;
@@ -86,9 +86,20 @@ class Watch {
   }
 }
 
+/* What a dialog says is of this moment, not of the last snapshot. null: nobody answers, which the head tells. */
+async function stateNow() {
+  try {
+    return await get("/api/v1/state");
+  } catch (failure) {
+    if (failure.status === undefined) throw failure;
+    toast(failure.message, "bad");
+    return null;
+  }
+}
+
 /** Asks, switches, and shows the steps. */
-export function switchPrimary(name, store) {
-  const state = current().state;
+export async function switchPrimary(name, store) {
+  const state = await stateNow();
   const policy = find(state, name);
   if (policy === undefined) return;
   const stays = policy.acting === store;
@@ -105,8 +116,8 @@ export function switchPrimary(name, store) {
 }
 
 /** Asks, and switches dual writes. */
-export function switchDualWrite(name, on) {
-  const state = current().state;
+export async function switchDualWrite(name, on) {
+  const state = await stateNow();
   const policy = find(state, name);
   if (policy === undefined) return;
   confirmDialog({

@@ -33,6 +33,8 @@ def tab(chromium, proxy):
 @pytest.fixture
 def console(tab, real):
     tab.afresh()
+    expect(tab.page.get_by_label("Policy conv").locator('[data-acting="yes"]')).to_contain_text("Redis")
+    expect(tab.page.get_by_role("switch", name="Dual writes")).to_be_checked()
     yield tab
     tab.check()
 
@@ -181,7 +183,7 @@ def test_a_switch_with_the_keyboard_only(console, proxy, settled):
         assert page.evaluate("document.activeElement === document.body || document.activeElement.closest('dialog') !== null")
     page.keyboard.press("Escape")
     expect(page.locator("dialog[open]")).to_have_count(0)
-    assert page.evaluate(focused) == "Let the archive answer conv", "the focus is back where it was"
+    expect(console.button("Let the archive answer conv")).to_be_focused()  # back where it was
     page.keyboard.press("Enter")
     press_until(page, "Tab", lambda: page.evaluate(focused) == "Switch to the archive")
     page.keyboard.press("Enter")
