@@ -317,9 +317,10 @@ def test_a_chat_is_shown_as_one(console, conn):
     assert side_by_side(console) == [("system Be brief. user Hi",) * 2]
 
 
-def test_what_differs_is_marked(console, conn, real):
+def test_what_differs_is_marked(console, proxy, conn, real):
     conn.cmd("RPUSH", "conv:d", "same", "same too")
     real.rpush("conv:d", "past the proxy")
+    eventually(lambda: proxy.get_json("/api/v1/conversation?key=conv:d")["state"] == "different", timeout=10)  # no copy is owed
     console.go("Conversations")
     find(console, "conv:d", "conv:d")
     expect(console.page.locator(".card > header .chip")).to_have_text("The stores differ")
