@@ -1,5 +1,6 @@
 #include "proxy/state_parts.h"
 
+#include "proxy/quarantined.h"
 #include "proxy/state.h"
 
 #include <string.h>
@@ -96,6 +97,8 @@ void state_add_sync(cJSON *doc, const struct overview *o)
     number(sync, "handedOver", (double)(s->handoff.restored + s->handoff.merged + s->handoff.kept));
     number(sync, "merged", (double)s->handoff.merged);
     number(sync, "quarantined", (double)s->handoff.quarantined);
+    if (quarantined_entries() >= 0)
+        number(sync, "quarantineEntries", (double)quarantined_entries());
     number(sync, "waiting", (double)s->waiting);
     number(sync, "heldRequests", (double)STATS_SUM(held));
     if (in_catchup(o)) {

@@ -12,7 +12,7 @@ from harness.proxy import ROOT
 pytestmark = [pytest.mark.managed, pytest.mark.timeout(120)]
 
 PROXY_SETTINGS = {"failover.return_after": "300ms", "redis.probe_interval": "100ms", "sync.rate": 100000}
-PAGES = ["Overview", "Conversations", "Moves", "Events", "Traffic", "Settings"]
+PAGES = ["Overview", "Conversations", "Moves", "Quarantine", "Events", "Traffic", "Settings"]
 HOSTILE = 'conv:<img src=x onerror="document.title=1">'
 
 
@@ -395,6 +395,77 @@ def test_a_store_that_is_down_is_told_beside_the_other(console, conn, redis_serv
         expect(console.page.locator(".sides")).to_contain_text("kept")
     finally:
         redis_server.start()
+
+
+# ---- quarantine ----
+
+
+@pytest.fixture
+def torn(chromium, make_proxy, fresh_redis):
+    """Redis was written to past the proxy while it was thought lost: two states of conv:a and of conv:b, one each in quarantine."""
+    proxy = make_proxy(fresh_redis.url, settings={"redis.probe_interval": "100ms"}).start()
+    acts(proxy, "redis")
+    with RespConn.to(proxy) as conn:
+        for key in ("conv:a", "conv:b"):
+            conn.cmd("RPUSH", key, "first")
+        fresh_redis.kill()
+        acts(proxy, "archive")
+        for key in ("conv:a", "conv:b"):
+            conn.cmd("RPUSH", key, "second")
+    fresh_redis.start()
+    direct = fresh_redis.client(decode_responses=True)
+    direct.flushall()
+    for key in ("conv:a", "conv:b"):
+        direct.rpush(key, "mine", "alone")
+    proxy.post_json("/api/v1/primary", {"policy": "conv", "store": "redis"})
+    acts(proxy, "redis")
+    eventually(lambda: proxy.get_json("/api/v1/quarantine")["total"] == 2, timeout=15)
+    tab = Console(chromium, proxy).open()
+    tab.go("Quarantine")
+    yield tab, direct
+    tab.check()
+    tab.close()
+    direct.close()
+
+
+def look(console, key):
+    console.page.locator("tbody").get_by_role("button", name=key, exact=True).first.click()
+    expect(console.dialog).to_contain_text("Put aside")
+
+
+def test_the_quarantine_is_looked_at_and_emptied(torn):
+    console, direct = torn
+    rows = console.page.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(console.page.get_by_role("link", name="Quarantine")).to_contain_text("2")
+    assert console.violations() == []
+    look(console, "conv:a")
+    assert side_by_side(console) == [("Differs: mine", "Differs: first"), ("Differs: alone", "Differs: second")]
+    console.confirm("Restore as")
+    console.dialog.get_by_role("textbox").fill("conv:b")
+    console.forgiven = "status of 409"
+    console.confirm("Restore")
+    expect(console.dialog.get_by_role("alert")).to_contain_text("exists already")
+    console.dialog.get_by_role("textbox").fill("conv:c")
+    console.confirm("Restore")
+    expect(rows).to_have_count(1)
+    assert direct.lrange("conv:c", 0, -1) == ["mine", "alone"]
+    assert direct.lrange("conv:a", 0, -1) == ["first", "second"]
+
+    look(console, "conv:b")
+    console.confirm("Restore")
+    expect(console.dialog).to_contain_text("is put aside first")
+    console.confirm("Restore")
+    expect(rows.first).not_to_have_attribute("data-entry", "2")
+    eventually(lambda: direct.lrange("conv:b", 0, -1) == ["mine", "alone"])
+
+    look(console, "conv:b")
+    assert side_by_side(console)[0] == ("Differs: first", "Differs: mine"), "what was there before is kept"
+    console.confirm("Drop")
+    console.confirm("Drop")
+    expect(rows).to_have_count(0)
+    expect(console.page.locator("main")).to_contain_text("Nothing is in quarantine")
+    assert direct.lrange("conv:b", 0, -1) == ["mine", "alone"]
 
 
 # ---- events ----
