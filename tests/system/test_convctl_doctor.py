@@ -1,6 +1,7 @@
 """convctl doctor: each check is made to find something for real, and is well again when that is mended. What can't be brought about here
 (another version, clocks that differ) is told by a relay that changes one member of what the proxy answers."""
 import contextlib
+import functools
 import json
 import re
 import shutil
@@ -14,11 +15,14 @@ from pathlib import Path
 
 import pytest
 import redis
-from harness import RedisServer, RespConn, eventually
+from harness import RedisServer, RespConn
+from harness import eventually as wait_until
 from harness.proxy import binary
 
 pytestmark = [pytest.mark.managed, pytest.mark.timeout(120)]
 
+PROXY_SETTINGS = {"failover.return_after": "300ms"}  # a machine under load may lose sight of Redis
+eventually = functools.partial(wait_until, timeout=30)
 OK, BAD, USAGE, UNREACHABLE = 0, 1, 2, 3
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = re.findall(r'^CHECK\("([a-z-]+)"', (ROOT / "tools/doctor.def").read_text(), re.MULTILINE)
@@ -48,12 +52,12 @@ def verdict(proxy, check, *args, **options):
 
 def found(proxy, check, wanted, *args, **options):
     CHECKED.add(check)
-    return eventually(lambda: (row := examine(proxy, *args, **options)[check])["verdict"] == wanted and row["what"], timeout=20)
+    return eventually(lambda: (row := examine(proxy, *args, **options)[check])["verdict"] == wanted and row["what"], timeout=40)
 
 
 @pytest.fixture(autouse=True)
 def acts(proxy):
-    eventually(lambda: proxy.get_json("/api/v1/primary")["placement"][0]["phase"] == "redis", timeout=15)
+    eventually(lambda: proxy.get_json("/api/v1/primary")["placement"][0]["phase"] == "redis", timeout=60)
 
 
 def settings(proxy, **values):
@@ -181,7 +185,11 @@ def test_a_password(make_proxy, tmp_path):
     server.kill()
 
 
-def test_memory(proxy, redis_server):
+def test_memory(make_proxy, tmp_path):
+    """A Redis of its own: one that evicts may evict what belongs to the proxy."""
+    redis_server = RedisServer(tmp_path).start()
+    proxy = make_proxy(redis_server.url, settings={"archive.url": ""}).start()
+    eventually(lambda: proxy.metrics()["redis_up"] == 1)
     used = redis_server.client().info("memory")["used_memory"]
     assert verdict(proxy, "maxmemory") == "warn" and verdict(proxy, "eviction") == "ok"
     with config(redis_server, maxmemory=used + used // 20 + 300_000):
@@ -201,8 +209,8 @@ def test_memory(proxy, redis_server):
         assert "keys were evicted" in found(proxy, "evicted", "fail")
     client.config_resetstat()
     assert verdict(proxy, "evicted") == "ok"
-    client.eval("for i = 1, 3000 do redis.call('DEL', 'fill' .. i) end", 0)
     client.close()
+    redis_server.kill()
 
 
 def test_fragmentation(make_proxy, tmp_path):
@@ -211,8 +219,10 @@ def test_fragmentation(make_proxy, tmp_path):
     eventually(lambda: proxy.metrics()["redis_up"] == 1)
     assert verdict(proxy, "fragmentation") == "ok"
     client = server.client()
-    client.eval("for i = 1, 80000 do redis.call('SET', 'f' .. i, string.rep('x', 1000)) end", 0)
-    client.eval("for i = 1, 80000 do if i % 8 ~= 0 then redis.call('DEL', 'f' .. i) end end", 0)
+    for first in range(0, 80000, 5000):
+        client.eval("for i = ARGV[1], ARGV[1] + 4999 do redis.call('SET', 'f' .. i, string.rep('x', 1000)) end", 0, first)
+    for first in range(0, 80000, 5000):
+        client.eval("for i = ARGV[1], ARGV[1] + 4999 do if i % 8 ~= 0 then redis.call('DEL', 'f' .. i) end end", 0, first)
     found(proxy, "fragmentation", "warn")
     server.kill()
 

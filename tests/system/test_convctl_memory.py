@@ -1,4 +1,5 @@
 """convctl memory-report and convctl cleanup, through the proxy, on keys of policies and others."""
+import functools
 import json
 import os
 import signal
@@ -6,12 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness import NOBODY, SERVES_ALL, RespConn, eventually
+from harness import NOBODY, SERVES_ALL, RespConn
+from harness import eventually as wait_until
 from harness.proxy import binary
 
 pytestmark = [pytest.mark.managed, pytest.mark.timeout(60)]
 
 PROXY_SETTINGS = {"redis.probe_interval": "50ms"}
+eventually = functools.partial(wait_until, timeout=30)
 OK, BAD, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4
 CONVCTL = str(Path(binary()).parent / "tools" / "convctl")
 
@@ -68,7 +71,7 @@ def test_the_report_as_text(filled, fresh_redis):
 
 
 def test_interrupted_it_reports_what_it_has_seen(filled):
-    with subprocess.Popen([CONVCTL, "-u", filled.admin_url(""), "memory-report", "--rate", "100", "--json"],
+    with subprocess.Popen([CONVCTL, "-u", filled.admin_url(""), "memory-report", "--rate", "60", "--json"],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:  # fmt: skip
         running.stderr.readline()  # its first progress
         running.send_signal(signal.SIGINT)
