@@ -4,14 +4,14 @@ import json
 import sys
 from pathlib import Path
 
-from dashboards import failover, overview, store
+from dashboards import failover, overview, store, tiers
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy/grafana/dashboards"
 
 
 def texts():
     """{file name: its content}"""
-    made = [module.build() for module in (overview, store, failover)]
+    made = [module.build() for module in (overview, store, failover, tiers)]
     return {f"{each['uid'].removeprefix('convproxy-')}.json": json.dumps(each, indent=1, ensure_ascii=False) + "\n" for each in made}
 
 

@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from dashboards.__main__ import texts  # noqa: E402
 from demo import servers  # noqa: E402
 from demo.check import compare  # noqa: E402
+from demo.http import get_json  # noqa: E402
 from demo.load import Entry  # noqa: E402
 from demo.stack import PORTS, Stack  # noqa: E402
 from demo.tour import Tour  # noqa: E402
@@ -31,6 +32,11 @@ from demo.tour import Tour  # noqa: E402
 DASHBOARDS = {name: json.loads(text) for name, text in texts().items()}
 # How Prometheus is asked in place of Grafana. The interval must hold a few scrapes.
 VARIABLES = {"$instance": ".*", "$policy": ".*", "$__rate_interval": "6s", "$__interval": "2s", "$__range": "5m"}
+# A policy more, with tiers.
+MEMORY = """
+  - { name: memory, match: "memory:*", tiers: yes, tier_warm_after: 1s, tier_cold_after: 2s }
+tier: { every: 0s }
+"""
 # What the data source adds to annotations; the model knows only what all data sources have.
 OF_PROMETHEUS_ANNOTATIONS = ("expr", "step", "titleFormat", "textFormat")
 # Queries that are rightly empty here: what they show did not happen.
@@ -148,7 +154,9 @@ class Watched:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
     ports = {name: free_port() for name in PORTS}
-    stack = Stack(tmp_path_factory.mktemp("demo") / "demo", "sqlite", ports, binary(), interval="1s")
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "convproxy.yaml").write_text((ROOT / "deploy/convproxy.yaml").read_text() + MEMORY)
+    stack = Stack(folder / "demo", "sqlite", ports, binary(), interval="1s", config=folder / "convproxy.yaml")
     try:
         found = Watched(stack.start())
         more_to_see(stack)
@@ -157,18 +165,47 @@ def watched(tmp_path_factory):
         stack.stop()
 
 
+def post(stack, path, body):
+    """Raises URLError, which is an OSError, when it is refused."""
+    request = urllib.request.Request(f"{stack.admin.url}/api/v1/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def through_the_tiers(stack):
+    """A key that nobody uses leaves Redis and is compressed; others follow it a part of the way; somebody asks for them."""
+    keys = ["memory:cold", "memory:warm", "memory:used"]
+
+    def there():
+        return {labels["tier"] for labels, _ in stack.prometheus.query("conv_tier_keys > 0")}
+
+    def swept():
+        post(stack, "moves", {"kind": "tier", "policy": "memory"})
+        return get_json(f"{stack.admin.url}/api/v1/tiers?key=memory:cold")["tier"] == "cold"
+
+    with RespConn.to(Endpoint(stack.ports["proxy"])) as conn:
+        conn.cmd("RPUSH", keys[0], "a", "b")
+        eventually(swept, 20, 0.5)
+        for key in keys[1:]:
+            conn.cmd("RPUSH", key, "a", "b")
+        eventually(lambda: post(stack, "tiers", {"key": keys[1], "to": "warm"}), 20)
+        eventually(lambda: {"warm", "cold"} <= there(), 20)
+        assert all(conn.cmd("LRANGE", key, 0, -1) == [b"a", b"b"] for key in keys)
+        eventually(lambda: "working" in there(), 20)
+
+
 def more_to_see(stack):
-    """What the tour does not do: an audit, a backup, a new process of the proxy, and clients that go on after it."""
+    """What the tour does not do: an audit, a backup, keys that leave Redis, a new process, and clients that go on after it."""
     stack.load.resume()
     subprocess.run([Path(binary()).parent / "tools/convctl", "-u", stack.admin.url, "ttl-audit"], check=True, capture_output=True, timeout=60)
-    body = json.dumps({"kind": "keys"}).encode()
-    urllib.request.urlopen(urllib.request.Request(f"{stack.admin.url}/api/v1/backups", body, {"Content-Type": "application/json"}), timeout=10).close()
-    eventually(lambda: stack.prometheus.query("conv_keys_without_ttl") and stack.prometheus.query("conv_backup_last_success_timestamp_seconds > 0"), 10)
-    eventually(lambda: stack.prometheus.query('process_start_time_seconds{job="convproxy"}'), 10)
+    post(stack, "backups", {"kind": "keys"})
+    through_the_tiers(stack)
+    eventually(lambda: stack.prometheus.query("conv_keys_without_ttl") and stack.prometheus.query("conv_backup_last_success_timestamp_seconds > 0"), 30)
+    eventually(lambda: stack.prometheus.query('process_start_time_seconds{job="convproxy"}'), 30)
     stack.proxy.stop()
     stack.proxy.start()
     before = stack.load.acknowledged()
-    eventually(lambda: stack.load.acknowledged() > before + 60, 30)
+    eventually(lambda: stack.load.acknowledged() > before + 60, 60)
 
 
 def test_the_tour_held(watched):
@@ -221,7 +258,7 @@ def test_no_panel_is_empty(watched):
         return not missing
 
     try:
-        eventually(all_there, 25, 1.0)
+        eventually(all_there, 40, 1.0)
     except TimeoutError:
         pytest.fail("empty: " + "; ".join(f"{where}: {query}" for where, query in missing.items()))
 
