@@ -94,6 +94,7 @@ def runnable(text):
 
 
 VARYING = [
+    (re.compile(r"\b\d{8}-\d{6}\b"), "<stamp>"),
     (re.compile(r"\b[\d,.]+(/s| keys/s)"), "<rate>"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?"), "<time>"),
     (re.compile(r"\b\d+(\.\d+)? ?(ns|µs|us|ms|s|min|h|d)\b"), "<duration>"),

@@ -31,7 +31,7 @@ STEP_SECONDS = 120
 # What only looks may be run again until it sees what the page shows: a reader looks twice, too.
 LOOKS = re.compile(
     r"^(curl -s[S]? (?!.*-X)|(build/tools/)?convctl (--json )?(status|health|moves|primary( --json)?$|events|settings|quarantine (ls|show))"
-    r"|redis-cli( -p \d+)? (GET|TTL|LRANGE|LLEN|HGETALL|EXISTS|DBSIZE|INFO|SCAN|KEYS|PING|TYPE|CONV STATUS|CONV MOVES))"
+    r"|redis-cli( -p \d+)? (GET|TTL|LRANGE|LINDEX|LLEN|HGETALL|EXISTS|DBSIZE|INFO|SCAN|KEYS|PING|TYPE|CONV STATUS|CONV MOVES))"
 )
 LOOK_SECONDS = 15
 
@@ -187,13 +187,13 @@ def write(page):
     lines, moved = text.splitlines(), 0
     for world, step in steps_of(text):
         printed, code, well = attempt(world, step)
-        if code != step.code:
-            raise SystemExit(f"{page}:{step.line}: exit code {code}\n" + "\n".join(printed))
-        if not well:
+        if code == step.code and not well:
             at = step.line + moved + step.command.count("\n")
             lines[at : at + len(step.shown)] = printed
             moved += len(printed) - len(step.shown)
-    Path(page).write_text("\n".join(lines) + "\n")
+            Path(page).write_text("\n".join(lines) + "\n")
+        if code != step.code:
+            raise SystemExit(f"{page}:{step.line + moved}: exit code {code}\n" + "\n".join(printed))
 
 
 if __name__ == "__main__":
