@@ -138,14 +138,23 @@ class World:
         return out.read_text(errors="replace").rstrip("\n").splitlines(), int(code.read_text())
 
     def end(self):
+        """All that it has started is gone, and so are its ports, when this returns."""
         self.shell.kill()
-        for pid in (int(p) for p in os.listdir("/proc") if p.isdigit()):
-            if pid not in (1, os.getpid(), os.getppid()):
-                try:
-                    os.kill(pid, 9)
-                except ProcessLookupError:
-                    pass
+        wait_until(lambda: not [os.kill(pid, 9) for pid in others()], "something did not end")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def others():
+    """Processes of this namespace that run, without ourselves, whoever called us, and the dead that nobody has asked for."""
+    found = []
+    for pid in (int(p) for p in os.listdir("/proc") if p.isdigit()):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if pid not in (1, os.getpid(), os.getppid()) and state not in "ZX":
+            found.append(pid)
+    return found
 
 
 def attempt(world, step):
