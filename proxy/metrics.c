@@ -205,7 +205,7 @@ static void acl_denied(FILE *out, const char *name, const struct overview *o)
 
 static void moves(FILE *out, const char *name, const struct overview *o)
 {
-    for (int kind = MOVE_BACKFILL; kind <= MOVE_TTL_AUDIT; kind++)
+    for (int kind = MOVE_BACKFILL; kind <= MOVE_TIER; kind++)
         for (int state = MOVE_WAITING; state <= MOVE_FAILED; state++) {
             unsigned n = 0;
             for (size_t i = 0; i < o->nmoves; i++)

@@ -30,7 +30,7 @@ DEFAULT = "redis; convproxy"
 STEP_SECONDS = 120
 # What only looks may be run again until it sees what the page shows: a reader looks twice, too.
 LOOKS = re.compile(
-    r"^(curl -s[S]? (?!.*-X)|(build/tools/)?convctl (--json )?(status|health|moves|primary( --json)?$|events|settings|quarantine (ls|show))"
+    r"^(curl -s[S]? (?!.*-X)|(build/)?convctl (--json )?(status|health|moves|primary( --json)?$|events|settings|quarantine (ls|show))"
     r"|redis-cli( -p \d+)? (GET|TTL|LRANGE|LINDEX|LLEN|HGETALL|EXISTS|DBSIZE|INFO|SCAN|KEYS|PING|TYPE|CONV STATUS|CONV MOVES))"
 )
 LOOK_SECONDS = 15
@@ -77,7 +77,7 @@ class World:
         shim.parent.mkdir()
         shim.write_text(REDIS_CLI % shutil.which("redis-cli"))
         shim.chmod(0o755)
-        path = f"{shim.parent}:{ROOT}/build:{ROOT}/build/tools:{ROOT}/.venv/bin:{os.environ['PATH']}"
+        path = f"{shim.parent}:{ROOT}/build:{ROOT}/.venv/bin:{os.environ['PATH']}"
         ours = re.compile(r"^(CONV|REDIS|MONGO|MEMORY|CONVCTL)_")
         env = {k: v for k, v in os.environ.items() if not ours.match(k)}
         self.env = {**env, "PATH": path, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "COLUMNS": "160"}

@@ -204,7 +204,7 @@ def test_meson_finds_its_libraries_in_these_packages():
 
 def test_the_image_runs_with_the_libraries_of_the_programs():
     """What the programs link directly comes from packages that the last stage names."""
-    dynamic = subprocess.run(["readelf", "-d", ROOT / "build/convproxy", ROOT / "build/tools/convctl"], capture_output=True, text=True, check=True).stdout
+    dynamic = subprocess.run(["readelf", "-d", ROOT / "build/convproxy", ROOT / "build/convctl"], capture_output=True, text=True, check=True).stdout
     libraries = set(re.findall(r"NEEDED.*\[(.+)\]", dynamic))
     # libc6 and what gcc brings are in every Debian.
     libraries = {name for name in libraries if not re.match(r"(lib(c|m|gcc_s|pthread|dl|rt)|ld-linux.*)\.so", name)}

@@ -14,7 +14,7 @@ OK, UNHEALTHY, USAGE, UNREACHABLE = 0, 1, 2, 3
 
 
 def convctl(*args, env=None):
-    command = [str(Path(binary()).parent / "tools" / "convctl"), *map(str, args)]
+    command = [str(Path(binary()).parent / "convctl"), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=env)
 
 
@@ -54,7 +54,7 @@ def test_health_and_exit_codes(ctl):
 
 
 def test_watch_shows_rates(ctl):
-    watch = [str(Path(binary()).parent / "tools" / "convctl"), "-u", ctl.proxy.admin_url(""), "watch", "-n", "0.5", "-c", "2"]
+    watch = [str(Path(binary()).parent / "convctl"), "-u", ctl.proxy.admin_url(""), "watch", "-n", "0.5", "-c", "2"]
     with subprocess.Popen(watch, stdout=subprocess.PIPE, text=True) as running:
         first = running.stdout.readline()
         assert first.startswith("watch ")
@@ -154,7 +154,7 @@ def test_primary_asks_where_somebody_can_answer(ctl):
     assert done.returncode == USAGE and "--yes" in done.stderr
     for answer, store in ((b"n\n", "redis"), (b"y\n", "archive")):
         leader, follower = os.openpty()
-        command = [str(Path(binary()).parent / "tools" / "convctl"), "-u", ctl.proxy.admin_url(""), "primary", "mongo"]
+        command = [str(Path(binary()).parent / "convctl"), "-u", ctl.proxy.admin_url(""), "primary", "mongo"]
         with subprocess.Popen(command, stdin=follower, stdout=subprocess.PIPE, text=True) as running:
             os.write(leader, answer)
             out = running.stdout.read()

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.managed, pytest.mark.timeout(120)]
 
 OK, REFUSED, USAGE = 0, 1, 2
 eventually = functools.partial(wait_until, timeout=30)
-CONVCTL = str(Path(binary()).parent / "tools" / "convctl")
+CONVCTL = str(Path(binary()).parent / "convctl")
 ALLOWED = {"redis.faults": "yes", "archive.faults": "yes"}
 
 

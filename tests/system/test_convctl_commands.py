@@ -9,7 +9,7 @@ import pytest
 from harness.proxy import binary
 
 ROOT = Path(__file__).resolve().parents[2]
-CONVCTL = Path(binary()).parent / "tools" / "convctl"
+CONVCTL = Path(binary()).parent / "convctl"
 OK, USAGE, UNREACHABLE = 0, 2, 3
 ROW = re.compile(r'^(COMMAND|OPTION)\(([^,]+), ([^,]+), ([^,]+),', re.MULTILINE)
 

@@ -30,7 +30,7 @@ CHECKED = set()  # by the tests of this file
 
 
 def convctl(url, *args, env=None):
-    return subprocess.run([str(Path(binary()).parent / "tools" / "convctl"), "-u", url, *map(str, args)],
+    return subprocess.run([str(Path(binary()).parent / "convctl"), "-u", url, *map(str, args)],
                           capture_output=True, text=True, timeout=60, check=False, env=env)  # fmt: skip
 
 

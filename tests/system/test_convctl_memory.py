@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.managed, pytest.mark.timeout(60)]
 PROXY_SETTINGS = {"redis.probe_interval": "50ms"}
 eventually = functools.partial(wait_until, timeout=30)
 OK, BAD, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4
-CONVCTL = str(Path(binary()).parent / "tools" / "convctl")
+CONVCTL = str(Path(binary()).parent / "convctl")
 
 
 def convctl(proxy, *args, **options):

@@ -16,7 +16,7 @@ def test_quarantine(torn):  # noqa: F811
     proxy, _, direct = torn
 
     def convctl(*args):
-        command = [str(Path(binary()).parent / "tools" / "convctl"), "-u", proxy.admin_url(""), "quarantine", *map(str, args)]
+        command = [str(Path(binary()).parent / "convctl"), "-u", proxy.admin_url(""), "quarantine", *map(str, args)]
         return subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
 
     listed = convctl()

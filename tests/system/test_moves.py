@@ -18,7 +18,7 @@ KINDS = ["backfill", "drain", "verify", "ttl-audit"]
 
 
 def convctl(proxy, *args, **options):
-    command = [str(Path(binary()).parent / "tools" / "convctl"), "--url", proxy.admin_url(""), *map(str, args)]
+    command = [str(Path(binary()).parent / "convctl"), "--url", proxy.admin_url(""), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, **options)
 
 
@@ -285,7 +285,7 @@ def test_convctl_draws_a_bar_on_a_terminal(pair):
     for i in range(60):
         client.rpush(f"conv:{i}", "a")
     leader, follower = os.openpty()
-    command = [str(Path(binary()).parent / "tools" / "convctl"), "-u", proxy.admin_url(""), "verify", "--rate", "60"]
+    command = [str(Path(binary()).parent / "convctl"), "-u", proxy.admin_url(""), "verify", "--rate", "60"]
     with subprocess.Popen(command, stdout=follower) as running:
         os.close(follower)
         shown = b""
@@ -305,7 +305,7 @@ def test_convctl_leaves_a_move_alone(pair):
     proxy, client, _ = pair
     for i in range(200):
         client.rpush(f"conv:{i}", "a")
-    command = [str(Path(binary()).parent / "tools" / "convctl"), "-u", proxy.admin_url(""), "verify", "--rate", "10"]
+    command = [str(Path(binary()).parent / "convctl"), "-u", proxy.admin_url(""), "verify", "--rate", "10"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         number = int(running.stdout.readline().split(":")[0].removeprefix("move "))
         eventually(lambda: move(proxy, number)["state"] == "running")

@@ -346,9 +346,9 @@ def test_what_tiers_can_not_have_is_refused(shared, change, words):
 
 
 def convctl(world, *words):
-    tool = Path(binary()).parent / "tools" / "convctl"
+    tool = Path(binary()).parent / "convctl"
     if not tool.exists():  # a build for a sanitizer may have the proxy alone
-        tool = Path(__file__).resolve().parents[2] / "build" / "tools" / "convctl"
+        tool = Path(__file__).resolve().parents[2] / "build" / "convctl"
     done = subprocess.run([tool, "--url", world.proxy.admin_url(""), *words], capture_output=True, text=True, timeout=30)
     return done.returncode, done.stdout + done.stderr
 

@@ -8,7 +8,7 @@ OK, FOUND, USAGE, UNREACHABLE, INTERRUPTED = range(5)
 
 
 def convctl_path():
-    return str(Path(binary()).parent / "tools" / "convctl")
+    return str(Path(binary()).parent / "convctl")
 
 
 class Convctl:
