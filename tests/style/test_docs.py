@@ -72,7 +72,7 @@ def test_named_paths_exist(page):
 
 
 def test_convctl_page_is_generated():
-    done = subprocess.run([str(tree.BUILD / "tools/convctl"), "--docs"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([str(tree.BUILD / "convctl"), "--docs"], capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stderr
     assert (tree.ROOT / "docs/convctl.md").read_text() == done.stdout, "docs/convctl.md is not what the table says: make docs"
 

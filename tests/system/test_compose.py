@@ -276,7 +276,7 @@ class Started:
             return answer.status
 
     def convctl(self, *words):
-        command = [Path(binary()).parent / "tools/convctl", "-u", f"http://127.0.0.1:{self.admin}", *words]
+        command = [Path(binary()).parent / "convctl", "-u", f"http://127.0.0.1:{self.admin}", *words]
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env={"PATH": "/usr/bin:/bin"}).returncode
 
 

@@ -197,7 +197,7 @@ def through_the_tiers(stack):
 def more_to_see(stack):
     """What the tour does not do: an audit, a backup, keys that leave Redis, a new process, and clients that go on after it."""
     stack.load.resume()
-    subprocess.run([Path(binary()).parent / "tools/convctl", "-u", stack.admin.url, "ttl-audit"], check=True, capture_output=True, timeout=60)
+    subprocess.run([Path(binary()).parent / "convctl", "-u", stack.admin.url, "ttl-audit"], check=True, capture_output=True, timeout=60)
     post(stack, "backups", {"kind": "keys"})
     through_the_tiers(stack)
     eventually(lambda: stack.prometheus.query("conv_keys_without_ttl") and stack.prometheus.query("conv_backup_last_success_timestamp_seconds > 0"), 30)
