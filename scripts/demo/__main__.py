@@ -65,7 +65,7 @@ def tell_urls(stack):
     url = "http://127.0.0.1:{}".format
     ports = stack.ports
     rows = [("console", url(ports["admin"])), ("conversations", f"redis-cli -p {ports['proxy']}"), ("Redis itself", f"redis-cli -p {ports['redis']}"),
-            ("convctl", f"{stack.binary.parent}/tools/convctl -u {url(ports['admin'])} status")]
+            ("convctl", f"{stack.binary.parent}/convctl -u {url(ports['admin'])} status")]
     if stack.prometheus:
         rows += [("Prometheus", url(ports["prometheus"]) + "/alerts"), ("Alertmanager", url(ports["alertmanager"]))]
         found = any(process.name == "grafana" for process in stack.observers)

@@ -45,7 +45,7 @@ def verify(stack):
     told = str(compare(stack.load.ledger, stack.ports["proxy"]))
     stack.load.resume()
     if stack.redis.alive():
-        convctl = stack.binary.parent / "tools/convctl"
+        convctl = stack.binary.parent / "convctl"
         done = subprocess.run([convctl, "-u", stack.admin.url, "verify"], capture_output=True, text=True, timeout=120, check=False)
         told += "\n" + "\n".join("  " + line for line in (done.stdout or done.stderr).strip().splitlines())
     return told

@@ -83,7 +83,7 @@ class Tour:
     def agree(self):
         self.compared("after the return, read from Redis itself", self.stack.ports["redis"])
         self.compared("after the return, read through the proxy", self.stack.ports["proxy"])
-        convctl = self.stack.binary.parent / "tools/convctl"
+        convctl = self.stack.binary.parent / "convctl"
         done = subprocess.run([convctl, "-u", self.stack.admin.url, "verify", "--deep"], capture_output=True, text=True, timeout=120, check=False)
         self.check(done.returncode == 0, "both stores hold the same: " + (done.stdout.strip().splitlines() or [done.stderr.strip()])[-1])
         counts = self.load.counts
