@@ -308,6 +308,11 @@ static void abort_move(void *ctx, const struct http_request *r, struct http_repl
     admin_abort_move(((const struct admin *)ctx)->server, r, reply);
 }
 
+static void resume_move(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+    admin_resume_move(((const struct admin *)ctx)->server, r, reply);
+}
+
 static void get_tiers(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
     admin_tiers(((const struct admin *)ctx)->server, r, reply);
@@ -420,6 +425,7 @@ static const struct http_route routes[] = {
      "orders one: {\"kind\": \"verify\", \"policy\": \"conv\", \"deep\": true, \"repair\": false, \"rate\": "
      "1000}", 0},
     {"POST", "/api/v1/moves/abort", true, abort_move, "ends one: {\"id\": 3}", 0},
+    {"POST", "/api/v1/moves/resume", true, resume_move, "lets one that was aborted go on: {\"id\": 3}", 0},
     {"DELETE", "/api/v1/moves/+", true, abort_move, "the same, by its number in the path", 0},
     {"GET", "/api/v1/backups", false, get_backups, "when a backup of each kind has last succeeded", 0},
     {"POST", "/api/v1/backups", true, backup_done, "tells that one has succeeded now: {\"kind\": \"keys\"}", 0},

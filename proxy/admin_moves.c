@@ -90,11 +90,18 @@ static int64_t asked_id(const struct http_request *r, const cJSON *doc)
     return *end == '\0' && id > 0 ? id : 0;
 }
 
-void admin_abort_move(struct server *s, const struct http_request *r, struct http_reply *reply)
+/* What is done with a move of which only the number is told. */
+struct by_id {
+    bool (*order)(struct server *s, uint64_t id, const char *by, char *why, size_t why_cap);
+    unsigned refused; /* status */
+    const char *done; /* member of the answer */
+};
+
+static void order_by_id(struct server *s, const struct http_request *r, const struct by_id *what, struct http_reply *reply)
 {
     bool in_path = http_rest(r)[0] != '\0';
     cJSON *doc = in_path ? NULL : http_body_json(r, reply);
-    char why[100];
+    char why[160];
 
     if (doc == NULL && !in_path)
         return;
@@ -102,13 +109,23 @@ void admin_abort_move(struct server *s, const struct http_request *r, struct htt
     cJSON_Delete(doc);
     if (id == 0) {
         http_reply_error(reply, 400, "expected the number of a move, like {\"id\": 3}");
-    } else if (!orders_abort(s, (uint64_t)id, "http", why, sizeof why)) {
-        http_reply_error(reply, 404, "%s", why);
+    } else if (!what->order(s, (uint64_t)id, "http", why, sizeof why)) {
+        http_reply_error(reply, what->refused, "%s", why);
     } else {
         doc = cJSON_CreateObject();
-        cJSON_AddNumberToObject(doc, "aborted", (double)id);
+        cJSON_AddNumberToObject(doc, what->done, (double)id);
         http_reply_json(reply, 200, doc);
     }
+}
+
+void admin_abort_move(struct server *s, const struct http_request *r, struct http_reply *reply)
+{
+    order_by_id(s, r, &(struct by_id){orders_abort, 404, "aborted"}, reply);
+}
+
+void admin_resume_move(struct server *s, const struct http_request *r, struct http_reply *reply)
+{
+    order_by_id(s, r, &(struct by_id){orders_resume, 409, "resumed"}, reply);
 }
 
 static cJSON *told(const struct orders_dual_write *d)

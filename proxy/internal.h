@@ -24,6 +24,7 @@ bool tiers_do(struct session *s, const struct job *job);
 bool moves_do_order(struct session *s, const struct job *job);
 bool moves_do_list(struct session *s, const struct job *job);
 bool moves_do_abort(struct session *s, const struct job *job);
+bool moves_do_resume(struct session *s, const struct job *job);
 bool moves_do_dual_write(struct session *s, const struct job *job);
 /* In proxy/local_quarantine.c. */
 bool quarantine_do(struct session *s, const struct job *job);

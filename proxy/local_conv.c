@@ -194,6 +194,8 @@ static bool do_help(struct session *s, const struct job *job)
         "    How far those are.",
         "ABORT <id>",
         "    Ends one.",
+        "RESUME <id>",
+        "    Lets one go on that was aborted or has failed.",
         "CHAOS [<redis|archive> <cut|pause|delay> <seconds> [<delay ms> [<jitter ms>]] | OFF]",
         "    Shows, begins or ends a fault of a store; it ends by itself. Needs redis.faults or archive.faults.",
         "TENANTS [<policy>]",
@@ -223,7 +225,7 @@ bool local_conv(struct session *s, const struct job *job)
     } subs[] = {{"abort", moves_do_abort}, {"audit", moves_do_order},          {"backfill", moves_do_order}, {"chaos", chaos_do},
                 {"drain", moves_do_order}, {"dualwrite", moves_do_dual_write}, {"fault", do_fault},
                 {"help", do_help},         {"moves", moves_do_list},           {"primary", do_primary},
-                {"quarantine", quarantine_do}, {"status", do_status}, {"tenants", tenants_do_list}, {"tiers", tiers_do},          {"verify", moves_do_order}};
+                {"quarantine", quarantine_do}, {"resume", moves_do_resume}, {"status", do_status}, {"tenants", tenants_do_list}, {"tiers", tiers_do},          {"verify", moves_do_order}};
 
     for (size_t i = 0; i < sizeof subs / sizeof subs[0]; i++)
         if (slice_is(job->argv[1], subs[i].name))

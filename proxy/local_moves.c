@@ -66,7 +66,7 @@ bool moves_do_order(struct session *s, const struct job *job)
     return answer_line(s, line);
 }
 
-/* ---- MOVES, ABORT ---- */
+/* ---- MOVES, ABORT, RESUME ---- */
 
 static void add_move(struct lines *l, const struct move_report *m)
 {
@@ -99,15 +99,26 @@ bool moves_do_list(struct session *s, const struct job *job)
     return true;
 }
 
-bool moves_do_abort(struct session *s, const struct job *job)
+typedef bool (*order_by_id)(struct server *s, uint64_t id, const char *by, char *why, size_t why_cap);
+
+static bool do_by_id(struct session *s, const struct job *job, order_by_id what)
 {
     int64_t id;
-    char why[100];
+    char why[160];
 
     if (!frame_number(job->argv[2].p, job->argv[2].len, &id) || id <= 0)
         return local_error(s, "ERR value is not an integer or out of range");
-    return orders_abort(s->loop->server, (uint64_t)id, "conv", why, sizeof why) ? local_ok(s)
-                                                                                : refuse(s, why);
+    return what(s->loop->server, (uint64_t)id, "conv", why, sizeof why) ? local_ok(s) : refuse(s, why);
+}
+
+bool moves_do_abort(struct session *s, const struct job *job)
+{
+    return do_by_id(s, job, orders_abort);
+}
+
+bool moves_do_resume(struct session *s, const struct job *job)
+{
+    return do_by_id(s, job, orders_resume);
 }
 
 /* ---- DUALWRITE ---- */

@@ -70,6 +70,20 @@ bool orders_abort(struct server *s, uint64_t id, const char *by, char *why, size
     return true;
 }
 
+bool orders_resume(struct server *s, uint64_t id, const char *by, char *why, size_t why_cap)
+{
+    struct moves *m = moves_of(s);
+
+    if (m == NULL) {
+        snprintf(why, why_cap, "move %" PRIu64 " can't go on: there is no such move", id);
+        return false;
+    }
+    if (!moves_resume(m, id, why, why_cap))
+        return false;
+    log_event(LOG_INFO, "move_resumed", LOG_INT("id", (int64_t)id), LOG_STR("by", by));
+    return true;
+}
+
 /* ---- moves that end ---- */
 
 static void tell_ended(const struct move_report *m)

@@ -16,6 +16,8 @@ size_t orders_list(const struct server *s, struct move_report *ret, size_t cap);
 uint64_t orders_move(struct server *s, struct move_order *order, const char *by, char *why, size_t why_cap);
 /* False: there is none that could be aborted; why says so. */
 bool orders_abort(struct server *s, uint64_t id, const char *by, char *why, size_t why_cap);
+/* One that was aborted or has failed goes on where it was. False: why says it. */
+bool orders_resume(struct server *s, uint64_t id, const char *by, char *why, size_t why_cap);
 
 /* Once a second [main]: logs which moves have ended since. */
 void orders_second(const struct server *s);

@@ -57,12 +57,20 @@ struct moves *moves_new(void)
     return m;
 }
 
-/* What it needs while it is not over. */
+/* What it needs to go on. */
 static void forget(struct move *mv)
 {
-    page_done(&mv->at.page);
     suspects_free(mv->at.place.suspects);
     mv->at.place.suspects = NULL;
+}
+
+/* It is over. One that is done never goes on; others may. */
+static void rest(struct move *mv)
+{
+    page_done(&mv->at.page);
+    page_init(&mv->at.page);
+    if (mv->report.state == MOVE_DONE)
+        forget(mv);
 }
 
 void moves_free(struct moves *own_m)
@@ -70,6 +78,7 @@ void moves_free(struct moves *own_m)
     if (own_m == NULL)
         return;
     for (size_t i = 0; i < own_m->n; i++) {
+        rest(own_m->list[i]);
         forget(own_m->list[i]);
         free(own_m->list[i]);
     }
@@ -117,6 +126,7 @@ static bool make_room(struct moves *m)
         return true;
     for (size_t i = 0; i < m->n; i++) {
         if (is_over(m->list[i]) && !m->list[i]->at_work) {
+            forget(m->list[i]);
             free(m->list[i]);
             memmove(&m->list[i], &m->list[i + 1], (--m->n - i) * sizeof m->list[0]);
             return true;
@@ -175,7 +185,7 @@ static void end(struct move *mv, enum move_state state)
         r->why[0] = '\0';
     }
     if (!mv->at_work)
-        forget(mv);
+        rest(mv);
 }
 
 bool moves_abort(struct moves *m, uint64_t id)
@@ -190,6 +200,55 @@ bool moves_abort(struct moves *m, uint64_t id)
     }
     pthread_mutex_unlock(&m->lock);
     return found;
+}
+
+/* The lock is held. Why this one can't go on; NULL: it can. What was done since by a newer one of the kind would be done again, and a
+ * backfill from before a time without dual writes has passed keys that were written since. */
+static const char *why_no_resume(struct moves *m, const struct move *mv)
+{
+    const struct move_report *r = &mv->report;
+
+    if (!is_over(mv))
+        return "it is not over";
+    if (r->state == MOVE_DONE)
+        return "it is done";
+    if (mv->at_work)
+        return "its last step is not over yet: try again";
+    for (size_t i = 0; i < m->n; i++) {
+        const struct move_report *other = &m->list[i]->report;
+        if (other->id > r->id && other->order.kind == r->order.kind && strcmp(other->order.policy, r->order.policy) == 0)
+            return "there is a newer one of the kind";
+    }
+    return NULL;
+}
+
+/* The lock is held. */
+static void wait_again(struct move *mv)
+{
+    struct move_report *r = &mv->report;
+
+    r->state = MOVE_WAITING;
+    r->ended_us = 0;
+    r->rate = 0;
+    r->why[0] = '\0';
+}
+
+bool moves_resume(struct moves *m, uint64_t id, char *why, size_t why_cap)
+{
+    const char *reason = "there is no such move";
+
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->list[i]->report.id != id)
+            continue;
+        reason = why_no_resume(m, m->list[i]);
+        if (reason == NULL)
+            wait_again(m->list[i]);
+    }
+    pthread_mutex_unlock(&m->lock);
+    if (reason != NULL)
+        snprintf(why, why_cap, "move %llu can't go on: %s", (unsigned long long)id, reason);
+    return reason == NULL;
 }
 
 /* The lock is held. The running one, else the one that waits for longest. */
@@ -464,7 +523,7 @@ enum err moves_run(struct moves *m, const struct moves_stores *stores, int64_t s
     mv->at_work = false;
     mv->worked_us = clock_mono_us();
     if (is_over(mv))
-        forget(mv);
+        rest(mv);
     else if (last == STEP_OVER || last == STEP_BAD)
         end(mv, last == STEP_OVER ? MOVE_DONE : MOVE_FAILED);
     pthread_mutex_unlock(&m->lock);

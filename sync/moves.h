@@ -6,7 +6,7 @@
  *   ttl-audit keys without an expiry; repaired when asked
  *   tier      keys that were not used for long leave Redis; found: those that have, or have changed their tier
  *
- * Owns:       the list of moves, the newest 32; each one's cursor, so that one that was interrupted (a store was away) goes on.
+ * Owns:       the list of moves, the newest 32; each one's cursor, so that one that was interrupted (a store was away, it was aborted) goes on.
  * Invariants: one runs at a time; the next waits. Progress is true at every moment: done, total (-1: not known yet), rate, ETA.
  * Threads:    moves_run: sync's worker. The rest: any. */
 #ifndef SYNC_MOVES_H
@@ -57,6 +57,8 @@ void moves_free(struct moves *own_m);
 uint64_t moves_order(struct moves *m, const struct move_order *order, char *why, size_t why_cap);
 /* False: there is no such move that could be aborted. */
 bool moves_abort(struct moves *m, uint64_t id);
+/* One that was aborted or has failed goes on where it was, as the same move. False: why says it in one line. */
+bool moves_resume(struct moves *m, uint64_t id, char *why, size_t why_cap);
 /* The newest first, up to cap; how many. */
 size_t moves_report(struct moves *m, struct move_report *ret, size_t cap);
 bool moves_any(struct moves *m); /* one is waiting or running */

@@ -168,17 +168,34 @@ int moves_show(struct options *o, const struct args *args)
     return ctl_show(o, PATH, screen_moves);
 }
 
-int moves_abort(struct options *o, const struct args *args)
+static int by_id(const struct options *o, const struct args *args, const char *path, void (*say)(FILE *out, const cJSON *doc), double *ret_id)
 {
     const char *text = args->words[0];
     char *end;
 
-    double id = strtod(text, &end);
-    if (end == text || *end != '\0' || !(id >= 1))
+    *ret_id = strtod(text, &end);
+    if (end == text || *end != '\0' || !(*ret_id >= 1))
         return ctl_usage_error("expected the number of a move, which convctl moves shows, not ", text);
     cJSON *json = cJSON_CreateObject();
-    cJSON_AddNumberToObject(json, "id", id);
-    return ctl_change_by(o, PATH "/abort", json, screen_aborted, NULL);
+    cJSON_AddNumberToObject(json, "id", *ret_id);
+    return ctl_change_by(o, path, json, say, NULL);
+}
+
+int moves_abort(struct options *o, const struct args *args)
+{
+    double id;
+    return by_id(o, args, PATH "/abort", screen_aborted, &id);
+}
+
+int moves_resume(struct options *o, const struct args *args)
+{
+    bool no_wait = args_flag(args, "no-wait");
+    struct options quiet = *o;
+    double id;
+
+    quiet.json = o->json && no_wait;
+    int code = by_id(&quiet, args, PATH "/resume", o->json || o->quiet ? say_nothing : screen_resumed, &id);
+    return code != EXIT_OK || no_wait ? code : watch(o, id);
 }
 
 int moves_do(const struct options *o, const char *kind, const char *policy)

@@ -12,6 +12,8 @@
 int moves_run(struct options *o, const struct args *args);
 int moves_show(struct options *o, const struct args *args);
 int moves_abort(struct options *o, const struct args *args);
+/* Watches it as moves_run does. */
+int moves_resume(struct options *o, const struct args *args);
 int moves_dual_write(struct options *o, const struct args *args);
 
 /* For the procedures (tools/failover): orders one and watches it; watches one that was ordered already. */

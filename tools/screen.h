@@ -29,6 +29,7 @@ void screen_move_end(FILE *out, const cJSON *move);
 /* /api/v1/moves: all; the answer to an abort; that of /api/v1/dual-write. */
 void screen_moves(FILE *out, const cJSON *doc);
 void screen_aborted(FILE *out, const cJSON *doc);
+void screen_resumed(FILE *out, const cJSON *doc);
 void screen_dual_write(FILE *out, const cJSON *doc);
 /* /api/v1/settings. */
 void screen_settings(FILE *out, const cJSON *settings);

@@ -79,6 +79,11 @@ void screen_aborted(FILE *out, const cJSON *doc)
     fprintf(out, "aborted    move %.0f\n", screen_number(doc, "aborted"));
 }
 
+void screen_resumed(FILE *out, const cJSON *doc)
+{
+    fprintf(out, "resumed    move %.0f\n", screen_number(doc, "resumed"));
+}
+
 void screen_dual_write(FILE *out, const cJSON *doc)
 {
     fprintf(out, "dual-write %s   %s, was %s\n", screen_text(doc, "policy"),

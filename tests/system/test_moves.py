@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from harness import eventually
+from harness import RespConn, eventually
 from harness.proxy import binary
 
 pytestmark = pytest.mark.managed
@@ -128,6 +128,24 @@ def test_a_slow_move_tells_how_far_it_is_and_can_be_ended(pair):
     assert post(proxy, "/api/v1/moves/abort", {"id": number}) == (200, {"aborted": number})
     assert ended(proxy, number, "aborted")["done"] < 200 and ended(proxy, after, "aborted")["done"] == 0
     assert f"event=move_aborted id={number} by=http" in proxy.log_text()
+
+
+def test_an_aborted_move_goes_on_where_it_was(pair):
+    proxy, client, _ = pair
+    for i in range(300):
+        client.rpush(f"conv:{i}", "a")
+    number = order(proxy, "ttl-audit", rate=200)
+    eventually(lambda: move(proxy, number)["done"] > 20)
+    assert post(proxy, "/api/v1/moves/resume", {"id": number}) == (409, {"error": f"move {number} can't go on: it is not over"})
+    assert post(proxy, "/api/v1/moves/abort", {"id": number})[0] == 200
+    done = ended(proxy, number, "aborted")["done"]
+    assert 20 < done < 300
+    resumed = eventually(lambda: (d := convctl(proxy, "resume", number)).returncode == OK and d)  # its last step may not be over yet
+    assert f"resumed    move {number}\n" in resumed.stdout and "300 of 300 keys" in resumed.stdout
+    assert ended(proxy, number)["done"] == 300
+    with RespConn.to(proxy) as conn:
+        assert str(conn.cmd("CONV", "RESUME", str(number))) == f"ERR move {number} can't go on: it is done"
+    assert f"event=move_resumed id={number} by=http" in proxy.log_text()
 
 
 @pytest.mark.parametrize(

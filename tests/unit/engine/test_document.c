@@ -313,7 +313,7 @@ static const struct bad_row {
     {"{\"_id\": \"k\", \"t\": \"list\", \"v\": [\"a\"]}", "enc is not an encoding of this type"},
     {"{\"_id\": \"k\", \"t\": \"list\", \"enc\": \"raw\", \"v\": [\"a\"]}",
      "enc is not an encoding of this type"},
-    {"{\"_id\": \"k\", \"t\": \"list\", \"enc\": \"quicklist\"}", "v is missing"},
+    {"{\"_id\": \"k\", \"t\": \"list\", \"enc\": \"quicklist\"}", "v is missing, or z is damaged"},
     {"{\"_id\": \"k\", \"t\": \"list\", \"enc\": \"quicklist\", \"v\": \"a\"}", "v is not an array"},
     {"{\"_id\": \"k\", \"t\": \"list\", \"enc\": \"quicklist\", \"v\": {\"0\": \"a\"}}", "v is not an array"},
     {"{\"_id\": \"k\", \"t\": \"list\", \"enc\": \"quicklist\", \"n\": 9223372036854775807, \"v\": []}",

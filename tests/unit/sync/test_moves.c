@@ -152,10 +152,10 @@ static void expect_done(const struct move_report *r, int64_t done, int64_t found
 
 static void test_names(void **state)
 {
-    static const char *const kinds[] = {"backfill", "drain", "verify", "ttl-audit"};
+    static const char *const kinds[] = {"backfill", "drain", "verify", "ttl-audit", "tier"};
     enum move_kind kind;
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         assert_string_equal(move_kind_name((enum move_kind)i), kinds[i]);
         assert_true(move_kind_parse(kinds[i], &kind));
         assert_int_equal(kind, i);
@@ -176,7 +176,7 @@ static void test_refused_orders(void **state)
         {{.kind = MOVE_VERIFY, .policy = "conv", .rate = -1}, "the rate can't be negative"},
         {{.kind = MOVE_BACKFILL, .policy = "conv", .repair = true}, "only verify and ttl-audit can repair"},
         {{.kind = MOVE_TTL_AUDIT, .policy = "conv", .deep = true}, "only verify can be deep"},
-        {{.kind = (enum move_kind)4, .policy = "conv"}, "no such kind of move"},
+        {{.kind = (enum move_kind)99, .policy = "conv"}, "no such kind of move"},
     };
     char why[160];
 
@@ -197,6 +197,28 @@ static void test_the_same_twice_is_refused(void **state)
     assert_string_equal(why, "move 1 does that already");
     assert_true(moves_abort(m, id));
     assert_int_equal(order(o), 2);
+}
+
+static void test_what_can_be_resumed(void **state)
+{
+    struct move_order o = {.kind = MOVE_VERIFY, .policy = "conv"};
+    struct move_report r[2];
+    char why[160];
+    uint64_t id = order(o);
+
+    assert_false(moves_resume(m, 99, why, sizeof why));
+    assert_string_equal(why, "move 99 can't go on: there is no such move");
+    assert_false(moves_resume(m, id, why, sizeof why));
+    assert_string_equal(why, "move 1 can't go on: it is not over");
+    assert_true(moves_abort(m, id));
+    assert_true(moves_resume(m, id, why, sizeof why));
+    assert_int_equal(moves_report(m, r, 2), 1);
+    assert_int_equal(r[0].state, MOVE_WAITING);
+    assert_int_equal(r[0].ended_us, 0);
+    assert_true(moves_abort(m, id));
+    order(o);
+    assert_false(moves_resume(m, id, why, sizeof why));
+    assert_string_equal(why, "move 1 can't go on: there is a newer one of the kind");
 }
 
 static void test_the_newest_32_are_kept(void **state)
@@ -410,6 +432,45 @@ static void test_abort(void **state)
     assert_int_equal(run_for(SLICE_MS), ERR_NONE);
     assert_int_equal(report().done, done);
     assert_false(moves_any(m));
+}
+
+static void test_resume(void **state)
+{
+    char why[160];
+
+    world_fill(&w, 5000, 0, true, false);
+    uint64_t id = order((struct move_order){.kind = MOVE_BACKFILL});
+    run_until(1000);
+    assert_true(moves_abort(m, id));
+    int64_t done = report().done;
+    assert_true(moves_resume(m, id, why, sizeof why));
+    assert_int_equal(run_for(1), ERR_NONE);
+    assert_true(report().done >= done);
+    while (moves_any(m))
+        assert_int_equal(run_for(SLICE_MS), ERR_NONE);
+    struct move_report r = report();
+    expect_done(&r, 5000, 0, 0);
+    assert_int_equal(marks(), 0);
+    assert_false(moves_resume(m, id, why, sizeof why));
+    assert_string_equal(why, "move 1 can't go on: it is done");
+}
+
+/* What looked different before it was aborted is looked at again. */
+static void test_resume_with_suspects(void **state)
+{
+    char why[160];
+
+    world_fill(&w, 3000, VERSION, true, true);
+    for (int i = 0; i < 3000; i++)
+        sync_redis_ask(&w.redis, "HINCRBY cvp:ver conv:%d 1", i);
+    uint64_t id = order((struct move_order){.kind = MOVE_VERIFY});
+    run_until(600);
+    assert_true(moves_abort(m, id));
+    assert_true(moves_resume(m, id, why, sizeof why));
+    while (moves_any(m))
+        assert_int_equal(run_for(SLICE_MS), ERR_NONE);
+    assert_int_equal(report().state, MOVE_DONE);
+    assert_int_equal(report().found, 3000);
 }
 
 /* The phase is over in the middle: it comes back at once, and goes on later. */
@@ -639,6 +700,7 @@ int main(void)
         TEST(test_names),
         TEST(test_refused_orders),
         TEST(test_the_same_twice_is_refused),
+        TEST(test_what_can_be_resumed),
         TEST(test_the_newest_32_are_kept),
         TEST(test_an_unknown_policy_fails),
         TEST(test_not_where_the_archive_acts),
@@ -652,6 +714,8 @@ int main(void)
         TEST(test_drain),
         TEST(test_what_cannot_be_carried),
         TEST(test_abort),
+        TEST(test_resume),
+        TEST(test_resume_with_suspects),
         TEST(test_interrupted),
         TEST(test_rate),
         TEST(test_verify_rate),
