@@ -212,8 +212,6 @@ static const char *why_no_resume(struct moves *m, const struct move *mv)
         return "it is not over";
     if (r->state == MOVE_DONE)
         return "it is done";
-    if (mv->at_work)
-        return "its last step is not over yet: try again";
     for (size_t i = 0; i < m->n; i++) {
         const struct move_report *other = &m->list[i]->report;
         if (other->id > r->id && other->order.kind == r->order.kind && strcmp(other->order.policy, r->order.policy) == 0)
@@ -412,14 +410,14 @@ static void meter(struct move *mv, int64_t now_us)
         r->eta_s = (int64_t)((double)(r->total - r->done) / r->rate + 0.5);
 }
 
-/* False: it was aborted. */
+/* False: it was aborted. One that was aborted and resumed during a step goes on. */
 static bool publish(struct moves *m, struct move *mv)
 {
     const struct move_tally *t = &mv->at.tally;
     struct move_report *r = &mv->report;
 
     pthread_mutex_lock(&m->lock);
-    bool runs = r->state == MOVE_RUNNING;
+    bool runs = !is_over(mv);
     if (runs) {
         r->done = t->done;
         r->total = t->total >= 0 && t->total < t->done ? t->done : t->total;
@@ -498,7 +496,8 @@ static void begin(struct move *mv)
     if (mv->report.state == MOVE_RUNNING)
         return;
     mv->report.state = MOVE_RUNNING;
-    mv->report.started_us = clock_wall_us();
+    if (mv->report.started_us == 0)
+        mv->report.started_us = clock_wall_us();
 }
 
 enum err moves_run(struct moves *m, const struct moves_stores *stores, int64_t slice_ms)

@@ -131,7 +131,7 @@ function askAbort(move, after) {
   confirmDialog({
     title: `Abort ${kinds[move.kind]?.title ?? move.kind} ${move.id} of ${move.policy}?`,
     will: [`It ends after ${numbersOf(move)[0]}. What was done stays done.`],
-    undo: "order it again; it begins at the first key.",
+    undo: "resume it: it goes on where it was.",
     action: "Abort", danger: true,
     act: async () => {
       await post("/api/v1/moves/abort", { id: move.id });
@@ -141,18 +141,36 @@ function askAbort(move, after) {
   });
 }
 
+function askResume(move, after) {
+  confirmDialog({
+    title: `Resume ${kinds[move.kind]?.title ?? move.kind} ${move.id} of ${move.policy}?`,
+    will: [`It goes on after ${numbersOf(move)[0]}.`],
+    undo: "abort it.",
+    action: "Resume",
+    act: async () => {
+      await post("/api/v1/moves/resume", { id: move.id });
+      toast(`Move ${move.id} goes on.`);
+      after();
+    },
+  });
+}
+
+/* The proxy refuses it when there is a newer one of its kind, and says so. */
+const canResume = (move) => move.state === "aborted" || move.state === "failed";
+
 function moveRow(first, after) {
   let move = first;
   const state = h("span", { class: "chip" });
   const title = h("strong");
   const abort = h("button", { type: "button", "data-action": "abort", onclick: () => askAbort(move, after) }, "Abort");
+  const resume = h("button", { type: "button", "data-action": "resume", onclick: () => askResume(move, after) }, "Resume");
   const repair = h("button", { type: "button", "data-action": "repair",
     onclick: () => askRepair({ kind: move.kind, policy: move.policy, deep: move.deep, repair: true }, after) }, "Repair");
   const bar = h("progress", { max: 1 });
   const numbers = h("div", { class: "numbers" });
   const why = h("p", { class: "note" });
   const found = h("div", { class: "keys-inline" });
-  const element = h("article", { class: "move" }, h("div", { class: "line" }, title, state, h("span", { class: "spacer" }), repair, abort), bar, numbers, why, found);
+  const element = h("article", { class: "move" }, h("div", { class: "line" }, title, state, h("span", { class: "spacer" }), repair, resume, abort), bar, numbers, why, found);
   element.redraw = (now) => {
     move = now;
     setText(title, `${orderText(move)} · ${move.policy} · #${move.id}`);
@@ -160,6 +178,8 @@ function moveRow(first, after) {
     setAttr(element, "data-state", move.state);
     show(abort, runs(move));
     setAttr(abort, "aria-label", `Abort move ${move.id}`);
+    show(resume, canResume(move));
+    setAttr(resume, "aria-label", `Resume move ${move.id}`);
     show(repair, wantsRepair(move));
     setAttr(repair, "aria-label", `Repair what move ${move.id} has found`);
     show(bar, runs(move));

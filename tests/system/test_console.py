@@ -259,7 +259,7 @@ def test_a_verify_with_repair(console, proxy, conn, real):
     assert moves(proxy)[0]["deep"] is True
 
 
-def test_progress_and_abort(console, proxy, conn):
+def test_progress_abort_and_resume(console, proxy, conn):
     for i in range(50):
         conn.cmd("RPUSH", f"conv:{i}", "x")
     console.go("Moves")
@@ -271,6 +271,12 @@ def test_progress_and_abort(console, proxy, conn):
     console.confirm("Abort")
     expect(newest(console)).to_have_attribute("data-state", "aborted")
     assert moves(proxy)[0]["state"] == "aborted"
+    newest(console).get_by_role("button", name=re.compile("Resume")).click()
+    console.confirm("Resume")
+    expect(newest(console)).to_have_attribute("data-state", "running")
+    newest(console).get_by_role("button", name=re.compile("Abort")).click()
+    console.confirm("Abort")
+    expect(newest(console)).to_have_attribute("data-state", "aborted")
 
 
 @pytest.mark.parametrize("kind", ["Backfill", "Drain"])
