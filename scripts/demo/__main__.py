@@ -99,6 +99,7 @@ def play(stack, wanted):
 def main():
     wanted = options()
     signal.signal(signal.SIGTERM, go_on)
+    signal.signal(signal.SIGINT, go_on)  # also where a script that starts it ignores it
     stack, code = None, 1
     try:
         stack = Stack(wanted.folder, archive_of(wanted.archive), free_ports() if wanted.free_ports else None, wanted.binary, not wanted.no_observers)

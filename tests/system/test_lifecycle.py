@@ -1073,7 +1073,7 @@ def test_no_such_user():
 BROKEN_FILES = {
     "proxy:\n  threads: many\n": "{file}:2: proxy.threads: 'many' is not a number; expected a whole number",
     "proxi:\n  threads: 1\n": (
-        "{file}:1: unknown name 'proxi'; expected one of: listen, tls, proxy, requirepass, requirepass_file, users, acl, admin, redis, archive, log, slowlog, script, failover, sync, policies"
+        "{file}:1: unknown name 'proxi'; expected one of: listen, tls, proxy, requirepass, requirepass_file, users, acl, admin, redis, archive, log, slowlog, script, failover, sync, tenants, tier, policies"
     ),
     "# comment\nproxy:\n  threads: [1]\n": "{file}:3: 'proxy.threads' is a list; expected a single value",
 }
@@ -1122,7 +1122,7 @@ def test_version():
         (["--nonsense"], "unrecognized option '--nonsense'"),
         (["--set"], "option '--set' requires an argument"),
         (["extra"], "unexpected argument 'extra'"),
-        (["--docs", "poems"], "--docs poems: expected settings, commands, compatibility, metrics or places"),
+        (["--docs", "poems"], "--docs poems: expected settings, commands, compatibility, metrics, places or events"),
         (["--set", "a.b=1"], "--set a.b: there is no setting named 'a.b'"),
     ],
 )
