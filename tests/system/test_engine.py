@@ -32,6 +32,9 @@ ELSEWHERE = {
     "pfdebug", "pfselftest",
 }  # fmt: skip
 
+# About the same as Redis, which also counts what has expired and is not deleted yet: test_archive_usage.py.
+NEAR_ONLY = {"memory|usage"}
+
 
 @pytest.fixture(scope="module")
 def frozen_redis(tmp_path_factory):
@@ -74,7 +77,7 @@ def test_samples(pair, module, resp):
 def test_random_commands(pair):
     seed = int(os.environ.get("CONV_SEED") or random.SystemRandom().randrange(1 << 30))
     print(f"CONV_SEED={seed} CONV_ENGINE_COMMANDS={COMMANDS}")
-    rows = sorted(pair.engine.words("DEBUG-ROWS"))
+    rows = sorted(set(pair.engine.words("DEBUG-ROWS")) - NEAR_ONLY)
     assert set(rows) - set(GRAMMAR) == set(), "rows without a grammar"
     hits = dict.fromkeys(rows, 0)
     for number in range(max(COMMANDS // SCRIPT, 1)):

@@ -175,7 +175,7 @@ GRAMMAR = {
     "geosearchstore": "<k:geo> <k:geo> ( FROMMEMBER <city> | FROMLONLAT <lon> <lat> ) ( BYRADIUS <km> <unit> | BYBOX <km> <km> <unit> ) [ COUNT <n> ASC ] [ STOREDIST ]",
     "copy": "<k> <k> [ REPLACE ]", "del": "{ <k> }", "dump": (Any, "<k>"), "exists": "{ <k> }", "expire": f"<k> <sec> {EXPIRY}",
     "expireat": f"<k> <at> {EXPIRY}", "expiretime": "<k>", "object|encoding": "<k>", "object|freq": "<k>", "object|help": "",
-    "object|idletime": (Shape, "<k>"), "memory|usage": (Shape, "<k>"), "object|refcount": "<k>", "persist": "<k>", "pexpire": f"<k> <msec> {EXPIRY}",
+    "object|idletime": (Shape, "<k>"), "object|refcount": "<k>", "persist": "<k>", "pexpire": f"<k> <msec> {EXPIRY}",
     "pexpireat": f"<k> <msat> {EXPIRY}", "pexpiretime": "<k>", "pttl": "<k>", "rename": "<k> <k>", "renamenx": "<k> <k>",
     "restore": "<k> <n> <v> [ REPLACE ] [ ABSTTL ] [ IDLETIME <n> ] [ FREQ <n> ]",
     "sort": "<k:list> [ LIMIT <i> <i> ] [ ( ASC | DESC ) ] [ ALPHA ] [ STORE <k:list> ]", "sort_ro": "<k:set> [ LIMIT <i> <i> ] [ ( ASC | DESC ) ] [ ALPHA ]",
