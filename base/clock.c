@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <stdio.h>
 #include <time.h>
 
 static int64_t read_us(clockid_t id)
@@ -22,4 +23,29 @@ int64_t clock_boot_us(void)
 int64_t clock_wall_us(void)
 {
     return read_us(CLOCK_REALTIME);
+}
+
+static size_t put(int64_t wall_us, const char *format, char text[CLOCK_TEXT])
+{
+    time_t s = (time_t)(wall_us / 1000000);
+    struct tm utc;
+
+    gmtime_r(&s, &utc);
+    return strftime(text, CLOCK_TEXT, format, &utc);
+}
+
+void clock_text(int64_t wall_us, char text[CLOCK_TEXT])
+{
+    put(wall_us, "%Y-%m-%dT%H:%M:%SZ", text);
+}
+
+void clock_text_ms(int64_t wall_us, char text[CLOCK_TEXT])
+{
+    size_t n = put(wall_us, "%Y-%m-%dT%H:%M:%S", text);
+    snprintf(text + n, CLOCK_TEXT - n, ".%03dZ", (int)(wall_us / 1000 % 1000));
+}
+
+void clock_stamp(int64_t wall_us, char text[CLOCK_TEXT])
+{
+    put(wall_us, "%Y%m%d-%H%M%S", text);
 }

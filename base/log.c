@@ -7,7 +7,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Also PIPE_BUF: a write of this size or less to a pipe is never mixed with another process's. */
@@ -226,14 +225,9 @@ static void put_field(struct line *l, const struct log_field *f)
 
 static void put_time(struct line *l)
 {
-    int64_t us = clock_wall_us();
-    time_t s = (time_t)(us / 1000000);
-    struct tm tm;
-    char text[40];
+    char text[CLOCK_TEXT];
 
-    gmtime_r(&s, &tm);
-    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + n, sizeof text - n, ".%03dZ", (int)(us / 1000 % 1000));
+    clock_text_ms(clock_wall_us(), text);
     put_field(l, &LOG_STR("ts", text));
 }
 

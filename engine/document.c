@@ -356,27 +356,6 @@ static bool write_v(bson_t *doc, const struct object *o)
     return bson_append_array_end(doc, &v) && ok;
 }
 
-static int64_t count_of(const struct object *o)
-{
-    switch ((enum object_type)o->type) {
-    case OBJECT_NONE:
-        return 0;
-    case OBJECT_STRING:
-        return 1;
-    case OBJECT_LIST:
-        return (int64_t)o->v.list->count;
-    case OBJECT_HASH:
-        return (int64_t)o->v.hash->count;
-    case OBJECT_SET:
-        return (int64_t)o->v.set->count;
-    case OBJECT_ZSET:
-        return (int64_t)o->v.zset->count;
-    case OBJECT_STREAM:
-        return (int64_t)o->v.stream->count;
-    }
-    return 0;
-}
-
 static bool write_id(bson_t *doc, struct slice key)
 {
     char small[ID_SMALL];
@@ -397,7 +376,7 @@ static bool write_id(bson_t *doc, struct slice key)
 enum err document_encode(const struct object *o, bson_t *doc)
 {
     bool ok = write_id(doc, o->key) && BSON_APPEND_UTF8(doc, "t", object_type_name(o->type)) &&
-              BSON_APPEND_INT64(doc, "n", count_of(o)) &&
+              BSON_APPEND_INT64(doc, "n", object_count(o)) &&
               (o->expire_ms >= 0 ? BSON_APPEND_DATE_TIME(doc, "exp", o->expire_ms)
                                  : BSON_APPEND_NULL(doc, "exp")) &&
               (o->type == OBJECT_NONE || BSON_APPEND_UTF8(doc, "enc", object_encoding_name(o->encoding))) &&

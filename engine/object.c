@@ -85,6 +85,27 @@ static struct stream *own_stream(const struct stream *from, struct arena *a)
     return s;
 }
 
+int64_t object_count(const struct object *o)
+{
+    switch ((enum object_type)o->type) {
+    case OBJECT_NONE:
+        return 0;
+    case OBJECT_STRING:
+        return 1;
+    case OBJECT_LIST:
+        return (int64_t)o->v.list->count;
+    case OBJECT_HASH:
+        return (int64_t)o->v.hash->count;
+    case OBJECT_SET:
+        return (int64_t)o->v.set->count;
+    case OBJECT_ZSET:
+        return (int64_t)o->v.zset->count;
+    case OBJECT_STREAM:
+        return (int64_t)o->v.stream->count;
+    }
+    return 0;
+}
+
 void object_own(struct object *o, struct arena *a)
 {
     switch ((enum object_type)o->type) {

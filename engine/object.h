@@ -49,6 +49,9 @@ struct object {
     } v;
 };
 
+/* Elements, fields, members, entries; 1 of a string, 0 of nothing. */
+int64_t object_count(const struct object *o);
+
 struct arena; /* engine/arena.h */
 /* The value becomes a copy of its own: changes to it don't show in the object whose v was assigned to it. The bytes of elements
  * stay shared, since nobody changes those in place. */

@@ -49,12 +49,9 @@ static void counts_of(const struct server *s, const char *policy, struct level_c
 
 static void add_time(cJSON *doc, const char *name, int64_t at_us)
 {
-    char text[32];
-    time_t at = (time_t)(at_us / 1000000);
-    struct tm utc;
+    char text[CLOCK_TEXT];
 
-    gmtime_r(&at, &utc);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    clock_text(at_us, text);
     cJSON_AddStringToObject(doc, name, text);
 }
 

@@ -3,10 +3,10 @@
 #ifndef PROXY_STATE_PARTS_H
 #define PROXY_STATE_PARTS_H
 
+#include "base/clock.h"
 #include "proxy/overview.h"
 
 #include <cjson/cJSON.h>
-#include <time.h>
 
 static inline cJSON *object_in(cJSON *parent, const char *name)
 {
@@ -45,12 +45,9 @@ static inline void say(cJSON *list, const char *sentence)
 /* µs since 1970 as 2026-11-21T08:00:00Z. */
 static inline void moment(cJSON *in, const char *name, int64_t wall_us)
 {
-    time_t t = (time_t)(wall_us / 1000000);
-    struct tm utc;
-    char buf[32];
+    char buf[CLOCK_TEXT];
 
-    gmtime_r(&t, &utc);
-    strftime(buf, sizeof buf, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    clock_text(wall_us, buf);
     text(in, name, buf);
 }
 

@@ -1,11 +1,12 @@
 #include "proxy/told.h"
 
+#include "base/clock.h"
+
 #include <bson/bson.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Without the beginning of a character at its end. */
 static size_t cut_at(struct slice s, size_t cap)
@@ -112,12 +113,8 @@ char *told_read(const cJSON *item, size_t *ret_len)
 
 cJSON *told_time(int64_t us)
 {
-    time_t s = (time_t)(us / 1000000);
-    struct tm utc;
-    char text[48];
+    char text[CLOCK_TEXT];
 
-    gmtime_r(&s, &utc);
-    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text + n, sizeof text - n, ".%03dZ", (int)(us / 1000 % 1000));
+    clock_text_ms(us, text);
     return cJSON_CreateString(text);
 }

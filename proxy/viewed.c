@@ -52,23 +52,7 @@ void viewed_sort(struct object *o, struct arena *a)
 
 static size_t length_of(const struct object *o)
 {
-    switch ((enum object_type)o->type) {
-    case OBJECT_NONE:
-        return 0;
-    case OBJECT_STRING:
-        return o->v.string.len;
-    case OBJECT_LIST:
-        return o->v.list->count;
-    case OBJECT_HASH:
-        return o->v.hash->count;
-    case OBJECT_SET:
-        return o->v.set->count;
-    case OBJECT_ZSET:
-        return o->v.zset->count;
-    case OBJECT_STREAM:
-        return o->v.stream->count;
-    }
-    return 0;
+    return o->type == OBJECT_STRING ? o->v.string.len : (size_t)object_count(o);
 }
 
 static cJSON *tell_pair(const char *first, cJSON *own_a, const char *second, cJSON *own_b)

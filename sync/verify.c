@@ -19,7 +19,6 @@
 enum stage { OF_ARCHIVE, OF_REDIS, REST };
 
 /* Where whole values are loaded: as many keys as have fitted well so far. */
-/* Where whole values are loaded: as many keys as have fitted well so far. */
 static size_t page_size(const struct move_at *at, bool values)
 {
     return values && at->limit > at->place.pace ? at->place.pace : at->limit;

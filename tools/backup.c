@@ -1,5 +1,6 @@
 #include "tools/backup.h"
 
+#include "base/clock.h"
 #include "tools/backup_list.h"
 #include "tools/export.h"
 #include "tools/manifest.h"
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define KEYS_NAME "keys.ndjson.zst"
@@ -45,17 +45,17 @@ static int fail(const char *what, const char *why)
 /* A second has room for one backup: the next one waits for the next. */
 static void choose_name(struct backup *b, cJSON *manifest)
 {
-    char path[4096], at[32];
-    struct tm utc;
+    char path[4096], stamp[CLOCK_TEXT], at[CLOCK_TEXT];
+    int64_t now;
 
     do {
-        time_t now = time(NULL);
-        gmtime_r(&now, &utc);
-        strftime(b->name, sizeof b->name, "convproxy-%Y%m%d-%H%M%S", &utc);
+        now = clock_wall_us();
+        clock_stamp(now, stamp);
+        snprintf(b->name, sizeof b->name, "convproxy-%s", stamp);
         snprintf(path, sizeof path, "%.3900s/%s", b->dir, b->name);
     } while (access(path, F_OK) == 0 && (ctl_pause(SECOND_S), true));
     snprintf(b->folder, sizeof b->folder, "%.4000s" BACKUP_INCOMPLETE, path);
-    strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    clock_text(now, at);
     cJSON_AddStringToObject(manifest, "at", at);
 }
 

@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TRIES    60 /* of a step that the stores refuse, or can't be asked */
@@ -40,12 +39,9 @@ struct export {
 
 static void add_time(cJSON *doc)
 {
-    char text[32];
-    time_t now = time(NULL);
-    struct tm utc;
+    char text[CLOCK_TEXT];
 
-    gmtime_r(&now, &utc);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    clock_text(clock_wall_us(), text);
     cJSON_AddStringToObject(doc, "at", text);
 }
 
@@ -330,10 +326,8 @@ static void tell(const struct options *o, const struct export_wish *w, const str
 
 int run_export(struct options *o, const struct args *args)
 {
-    char usual[64];
+    char usual[64], stamp[CLOCK_TEXT];
     struct export_result result = {0};
-    time_t now = time(NULL);
-    struct tm local;
     struct export_wish w = {.path = args_value(args, "out"),
                             .proxy = args_value(args, "proxy"),
                             .policy = args_value(args, "policy"),
@@ -345,8 +339,8 @@ int run_export(struct options *o, const struct args *args)
         return EXIT_WRONG_USAGE;
     if ((w.policy != NULL) + (w.pattern != NULL) + w.all > 1)
         return ctl_usage_error("export takes one of --policy, --match and --all", "");
-    gmtime_r(&now, &local);
-    strftime(usual, sizeof usual, "convproxy-export-%Y%m%d-%H%M%S.ndjson.zst", &local);
+    clock_stamp(clock_wall_us(), stamp);
+    snprintf(usual, sizeof usual, "convproxy-export-%s.ndjson.zst", stamp);
     if (w.path == NULL && w.resume)
         return ctl_usage_error("export --resume needs --out FILE: the one that was interrupted", "");
     w.path = w.path != NULL ? w.path : usual;

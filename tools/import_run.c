@@ -1,5 +1,6 @@
 #include "tools/import_run.h"
 
+#include "base/clock.h"
 #include "tools/import.h"
 #include "tools/item.h"
 #include "tools/manifest.h"
@@ -8,7 +9,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PATH_ROOM 4096
@@ -92,12 +92,9 @@ static bool is_taken(const char *path)
 
 static void usual_undo(const char *path, char *undo)
 {
-    char when[32];
-    time_t now = time(NULL);
-    struct tm utc;
+    char when[CLOCK_TEXT];
 
-    gmtime_r(&now, &utc);
-    strftime(when, sizeof when, "%Y%m%d-%H%M%S", &utc);
+    clock_stamp(clock_wall_us(), when);
     snprintf(undo, PATH_ROOM, "%.3900s.undo-%s.ndjson", path, when);
     for (int n = 2; is_taken(undo); n++) /* a second has room for two imports */
         snprintf(undo, PATH_ROOM, "%.3900s.undo-%s-%d.ndjson", path, when, n);
