@@ -1,3 +1,4 @@
+#include "replies.h"
 #include "engine/bytes.h"
 
 #include <setjmp.h>
@@ -9,43 +10,9 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-static struct chunk_pool pool;
-static struct chain out;
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    chunk_pool_init(&pool);
-    chain_init(&out, &pool);
-    arena_init(&arena);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    chain_clear(&out);
-    chunk_pool_done(&pool);
-    arena_done(&arena);
-    return 0;
-}
-
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 static struct call call_of(const struct slice *argv)
 {
     return (struct call){.argv = argv, .argc = 1, .resp = RESP2, .out = &out, .arena = &arena};
-}
-
-static void expect(const char *reply)
-{
-    struct slice got = chain_flat(&out);
-
-    assert_int_equal(got.len, strlen(reply));
-    assert_memory_equal(got.p, reply, got.len);
-    chain_clear(&out);
 }
 
 /* What OBJECT ENCODING of redis-server 7.0.15 says after SET. */
@@ -122,10 +89,10 @@ static void more_than_512_mb_do_not_fit(void **state)
 
     assert_true(bytes_fit(&c, BYTES_MAX - 1, 1));
     assert_true(bytes_fit(&c, 0, BYTES_MAX));
-    expect("");
+    expect_reply("");
     assert_false(c.failed);
     assert_false(bytes_fit(&c, BYTES_MAX, 1));
-    expect("-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n");
+    expect_reply("-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n");
     assert_true(c.failed);
     assert_false(bytes_fit(&c, UINT64_MAX, 2)); /* no overflow */
     chain_clear(&out);
@@ -160,19 +127,20 @@ static void bit_offsets(void **state)
         assert_int_equal(bytes_bit_offset(&c, 0, rows[i].field, &bit), rows[i].bit >= 0);
         if (rows[i].bit >= 0)
             assert_int_equal(bit, rows[i].bit);
-        expect(rows[i].bit >= 0 ? "" : "-ERR bit offset is not an integer or out of range\r\n");
+        expect_reply(rows[i].bit >= 0 ? "" : "-ERR bit offset is not an integer or out of range\r\n");
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(encodings_are_those_of_set, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(storing_keeps_the_expiry_and_replacing_does_not, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(editing_makes_a_longer_raw_copy, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(editing_begins_with_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(more_than_512_mb_do_not_fit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(bit_offsets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(encodings_are_those_of_set, replies_set_up, replies_tear_down),
+        cmocka_unit_test_setup_teardown(storing_keeps_the_expiry_and_replacing_does_not, replies_set_up,
+                                        replies_tear_down),
+        cmocka_unit_test_setup_teardown(editing_makes_a_longer_raw_copy, replies_set_up, replies_tear_down),
+        cmocka_unit_test_setup_teardown(editing_begins_with_nothing, replies_set_up, replies_tear_down),
+        cmocka_unit_test_setup_teardown(more_than_512_mb_do_not_fit, replies_set_up, replies_tear_down),
+        cmocka_unit_test_setup_teardown(bit_offsets, replies_set_up, replies_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

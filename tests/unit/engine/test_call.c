@@ -1,3 +1,4 @@
+#include "replies.h"
 #include "engine/call.h"
 
 #include <setjmp.h>
@@ -10,23 +11,12 @@
 
 #define NOW 1000000
 
-static struct chunk_pool pool;
-static struct chain out;
-static struct arena arena;
 static struct object objects[4];
 static struct keyspace keys;
-
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
 
 /* Four keys: a string, one that expires now, one that did a moment ago, and none. */
 static int set_up(void **state)
 {
-    chunk_pool_init(&pool);
-    chain_init(&out, &pool);
-    arena_init(&arena);
     memset(objects, 0, sizeof objects);
     const char *const names[] = {"string", "last", "gone", "none"};
     for (size_t i = 0; i < 4; i++) {
@@ -37,30 +27,13 @@ static int set_up(void **state)
         objects[i].v.string = slice_of("v");
     }
     keys = (struct keyspace){.objects = objects, .count = 4};
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    chain_clear(&out);
-    chunk_pool_done(&pool);
-    arena_done(&arena);
-    return 0;
+    return replies_set_up(state);
 }
 
 static struct call call_of(enum resp resp, const struct slice *argv, size_t argc)
 {
     return (struct call){
         .argv = argv, .argc = argc, .resp = resp, .now_ms = NOW, .out = &out, .arena = &arena, .keys = &keys};
-}
-
-static void expect(const char *reply)
-{
-    struct slice got = chain_flat(&out);
-
-    assert_int_equal(got.len, strlen(reply));
-    assert_memory_equal(got.p, reply, got.len);
-    chain_clear(&out);
 }
 
 static void test_lookup(void **state)
@@ -123,10 +96,10 @@ static void test_lookup_typed(void **state)
     assert_false(wrong);
     assert_null(call_lookup_typed(&c, slice_of("gone"), OBJECT_LIST, &wrong));
     assert_false(wrong || c.failed);
-    expect("");
+    expect_reply("");
     assert_null(call_lookup_typed(&c, slice_of("last"), OBJECT_LIST, &wrong));
     assert_true(wrong && c.failed);
-    expect("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
+    expect_reply("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
 }
 
 static void test_place(void **state)
@@ -206,15 +179,15 @@ static void test_arguments(void **state)
     assert_true(call_is(&c, 3, "nx") && call_is(&c, 4, ""));
     assert_false(call_is(&c, 3, "nxy") || call_is(&c, 4, "n") || call_is(&c, 2, "n") ||
                  call_is(&c, 2, "nxx"));
-    expect("");
+    expect_reply("");
     assert_false(call_int_arg(&c, 1, &n));
-    expect("-ERR value is not an integer or out of range\r\n");
+    expect_reply("-ERR value is not an integer or out of range\r\n");
     assert_false(call_double_arg(&c, 2, &d, NULL));
-    expect("-ERR value is not a valid float\r\n");
+    expect_reply("-ERR value is not a valid float\r\n");
     assert_false(call_double_arg(&c, 2, &d, "ERR min or max is not a float"));
-    expect("-ERR min or max is not a float\r\n");
+    expect_reply("-ERR min or max is not a float\r\n");
     call_syntax_error(&c);
-    expect("-ERR syntax error\r\n");
+    expect_reply("-ERR syntax error\r\n");
     assert_true(n == 12 && d == 1.5 && c.failed);
 }
 
@@ -225,13 +198,13 @@ static void test_errors(void **state)
 
     memset(word, 'x', sizeof word - 1);
     call_errorf(&c, "ERR a\nb%.*s%d\r\n\n", 2, "\r\r", 7);
-    expect("-ERR a b  7\r\n");
+    expect_reply("-ERR a b  7\r\n");
     call_errorf(&c, "%s", word);
     assert_int_equal(out.len, sizeof word - 1 + 3);
     assert_true(c.failed);
     chain_clear(&out);
     call_error(&c, "\n");
-    expect("-\r\n");
+    expect_reply("-\r\n");
 }
 
 static void test_slices(void **state)
@@ -250,7 +223,7 @@ static void test_slices(void **state)
     assert_true(slice_equal((struct slice){"", 0}, (struct slice){NULL, 0}));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, replies_tear_down)
 
 int main(void)
 {

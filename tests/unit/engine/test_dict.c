@@ -1,3 +1,4 @@
+#include "../in_arena.h"
 #include "engine/dict.h"
 #include "engine/call.h"
 
@@ -11,20 +12,12 @@
 
 #define NAMES 300
 
-static struct arena arena;
 static uint64_t seed;
 
 static int set_up(void **state)
 {
-    arena_init(&arena);
     seed = 88172645463325252u;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_done(&arena);
-    return 0;
+    return arena_set_up(state);
 }
 
 static size_t draw(size_t below)
@@ -202,7 +195,7 @@ static void test_hash(void **state)
     assert_true(dict_hash((struct slice){"\0", 1}, 1) != dict_hash((struct slice){"\0\0", 2}, 1));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, arena_tear_down)
 
 int main(void)
 {

@@ -1,3 +1,4 @@
+#include "../in_arena.h"
 #include "engine/document.h"
 #include "engine/call.h"
 #include "engine/dict.h"
@@ -20,20 +21,6 @@
         text, sizeof(text) - 1                                                                               \
     } /* for tables */
 #define SLICE(text) ((struct slice)INIT(text))
-
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    arena_init(&arena);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_done(&arena);
-    return 0;
-}
 
 static struct object object_of(enum object_type type, enum object_encoding encoding)
 {
@@ -437,8 +424,10 @@ static void test_damaged(void **state)
 /* The shortcut for ASCII says what libbson's validator says, wherever the odd byte stands. */
 static void test_is_text(void **state)
 {
-    static const struct slice odd[] = {{"", 0},     {"\0", 1},       {"\x7f", 1},         {"\x80", 1},             {"\xff", 1},
-                                       {"\xc3", 1}, {"\xc3\xa9", 2}, {"\xe4\xbd\xa0", 3}, {"\xf0\x9f\x98\x80", 4}, {"\x01", 1}};
+    static const struct slice odd[] = {{"", 0},         {"\0", 1},           {"\x7f", 1},
+                                       {"\x80", 1},     {"\xff", 1},         {"\xc3", 1},
+                                       {"\xc3\xa9", 2}, {"\xe4\xbd\xa0", 3}, {"\xf0\x9f\x98\x80", 4},
+                                       {"\x01", 1}};
     char text[40];
 
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
@@ -456,19 +445,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_is_text),
-        cmocka_unit_test_setup_teardown(test_string, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_list, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_hash_and_set, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_zset, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_stream, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_empty_stream_and_tombstone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_too_large, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_keys, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_ids_of_no_key, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_refused_streams, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_damaged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_string, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_list, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_hash_and_set, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_zset, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_stream, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_empty_stream_and_tombstone, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_many, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_too_large, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_keys, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_ids_of_no_key, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_refused, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_refused_streams, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_damaged, arena_set_up, arena_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

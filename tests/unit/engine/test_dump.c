@@ -1,3 +1,4 @@
+#include "replies.h"
 #include "engine/call.h"
 #include "engine/dict.h"
 #include "engine/document.h"
@@ -17,36 +18,17 @@
 #define VERSION 0xc001
 #define FOOTER  10
 
-static struct chunk_pool pool;
-static struct chain out;
-static struct arena arena;
 static struct object objects[2]; /* "from", "to" */
 static struct keyspace keys;
 
-static struct slice slice_of(const char *text)
-{
-    return (struct slice){text, strlen(text)};
-}
-
 static int set_up(void **state)
 {
-    chunk_pool_init(&pool);
-    chain_init(&out, &pool);
-    arena_init(&arena);
     memset(objects, 0, sizeof objects);
     objects[0].key = slice_of("from");
     objects[1].key = slice_of("to");
     objects[0].expire_ms = objects[1].expire_ms = -1;
     keys = (struct keyspace){.objects = objects, .count = 2};
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    chain_clear(&out);
-    chunk_pool_done(&pool);
-    arena_done(&arena);
-    return 0;
+    return replies_set_up(state);
 }
 
 /* ---- values of every type ---- */
@@ -373,7 +355,7 @@ static void test_forged_streams(void **state)
     expect_unsound(&o);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, replies_tear_down)
 
 int main(void)
 {

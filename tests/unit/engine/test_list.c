@@ -1,3 +1,4 @@
+#include "../in_arena.h"
 #include "engine/list.h"
 #include "engine/call.h"
 
@@ -15,20 +16,6 @@ struct model {
     char bytes[MOST];
     size_t count;
 };
-
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    arena_init(&arena);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_done(&arena);
-    return 0;
-}
 
 static struct slice item(char c)
 {
@@ -166,10 +153,10 @@ static void test_make(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_random_changes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_growth, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_queue, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_make, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_random_changes, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_growth, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_queue, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_make, arena_set_up, arena_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

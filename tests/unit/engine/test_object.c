@@ -1,5 +1,5 @@
+#include "../in_arena.h"
 #include "engine/object.h"
-#include "engine/arena.h"
 #include "engine/call.h"
 #include "engine/dict.h"
 #include "engine/list.h"
@@ -12,20 +12,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <string.h>
-
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    arena_init(&arena);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_done(&arena);
-    return 0;
-}
 
 static struct slice slice_of(const char *text)
 {
@@ -148,7 +134,7 @@ static void test_own_stream(void **state)
     assert_int_equal(s->count, 2);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, arena_set_up, arena_tear_down)
 
 int main(void)
 {

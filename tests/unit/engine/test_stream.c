@@ -1,3 +1,4 @@
+#include "../in_arena.h"
 #include "engine/stream.h"
 #include "engine/streamnodes.h"
 
@@ -6,20 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    arena_init(&arena);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_done(&arena);
-    return 0;
-}
 
 static struct slice text(const char *s, size_t n)
 {
@@ -164,5 +151,5 @@ int main(void)
         cmocka_unit_test(test_delete_many), cmocka_unit_test(test_consumers),
         cmocka_unit_test(test_lag),         cmocka_unit_test(test_nodes),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, arena_set_up, arena_tear_down);
 }

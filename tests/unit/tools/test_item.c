@@ -1,3 +1,4 @@
+#include "../in_arena.h"
 /* Lines of an export: what is written is read back the same, and what is not of the form is refused. */
 #include "engine/dict.h"
 #include "engine/list.h"
@@ -15,20 +16,6 @@
 #include <cmocka.h>
 
 #define S(text) ((struct slice){text, sizeof(text) - 1})
-
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    arena_init(&arena);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    arena_done(&arena);
-    return 0;
-}
 
 static char *line_of(const struct object *o)
 {
@@ -134,7 +121,8 @@ static void test_streams(void **state)
     struct stream_group *g = stream_group_add(s, S("g"));
     stream_consumer_add(s, g, S("one"), 5);
     stream_consumer_add(s, g, S("two"), 5);
-    *stream_pending_add(s, g, (struct stream_id){1, 1}) = (struct stream_pending){{1, 1}, 1, 1700000000000, 3};
+    *stream_pending_add(s, g, (struct stream_id){1, 1}) =
+        (struct stream_pending){{1, 1}, 1, 1700000000000, 3};
     same(&o);
     char *own_line = line_of(&o);
     struct object back;
@@ -169,12 +157,16 @@ static void test_what_is_refused(void **state)
         "{\"key\":\"k\",\"type\":\"zset\",\"value\":[\"a\",\"nan\"]}",
         "{\"key\":\"k\",\"type\":\"zset\",\"value\":[\"a\"]}",
         "{\"key\":\"k\",\"type\":\"stream\",\"value\":{}}",
-        "{\"key\":\"k\",\"type\":\"stream\",\"value\":{\"last_id\":\"1-1\",\"max_deleted_id\":\"0-0\",\"entries_added\":1,"
+        "{\"key\":\"k\",\"type\":\"stream\",\"value\":{\"last_id\":\"1-1\",\"max_deleted_id\":\"0-0\","
+        "\"entries_added\":1,"
         "\"entries\":[[\"1-1\",\"a\"]],\"groups\":[]}}",
-        "{\"key\":\"k\",\"type\":\"stream\",\"value\":{\"last_id\":\"1-1\",\"max_deleted_id\":\"0-0\",\"entries_added\":1,"
+        "{\"key\":\"k\",\"type\":\"stream\",\"value\":{\"last_id\":\"1-1\",\"max_deleted_id\":\"0-0\","
+        "\"entries_added\":1,"
         "\"entries\":[[\"2-1\",\"a\",\"b\"],[\"1-1\",\"a\",\"b\"]],\"groups\":[]}}",
-        "{\"key\":\"k\",\"type\":\"stream\",\"value\":{\"last_id\":\"1-1\",\"max_deleted_id\":\"0-0\",\"entries_added\":1,"
-        "\"entries\":[],\"groups\":[{\"name\":\"g\",\"last_id\":\"1-1\",\"entries_read\":0,\"consumers\":[],\"pending\":[[\"1-1\",0,1,1]]}]}}",
+        "{\"key\":\"k\",\"type\":\"stream\",\"value\":{\"last_id\":\"1-1\",\"max_deleted_id\":\"0-0\","
+        "\"entries_added\":1,"
+        "\"entries\":[],\"groups\":[{\"name\":\"g\",\"last_id\":\"1-1\",\"entries_read\":0,\"consumers\":[],"
+        "\"pending\":[[\"1-1\",0,1,1]]}]}}",
     };
     struct object o;
 
@@ -186,11 +178,11 @@ static void test_what_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_strings_of_all_bytes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_text_stays_text, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_containers, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_streams, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_strings_of_all_bytes, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_text_stays_text, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_containers, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_streams, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_refused, arena_set_up, arena_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
