@@ -88,7 +88,7 @@ bool orders_resume(struct server *s, uint64_t id, const char *by, char *why, siz
 
 static void tell_ended(const struct move_report *m)
 {
-    bool well = m->state == MOVE_DONE && m->found == m->repaired;
+    bool well = m->state == MOVE_DONE && (m->order.kind == MOVE_TIER || m->found == m->repaired);
 
     log_event(well ? LOG_INFO : LOG_WARN, "move_ended", LOG_INT("id", (int64_t)m->id), LOG_STR("kind", move_kind_name(m->order.kind)),
               LOG_STR("policy", m->order.policy), LOG_STR("state", move_state_name(m->state)), LOG_INT("keys", m->done),

@@ -59,8 +59,8 @@ static bool is_over(const cJSON *move)
 
 static int code_of(const cJSON *move)
 {
-    bool found = screen_number(move, "found") > screen_number(move, "repaired");
-    return strcmp(screen_text(move, "state"), "done") == 0 && !found ? EXIT_OK : EXIT_UNHEALTHY;
+    bool done = strcmp(screen_text(move, "state"), "done") == 0;
+    return done && !screen_move_wrong(move) ? EXIT_OK : EXIT_UNHEALTHY;
 }
 
 static void draw(const struct options *o, const cJSON *move, unsigned look)

@@ -26,6 +26,8 @@ void screen_faults(FILE *out, const cJSON *doc);
 /* One of /api/v1/moves in a line without its end; bar: with a bar of its progress. And what there is to say when it is over. */
 void screen_move(FILE *out, const cJSON *move, bool bar);
 void screen_move_end(FILE *out, const cJSON *move);
+/* Whether it has found something that is wrong, and has not repaired all of it. */
+bool screen_move_wrong(const cJSON *move);
 /* /api/v1/moves: all; the answer to an abort; that of /api/v1/dual-write. */
 void screen_moves(FILE *out, const cJSON *doc);
 void screen_aborted(FILE *out, const cJSON *doc);

@@ -20,13 +20,37 @@ static void put_bar(FILE *out, double part)
     fprintf(out, "] %3.0f%%", part * 100);
 }
 
-static void put_found(FILE *out, const cJSON *move)
+/* What the keys are that a move counts as found. */
+static const struct finding {
+    const char *kind, *words;
+    bool wrong; /* until it is repaired */
+} findings[] = {
+    {"verify", "differ", true},
+    {"ttl-audit", "without TTL", true},
+    {"tier", "changed tier", false},
+};
+
+/* Of a newer proxy's kinds nothing is known but that they have found something. */
+static const struct finding *finding_of(const cJSON *move)
 {
+    static const struct finding unknown = {"", "found", true};
     const char *kind = screen_text(move, "kind");
 
+    for (size_t i = 0; i < sizeof findings / sizeof findings[0]; i++)
+        if (strcmp(findings[i].kind, kind) == 0)
+            return &findings[i];
+    return &unknown;
+}
+
+bool screen_move_wrong(const cJSON *move)
+{
+    return finding_of(move)->wrong && screen_number(move, "found") > screen_number(move, "repaired");
+}
+
+static void put_found(FILE *out, const cJSON *move)
+{
     if (screen_number(move, "found") > 0)
-        fprintf(out, "   %s %s", paint_count(screen_number(move, "found")),
-                strcmp(kind, "ttl-audit") == 0 ? "without TTL" : "differ");
+        fprintf(out, "   %s %s", paint_count(screen_number(move, "found")), finding_of(move)->words);
     if (screen_number(move, "repaired") > 0)
         fprintf(out, ", %s repaired", paint_count(screen_number(move, "repaired")));
 }

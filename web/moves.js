@@ -6,19 +6,25 @@ import { capital, count, moment, rate, seconds, things } from "./format.js";
 
 const EVERY_MS = 1000;
 
-/* What each order does; `repairs` says what its repair changes, and what that means. */
+/* What each order does; `found` says what one key is that it counts, and several; `repairs` what its repair changes, and what that means. */
 const kinds = {
   backfill: { title: "Backfill", does: "Marks every key of Redis, so that all are copied to the archive." },
   drain: { title: "Drain", does: "Carries every key that is owed to the other store." },
   verify: {
     title: "Verify", deep: true, does: "Compares both stores, key by key. Nothing is changed.",
+    found: ["key that differs", "keys that differ"],
     repairs: "Each key that differs is made in the archive what Redis holds.",
     undo: "what the archive held before a repair is not kept; export it first if it may be the better one.",
   },
   "ttl-audit": {
     title: "TTL audit", does: "Looks for keys without an expiry. Nothing is changed.",
+    found: ["key without an expiry", "keys without an expiry"],
     repairs: "Each key without an expiry gets the policy's, counted from now.",
     undo: "PERSIST KEY takes the expiry of a key away again.",
+  },
+  tier: {
+    title: "Tiers", does: "Takes unused keys out of Redis and brings wanted ones back, by the rules of the policy's tiers.",
+    found: ["key that changed its tier", "keys that changed their tier"],
   },
 };
 
@@ -36,7 +42,7 @@ function numbersOf(move) {
     runs(move) ? rate(move.keysPerSecond) : null,
     runs(move) && move.etaSeconds !== undefined ? `${seconds(move.etaSeconds)} left` : null,
     move.rate > 0 ? `at most ${count(move.rate)}/s` : null,
-    move.found > 0 || move.kind === "verify" || move.kind === "ttl-audit" ? `${count(move.found)} found` : null,
+    move.found > 0 || kinds[move.kind]?.found !== undefined ? `${count(move.found)} found` : null,
     move.repair ? `${count(move.repaired)} repaired` : null,
     move.startedAt ? `began ${moment(move.startedAt)}` : null,
     move.endedAt ? `ended ${moment(move.endedAt)}` : null,
@@ -44,8 +50,8 @@ function numbersOf(move) {
 }
 
 function foundText(move) {
-  if (move.kind === "ttl-audit") return `${things(move.found, "key")} without an expiry${move.repair ? `, ${count(move.repaired)} repaired` : ""}:`;
-  return `${things(move.found, "key")} that ${move.found === 1 ? "differs" : "differ"}${move.repair ? `, ${count(move.repaired)} repaired` : ""}:`;
+  const words = kinds[move.kind]?.found ?? ["key found", "keys found"];
+  return `${things(move.found, ...words)}${move.repair ? `, ${count(move.repaired)} repaired` : ""}:`;
 }
 
 function wantsRepair(move) {

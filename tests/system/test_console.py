@@ -261,6 +261,26 @@ def test_a_verify_with_repair(console, proxy, conn, real):
     assert moves(proxy)[0]["deep"] is True
 
 
+def test_keys_that_change_their_tier_do_not_differ(chromium, make_proxy, fresh_redis):
+    proxy = make_proxy(fresh_redis.url, settings={"conv.tiers": "yes", "conv.tier_warm_after": "1s", "tier.every": "0s"}).start()
+    acts(proxy, "redis")
+    with RespConn.to(proxy) as conn:
+        conn.cmd("RPUSH", "conv:idle", "x")
+    direct = fresh_redis.client()
+    eventually(lambda: direct.object("idletime", "conv:idle") >= 1)
+    tab = Console(chromium, proxy).open("moves")
+    order(tab, "Tiers")
+    expect(newest(tab)).to_have_attribute("data-state", "done")
+    expect(newest(tab)).to_contain_text("1 key that changed its tier")
+    expect(newest(tab).get_by_role("link", name="conv:idle")).to_be_visible()
+    expect(newest(tab)).not_to_contain_text("differ")
+    expect(newest(tab).get_by_role("button")).to_have_count(0)  # there is nothing to repair
+    assert not direct.exists("conv:idle")
+    tab.check()
+    tab.close()
+    direct.close()
+
+
 def test_progress_abort_and_resume(console, proxy, conn):
     for i in range(50):
         conn.cmd("RPUSH", f"conv:{i}", "x")

@@ -323,7 +323,9 @@ def test_rules_by_age_and_importance(tmp_path):
             conn.cmd("HSET", "conv:hash", "importance", "0.7", "text", text)
             conn.cmd("SET", "conv:plain", text)
             eventually(lambda: world.behind.cmd("OBJECT", "IDLETIME", "conv:plain") >= 1, 10)
-            world.sweep()
+            code, swept = convctl(world, "tiers", "sweep")
+            assert code == 0 and "2 changed tier" in swept, swept
+            world.proxy.log_contains("level=info event=move_ended id=\\d+ kind=tier .* found=2 ")
             assert [world.tier(f"conv:{name}") != "working" for name in ("dull", "dear", "hash", "plain")] == [True, False, False, True]
             eventually(lambda: world.sweep() and world.tier("conv:dull") == "cold" and world.tier("conv:plain") == "cold", 15)
             packed = world.document("conv:plain")

@@ -107,6 +107,31 @@ static void test_a_move_in_a_line(void **state)
     free(line);
 }
 
+static void test_what_each_kind_of_move_has_found(void **state)
+{
+    static const struct {
+        const char *kind, *words;
+        bool wrong;
+    } rows[] = {{"verify", "2 differ", true},
+                {"ttl-audit", "2 without TTL", true},
+                {"tier", "2 changed tier", false},
+                {"of a newer proxy", "2 found", true}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cJSON *move = cJSON_CreateObject();
+        cJSON_AddStringToObject(move, "kind", rows[i].kind);
+        cJSON_AddNumberToObject(move, "found", 2);
+        char *text = cJSON_PrintUnformatted(move), *line = drawn(text, false);
+        assert_non_null(strstr(line, rows[i].words));
+        assert_true(screen_move_wrong(move) == rows[i].wrong);
+        cJSON_AddNumberToObject(move, "repaired", 2);
+        assert_false(screen_move_wrong(move));
+        free(line);
+        free(text);
+        cJSON_Delete(move);
+    }
+}
+
 static char *watched(const char *now, const char *before)
 {
     cJSON *a = cJSON_Parse(now), *b = before != NULL ? cJSON_Parse(before) : NULL;
@@ -181,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_looking_into_documents),
         cmocka_unit_test(test_no_control_bytes),
         cmocka_unit_test(test_a_move_in_a_line),
+        cmocka_unit_test(test_what_each_kind_of_move_has_found),
         cmocka_unit_test(test_any_document_is_shown),
         cmocka_unit_test(test_rates),
         cmocka_unit_test(test_no_rates_without_a_before_or_after_a_restart),
