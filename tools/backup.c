@@ -226,13 +226,11 @@ static int work(struct backup *b)
 
 static int make(struct backup *b)
 {
-    struct answer answer;
     int code = EXIT_OK;
 
-    b->state = ctl_call(b->options, "GET", "/api/v1/state", NULL, &answer, &code);
+    b->state = ctl_document(b->options, "/api/v1/state", &code);
     if (b->state == NULL)
         return code;
-    answer_done(&answer);
     code = begin_folder(b);
     if (code == EXIT_OK)
         code = work(b);

@@ -115,8 +115,7 @@ int primary_wait(const struct options *o, const char *policy, const char *store)
     int code = EXIT_UNHEALTHY;
 
     for (int look = 0; look < SWITCH_LOOKS && !ctl_interrupted(); look++) {
-        struct answer answer;
-        cJSON *doc = ctl_call(o, "GET", "/api/v1/primary", NULL, &answer, &code);
+        cJSON *doc = ctl_document(o, "/api/v1/primary", &code);
         if (doc == NULL)
             return code;
         const cJSON *item = placed(doc, policy);
@@ -126,7 +125,6 @@ int primary_wait(const struct options *o, const char *policy, const char *store)
         snprintf(place, sizeof place, "%s", screen_text(item, "place"));
         fflush(stdout);
         cJSON_Delete(doc);
-        answer_done(&answer);
         if (there)
             return EXIT_OK;
         ctl_pause(SWITCH_LOOK_S);

@@ -130,9 +130,8 @@ static int watch(const struct options *o, const struct wish *w)
 
     ctl_catch_interrupts();
     while (left > 0 && !ctl_interrupted()) {
-        struct answer answer;
         ctl_pause(LOOK_S < left ? LOOK_S : left);
-        cJSON *doc = ctl_call(o, "GET", PATH, NULL, &answer, &code);
+        cJSON *doc = ctl_document(o, PATH, &code);
         if (doc == NULL)
             return code;
         left = left_of(doc, w->store);
@@ -143,7 +142,6 @@ static int watch(const struct options *o, const struct wish *w)
             fflush(stdout);
         }
         cJSON_Delete(doc);
-        answer_done(&answer);
     }
     if (bar)
         putchar('\n');

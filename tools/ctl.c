@@ -37,7 +37,24 @@ cJSON *ctl_call(const struct options *o, const char *method, const char *path, c
     return doc;
 }
 
-/* 503 is an answer too: it is how health says that something is wrong. */
+cJSON *ctl_document(const struct options *o, const char *path, int *ret_code)
+{
+    struct answer answer;
+    cJSON *doc = ctl_call(o, "GET", path, NULL, &answer, ret_code);
+
+    if (doc == NULL)
+        return NULL;
+    if (answer.status != 200) {
+        fprintf(stderr, "convctl: %s: %s\n", path, screen_text(doc, "error"));
+        *ret_code = EXIT_UNHEALTHY;
+        cJSON_Delete(doc);
+        doc = NULL;
+    }
+    answer_done(&answer);
+    return doc;
+}
+
+/* 503 is an answer too, where it is how health says that something is wrong. */
 int ctl_show(const struct options *o, const char *path, void (*print)(FILE *out, const cJSON *doc))
 {
     struct answer answer;
@@ -46,14 +63,15 @@ int ctl_show(const struct options *o, const char *path, void (*print)(FILE *out,
 
     if (doc == NULL)
         return code;
-    bool refused = answer.status != 200 && answer.status != 503;
+    const cJSON *healthy = cJSON_GetObjectItemCaseSensitive(doc, "healthy");
+    bool refused = answer.status != 200 && (answer.status != 503 || healthy == NULL);
     if (refused)
         fprintf(stderr, "convctl: %s\n", screen_text(doc, "error"));
     else if (o->json)
         puts(answer.body);
     else
         print(stdout, doc);
-    bool unwell = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(doc, "healthy"));
+    bool unwell = cJSON_IsFalse(healthy);
     cJSON_Delete(doc);
     answer_done(&answer);
     return refused || unwell ? EXIT_UNHEALTHY : EXIT_OK;

@@ -26,6 +26,8 @@ int ctl_usage_error(const char *what, const char *which);
 /* The parsed answer; NULL after a message. *ret_code is set then. */
 cJSON *ctl_call(const struct options *o, const char *method, const char *path, const char *json,
                 struct answer *ret_answer, int *ret_code);
+/* A document that must be there; NULL after a message, also when the proxy refuses it (EXIT_UNHEALTHY). */
+cJSON *ctl_document(const struct options *o, const char *path, int *ret_code);
 /* Shows a document. */
 int ctl_show(const struct options *o, const char *path, void (*print)(FILE *out, const cJSON *doc));
 /* A change: what the proxy answers is shown, or its refusal. *ret_doc may be NULL, otherwise it gets the document. */

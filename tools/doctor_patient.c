@@ -15,23 +15,6 @@
 
 /* ---- the proxy ---- */
 
-static cJSON *document(const struct options *o, const char *path, int *code)
-{
-    struct answer answer;
-    cJSON *doc = ctl_call(o, "GET", path, NULL, &answer, code);
-
-    if (doc == NULL)
-        return NULL;
-    if (answer.status != 200) {
-        fprintf(stderr, "convctl: %s: %s\n", path, screen_text(doc, "error"));
-        *code = EXIT_UNHEALTHY;
-        cJSON_Delete(doc);
-        doc = NULL;
-    }
-    answer_done(&answer);
-    return doc;
-}
-
 static char *metrics(const struct options *o)
 {
     struct answer answer;
@@ -188,12 +171,12 @@ int patient_init(struct patient *p, const struct options *o, const char *redis, 
         cJSON **doc;
     } documents[] = {{"/api/v1/state", &p->state}, {"/api/v1/settings", &p->settings}, {"/api/v1/moves", &p->moves}, {"/api/v1/backups", &p->backups}};
     for (size_t i = 0; i < sizeof documents / sizeof documents[0]; i++)
-        if ((*documents[i].doc = document(o, documents[i].path, &code)) == NULL)
+        if ((*documents[i].doc = ctl_document(o, documents[i].path, &code)) == NULL)
             return code;
     p->metrics = metrics(o);
     elsewhere.client.url = other;
     if (other != NULL)
-        p->other = document(&elsewhere, "/api/v1/settings", &code);
+        p->other = ctl_document(&elsewhere, "/api/v1/settings", &code);
     examine_redis(p, redis);
     return EXIT_OK;
 }

@@ -177,7 +177,7 @@ static bool scan_policies(struct export *e)
     return true;
 }
 
-/* The epoch grows with every change of who acts. -1: the proxy can't be asked. */
+/* The epoch grows with every change of who acts. -1: the proxy can't be asked, or does not tell. */
 static double epoch_now(struct export *e)
 {
     struct answer answer;
@@ -185,7 +185,7 @@ static double epoch_now(struct export *e)
 
     if (!client_call(&e->store.options->client, "GET", "/api/v1/state", NULL, &answer, why, sizeof why))
         return -1;
-    cJSON *state = cJSON_Parse(answer.body);
+    cJSON *state = answer.status == 200 ? cJSON_Parse(answer.body) : NULL;
     double epoch = state != NULL ? screen_number(state, "sync.epoch") : -1;
     cJSON_Delete(state);
     answer_done(&answer);

@@ -111,7 +111,7 @@ static int give_back(struct procedure *p)
 
     for (int64_t end_us = clock_mono_us() + (int64_t)(GIVE_BACK_S * 1e6); !ctl_interrupted(); ctl_pause(LOOK_S / 4)) {
         if (!procedure_look(p))
-            return EXIT_UNREACHABLE;
+            return p->code;
         if (strcmp(screen_text(p->item, "phase"), "redis") == 0)
             return EXIT_OK;
         double done = screen_number(p->state, "sync.handedOver");
@@ -156,7 +156,7 @@ static int watch(struct procedure *p)
         if (ctl_interrupted())
             return EXIT_INTERRUPTED;
         if (!procedure_look(p))
-            return EXIT_UNREACHABLE;
+            return p->code;
         if (!is_well(p, why, sizeof why)) {
             say(p, "not well", why);
             return EXIT_UNHEALTHY;

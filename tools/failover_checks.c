@@ -8,13 +8,11 @@
 
 bool procedure_look(struct procedure *p)
 {
-    struct answer answer;
     const cJSON *item;
+    cJSON *state = ctl_document(p->options, "/api/v1/state", &p->code);
 
-    cJSON *state = ctl_call(p->options, "GET", "/api/v1/state", NULL, &answer, &p->code);
     if (state == NULL)
         return false;
-    answer_done(&answer);
     cJSON_Delete(p->state);
     p->state = state;
     p->item = NULL;

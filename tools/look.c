@@ -55,12 +55,11 @@ static int watch(const struct options *o, const struct watch *w)
     int code = EXIT_OK;
 
     for (double round = 0; !ctl_interrupted() && (w->looks == 0 || round < w->looks); round++) {
-        struct answer answer;
         if (round > 0)
             ctl_pause(w->every_s);
         if (ctl_interrupted())
             break;
-        cJSON *state = ctl_call(o, "GET", "/api/v1/state", NULL, &answer, &code);
+        cJSON *state = ctl_document(o, "/api/v1/state", &code);
         if (state == NULL)
             continue;
         int64_t now_us = clock_mono_us();
@@ -70,7 +69,6 @@ static int watch(const struct options *o, const struct watch *w)
             draw(o, w, state, before, (double)(now_us - before_us) / 1e6);
         fflush(stdout);
         code = screen_flag(state, "healthy") ? EXIT_OK : EXIT_UNHEALTHY;
-        answer_done(&answer);
         cJSON_Delete(before);
         before = state;
         before_us = now_us;

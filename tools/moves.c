@@ -88,11 +88,10 @@ static void draw(const struct options *o, const cJSON *move, unsigned look)
 /* One look at it. True: *ret_code is how it has ended. */
 static bool look(const struct options *o, double id, unsigned n, unsigned *tries, int *ret_code)
 {
-    struct answer answer;
-    cJSON *doc = ctl_call(o, "GET", PATH, NULL, &answer, ret_code);
+    cJSON *doc = ctl_document(o, PATH, ret_code);
 
     if (doc == NULL)
-        return ++*tries >= TRIES;
+        return *ret_code != EXIT_UNREACHABLE || ++*tries >= TRIES;
     *tries = 0;
     const cJSON *move = find(doc, id);
     bool over = move == NULL || is_over(move);
@@ -102,7 +101,6 @@ static bool look(const struct options *o, double id, unsigned n, unsigned *tries
     else
         fprintf(stderr, "convctl: the proxy does not know this move any more: it was started again\n");
     cJSON_Delete(doc);
-    answer_done(&answer);
     return over;
 }
 

@@ -88,16 +88,14 @@ static bool configure(struct store *s, const char *url)
 
 int store_open(struct store *s, const struct options *o, const char *given)
 {
-    struct answer answer;
     char url[512];
     int code = EXIT_WRONG_USAGE;
 
     memset(s, 0, sizeof *s);
     s->options = o;
-    s->state = ctl_call(o, "GET", "/api/v1/state", NULL, &answer, &code);
+    s->state = ctl_document(o, "/api/v1/state", &code);
     if (s->state == NULL)
         return code;
-    answer_done(&answer);
     signal(SIGPIPE, SIG_IGN);
     if (!find_url(o, s->state, given, url, sizeof url) || !configure(s, url)) {
         store_done(s);
