@@ -160,6 +160,17 @@ static void count_written(struct import *m, const struct object *written, const 
     }
 }
 
+/* Keys that can't be read are left as they are: nobody knows what would be lost. */
+static void count_refused(struct import *m, const struct slice *keys, const char *const *bad, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (bad[i] == NULL)
+            continue;
+        print_key("refused:", keys[i], bad[i]);
+        m->result->failed++;
+    }
+}
+
 /* Reads, judges and writes n of the piece from `at` on, once. */
 static enum store_result try_once(struct import *m, size_t at, size_t n)
 {
@@ -176,7 +187,7 @@ static enum store_result try_once(struct import *m, size_t at, size_t n)
     if (!store_read(&m->store, keys, n, m->wish->mode != IMPORT_COMPARE, &m->arena, m->now, bad))
         return STORE_FAILED;
     for (size_t i = 0; i < n; i++)
-        if (judge(m, &m->objects[at + i], &m->now[i])) {
+        if (bad[i] == NULL && judge(m, &m->objects[at + i], &m->now[i])) {
             before[nwrite] = m->now[i];
             write[nwrite++] = m->objects[at + i];
         }
@@ -185,11 +196,13 @@ static enum store_result try_once(struct import *m, size_t at, size_t n)
     if (nwrite == 0) {
         if (m->wish->mode != IMPORT_COMPARE)
             store_unwatch(&m->store);
+        count_refused(m, keys, bad, n);
         return STORE_DONE;
     }
     enum store_result result = store_write(&m->store, write, nwrite, lengths);
     if (result == STORE_DONE) {
         count_written(m, write, lengths, nwrite);
+        count_refused(m, keys, bad, n);
     } else {
         *m->result = saved; /* they are judged again */
         m->shown = shown;

@@ -35,7 +35,7 @@ struct import_result {
     uint64_t written, same, differ, absent; /* differ: left as they are; absent: only when comparing */
     uint64_t expired;                       /* their time was over already */
     uint64_t trimmed;                       /* of those written: which the policy has shortened */
-    uint64_t failed;                        /* refused by the store; each was told */
+    uint64_t failed;                        /* refused by the store, or there with a type that can't be read; each was told */
     uint64_t lines;                         /* of the file: how far it went */
     uint64_t undo_keys;                     /* in the undo file; 0: there is none */
 };

@@ -25,7 +25,7 @@ static const struct {
     {"absent", "not there", offsetof(struct import_result, absent)},
     {"expired", "expired since, passed over", offsetof(struct import_result, expired)},
     {"trimmed", "of those written: shortened by their policy", offsetof(struct import_result, trimmed)},
-    {"failed", "refused by the store", offsetof(struct import_result, failed)},
+    {"failed", "refused by the store, or of a type that can't be read", offsetof(struct import_result, failed)},
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
@@ -156,10 +156,10 @@ static int verify_after(const struct options *o, const struct import_wish *like,
     if (code != EXIT_OK)
         return code;
     say(o, "verified", facts, &r, "");
-    if (r.differ + r.absent == 0)
+    if (r.differ + r.absent + r.failed == 0)
         return EXIT_OK;
     fprintf(stderr, "convctl: %" PRIu64 " keys are not as the file has them: clients have written or deleted them since, a policy has shortened them, "
-                    "or they were left as they were\n", r.differ + r.absent);
+                    "or they were left as they were\n", r.differ + r.absent + r.failed);
     return EXIT_UNHEALTHY;
 }
 
@@ -229,7 +229,7 @@ int run_verify_export(struct options *o, const struct args *args)
     if (code != EXIT_OK)
         return code;
     say(o, "compared", &facts, &r, "");
-    return r.differ + r.absent == 0 ? EXIT_OK : EXIT_UNHEALTHY;
+    return r.differ + r.absent + r.failed == 0 ? EXIT_OK : EXIT_UNHEALTHY;
 }
 
 /* ---- restore ---- */
@@ -252,6 +252,8 @@ static void say_plan(const struct options *o, const struct dump_facts *facts, co
     printf("  %10s  are not there, and come back\n", paint_count((double)r->absent));
     printf("  %10s  are there with another value, and are replaced\n", paint_count((double)r->differ));
     printf("  %10s  are there already, the same\n", paint_count((double)r->same));
+    if (r->failed > 0)
+        printf("  %10s  are there with a type that can't be read, and are left\n", paint_count((double)r->failed));
     if (r->expired > 0)
         printf("  %10s  have expired since, and stay away\n", paint_count((double)r->expired));
     printf("Keys that the backup does not have stay as they are.\n");
@@ -281,7 +283,7 @@ int run_restore(struct options *o, const struct args *args)
     if (r.absent + r.differ == 0) {
         if (!o->json)
             puts("There is nothing to restore.");
-        return EXIT_OK;
+        return r.failed > 0 ? EXIT_UNHEALTHY : EXIT_OK;
     }
     code = ctl_confirm(o->yes, "a restore", "Restore?");
     if (code == EXIT_OK)

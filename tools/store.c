@@ -273,15 +273,14 @@ static bool answer_of(struct store *s, bool watch, struct arena *a, struct objec
     return true;
 }
 
-static bool read_again(struct store *s, bool watch, struct arena *a, struct object *o)
+static bool read_again(struct store *s, bool watch, struct arena *a, struct object *o, const char **bad)
 {
-    const char *bad = NULL;
     bool torn = true;
 
     for (int try = 0; torn && try < TORN_TRIES; try++) {
-        if (!read_types(s, &o->key, 1, false, o, &bad))
+        if (!read_types(s, &o->key, 1, false, o, bad))
             return false;
-        if (bad != NULL || o->type == OBJECT_NONE)
+        if (*bad != NULL || o->type == OBJECT_NONE)
             return true;
         ask(s, o, watch);
         if (!answer_of(s, watch, a, o, &torn))
@@ -306,7 +305,7 @@ bool store_read(struct store *s, const struct slice *keys, size_t n, bool watch,
             return false;
     link_done(s->link);
     for (size_t i = 0; i < n; i++)
-        if (torn[i] && !read_again(s, watch, a, &ret[i]))
+        if (torn[i] && !read_again(s, watch, a, &ret[i], &bad[i]))
             return false;
     return true;
 }

@@ -5,6 +5,7 @@ import pytest
 from harness import NOBODY, RespConn, eventually
 from harness.admin_fake import AdminFake
 from harness.ctl import FOUND, Convctl
+from harness.module_relay import ModuleCommand, ModuleRelay
 
 pytestmark = pytest.mark.managed
 
@@ -85,3 +86,58 @@ def test_a_proxy_that_ends_is_not_empty(tmp_path):
         done = ctl("moves", code=FOUND)
         assert "this process ends" in done.stderr and not done.stdout
         assert ctl("health", code=FOUND).stdout.startswith("NOT OK\n")
+
+
+# ---- keys that can't be carried ----
+
+
+class TypeRelay(ModuleRelay):
+    """A proxy whose TYPE answers as a test wants it: {key: [answer, …]}, the last one stays."""
+
+    def __init__(self, proxy, types):
+        self.types = types
+        super().__init__(proxy, [ModuleCommand("TYPE", 2, [], self.instead)])
+
+    def instead(self, args):
+        row = self.types.get(args[1].decode())
+        return args if row is None else ["ECHO", row.pop(0) if len(row) > 1 else row[0]]
+
+
+@pytest.fixture
+def relayed(make_proxy, tmp_path):
+    """relayed({key: types}): convctl of a proxy, and the --proxy at which keys have other types."""
+    proxy = make_proxy(NOBODY).start()
+    ctl = Convctl(proxy, tmp_path)
+    relays = []
+
+    def make(types):
+        relays.append(TypeRelay(proxy, types).start())
+        return ctl, ("--proxy", relays[-1].url)
+
+    yield make
+    for relay in relays:
+        relay.stop()
+
+
+@pytest.mark.parametrize("types", [["ReJSON-RL"], ["string", "ReJSON-RL"]], ids=["from the beginning", "while it is read"])
+def test_a_key_of_a_module_is_not_overwritten(relayed, types):
+    ctl, at = relayed({"conv:1": types})
+    with ctl.proxy.client() as client:
+        for n in range(3):
+            client.rpush(f"conv:{n}", "of the file")
+        ctl("export", "--out", "f")
+        client.rpush("conv:1", "later")
+        client.delete("conv:0", "conv:2")
+        now = list(types)
+        done = ctl("import", "f", "--replace", "--yes", *at, code=FOUND)
+        assert done.stderr.count('refused: "conv:1": its type') == 1
+        assert "2  written" in done.stdout and "1  refused by the store" in done.stdout
+        assert client.lrange("conv:1", 0, -1) == [b"of the file", b"later"] and client.llen("conv:0") == 1
+        types[:] = now
+        assert "1  refused by the store" in ctl("verify-export", "f", "--compare", *at, code=FOUND).stdout
+        types[:] = now
+        done = ctl("restore", "f", "--yes", *at, code=FOUND)
+        assert "1  are there with a type that can't be read, and are left" in done.stdout and "nothing to restore" in done.stdout
+        types[:] = now
+        assert 'skipped: "conv:1": its type' in ctl("export", "--out", "g", *at, code=FOUND).stderr
+        assert client.llen("conv:1") == 2
