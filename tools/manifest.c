@@ -14,6 +14,7 @@
 
 #define PATH_ROOM 4096
 #define TEXT_MAX  (1u << 20)
+#define WHY_ROOM  (RDB_WHY > DUMP_WHY ? RDB_WHY : DUMP_WHY) /* of whoever checks a file */
 
 static void join(char path[PATH_ROOM], const char *folder, const char *name)
 {
@@ -124,7 +125,7 @@ static const char *text_of(const cJSON *row, const char *name)
     return cJSON_IsString(item) ? item->valuestring : "";
 }
 
-/* The content by its own rules, beyond the hash: that it was right when it was written. */
+/* The content by its own rules, beyond the hash: that it was right when it was written. why: WHY_ROOM bytes. */
 static bool check_content(const char *path, const char *kind, char *why)
 {
     struct dump_facts facts;
@@ -136,7 +137,7 @@ static bool check_content(const char *path, const char *kind, char *why)
 
 static bool check_row(const char *folder, const cJSON *row, FILE *complaints)
 {
-    char path[PATH_ROOM], hex[DUMP_SHA_HEX + 1], why[DUMP_WHY] = "";
+    char path[PATH_ROOM], hex[DUMP_SHA_HEX + 1], why[WHY_ROOM] = "";
     const char *name = text_of(row, "name");
     int64_t bytes;
 

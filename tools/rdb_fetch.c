@@ -264,8 +264,10 @@ static bool greet(struct stream_in *s)
     int rc = n > 0 ? blocking_send(s->w, text, (size_t)n) : 0;
     if (text != NULL)
         redisFreeCommand(text);
-    if (rc == 0 && n > 0 && (!read_line(s, line) || line[0] != '+'))
-        return says(s->f, line);
+    if (rc == 0 && n > 0 && !read_line(s, line))
+        return false; /* it has said why */
+    if (rc == 0 && n > 0 && line[0] != '+')
+        return says(s->f, line + (line[0] == '-'));
     if (rc == 0)
         rc = blocking_send(s->w, "*1\r\n$4\r\nSYNC\r\n", 14);
     return rc == 0 || says(s->f, blocking_why(s->w, rc));

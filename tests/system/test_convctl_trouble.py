@@ -1,8 +1,12 @@
 """convctl when something is wrong: a refusal is never taken for an answer, what is not done is never told as done."""
+import contextlib
 import json
+import socket
+import socketserver
+import threading
 
 import pytest
-from harness import NOBODY, RespConn, eventually
+from harness import NOBODY, RedisServer, RespConn, eventually
 from harness.admin_fake import AdminFake
 from harness.ctl import FOUND, Convctl
 from harness.module_relay import ModuleCommand, ModuleRelay
@@ -141,3 +145,50 @@ def test_a_key_of_a_module_is_not_overwritten(relayed, types):
         types[:] = now
         assert 'skipped: "conv:1": its type' in ctl("export", "--out", "g", *at, code=FOUND).stderr
         assert client.llen("conv:1") == 2
+
+
+# ---- Redis's own file ----
+
+
+class SecondEnds(socketserver.BaseRequestHandler):
+    """A way to a server; the second connection is answered as the test says, and ends."""
+
+    def handle(self):
+        self.server.count += 1
+        if self.server.count > 1:
+            self.request.recv(1 << 16)
+            self.request.sendall(self.server.words)
+            return
+        with socket.create_connection(self.server.there) as there:
+            to_server = threading.Thread(target=self.forward, args=(self.request, there), daemon=True)
+            to_server.start()
+            self.forward(there, self.request)
+            to_server.join()
+
+    @staticmethod
+    def forward(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("words, told", [(b"", "Redis closed the connection"), (b"-WRONGPASS no\r\n", "WRONGPASS no")], ids=["silent", "refused"])
+def test_why_redis_gives_no_copy(make_proxy, tmp_path, words, told):
+    """The connection for SYNC is another one than that for BGSAVE, and may fail where that did not."""
+    redis = RedisServer(tmp_path, args=["--requirepass", "geheim", "--rename-command", "CONFIG", ""]).start()
+    way = socketserver.ThreadingTCPServer(("127.0.0.1", 0), SecondEnds)
+    way.daemon_threads, way.count, way.there, way.words = True, 0, (redis.host, redis.port), words
+    threading.Thread(target=way.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        ctl = Convctl(make_proxy(NOBODY).start(), tmp_path)
+        url = f"redis://127.0.0.1:{way.server_address[1]}"
+        done = ctl("backup", "--dir", "b", "--redis", url, env={"REDIS_PASSWORD": "geheim"}, code=FOUND)
+        assert f"no copy of its own file: {told}\n" in done.stderr
+        assert "keys" in done.stdout
+    finally:
+        way.shutdown()
+        way.server_close()
+        redis.kill()
