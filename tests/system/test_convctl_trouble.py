@@ -16,6 +16,13 @@ pytestmark = pytest.mark.managed
 TOKEN = {"admin.token": "changes", "admin.read_token": "reads"}
 
 
+def served(proxy, folder):
+    """convctl of a proxy that is started, and whose archive acts."""
+    proxy.start()
+    eventually(lambda: proxy.get_json("/healthz")["healthy"])
+    return Convctl(proxy, folder)
+
+
 @pytest.fixture
 def guarded(make_proxy, tmp_path):
     """convctl without a token, of a proxy that wants one even of those who only read; there are three conversations."""
@@ -110,12 +117,11 @@ class TypeRelay(ModuleRelay):
 @pytest.fixture
 def relayed(make_proxy, tmp_path):
     """relayed({key: types}): convctl of a proxy, and the --proxy at which keys have other types."""
-    proxy = make_proxy(NOBODY).start()
-    ctl = Convctl(proxy, tmp_path)
+    ctl = served(make_proxy(NOBODY), tmp_path)
     relays = []
 
     def make(types):
-        relays.append(TypeRelay(proxy, types).start())
+        relays.append(TypeRelay(ctl.proxy, types).start())
         return ctl, ("--proxy", relays[-1].url)
 
     yield make
@@ -178,12 +184,13 @@ class SecondEnds(socketserver.BaseRequestHandler):
 @pytest.mark.parametrize("words, told", [(b"", "Redis closed the connection"), (b"-WRONGPASS no\r\n", "WRONGPASS no")], ids=["silent", "refused"])
 def test_why_redis_gives_no_copy(make_proxy, tmp_path, words, told):
     """The connection for SYNC is another one than that for BGSAVE, and may fail where that did not."""
-    redis = RedisServer(tmp_path, args=["--requirepass", "geheim", "--rename-command", "CONFIG", ""]).start()
+    redis = RedisServer(tmp_path, args=["--rename-command", "CONFIG", ""]).start()
+    redis.client().execute_command("ACL", "SETUSER", "default", "resetpass", ">geheim")  # requirepass would make start() wait
     way = socketserver.ThreadingTCPServer(("127.0.0.1", 0), SecondEnds)
     way.daemon_threads, way.count, way.there, way.words = True, 0, (redis.host, redis.port), words
     threading.Thread(target=way.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
-        ctl = Convctl(make_proxy(NOBODY).start(), tmp_path)
+        ctl = served(make_proxy(NOBODY), tmp_path)
         url = f"redis://127.0.0.1:{way.server_address[1]}"
         done = ctl("backup", "--dir", "b", "--redis", url, env={"REDIS_PASSWORD": "geheim"}, code=FOUND)
         assert f"no copy of its own file: {told}\n" in done.stderr
