@@ -1,7 +1,6 @@
 #include "base/clock.h"
 
 #include <stdio.h>
-#include <time.h>
 
 static int64_t read_us(clockid_t id)
 {
@@ -23,6 +22,27 @@ int64_t clock_boot_us(void)
 int64_t clock_wall_us(void)
 {
     return read_us(CLOCK_REALTIME);
+}
+
+void clock_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t mono;
+
+    pthread_condattr_init(&mono);
+    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &mono);
+    pthread_condattr_destroy(&mono);
+}
+
+struct timespec clock_after_us(int64_t us)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + us % 1000000 * 1000;
+    until.tv_sec += us / 1000000 + ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    return until;
 }
 
 static size_t put(int64_t wall_us, const char *format, char text[CLOCK_TEXT])

@@ -30,6 +30,11 @@ struct line {
     char text[LINE_MAX_BYTES];
 };
 
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
 void log_setup(enum log_level level, enum log_format format, int fd)
 {
     atomic_store(&log_min, (int)level);

@@ -29,6 +29,8 @@ void log_setup(enum log_level level, enum log_format format, int fd);
 /* Whoever watches is told every event of these levels, also those that are not written, on the thread that logs. Once, before there are threads. */
 typedef void (*log_watcher)(enum log_level level, const char *event, const struct log_field *fields);
 void log_watch(enum log_level least, log_watcher watcher);
+/* "debug", "info", "warn", "error" */
+const char *log_level_name(enum log_level level);
 /* Somebody writes or watches events of this level. */
 int log_enabled(enum log_level level);
 

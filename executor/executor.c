@@ -234,16 +234,11 @@ static void *work(void *arg)
 
 static void init_conds(struct executor *e)
 {
-    pthread_condattr_t attr;
-
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->work_reads, NULL);
     pthread_cond_init(&e->work_writes, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&e->work_house, &attr);
-    pthread_cond_init(&e->work_waits, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&e->work_house);
+    clock_cond_init(&e->work_waits);
 }
 
 static void start_worker(struct executor *e, bool reads, bool writes)

@@ -81,12 +81,8 @@ static void look_after_parked(struct executor *e, struct ends *ends, int64_t now
 /* The lock is held. */
 static void sleep_until(struct executor *e, pthread_cond_t *cond, int64_t pause_us)
 {
-    struct timespec until;
+    struct timespec until = clock_after_us(pause_us);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + pause_us * 1000;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
     pthread_cond_timedwait(cond, &e->lock, &until);
 }
 

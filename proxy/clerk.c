@@ -1,9 +1,9 @@
 #include "proxy/clerk.h"
 
+#include "base/clock.h"
 #include "config/seeds.h"
 #include "proxy/server.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,10 +16,10 @@ struct clerk {
     struct link *link;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake, ended;
     struct clerk_job *head, **tail;
     unsigned waiting;
-    bool ending;
+    bool ending, over;
 };
 
 /* The next job; NULL: the clerk ends. */
@@ -49,6 +49,10 @@ static void *work(void *ctx)
         job->run(job, &tools);
         settings_unref(tools.settings);
     }
+    pthread_mutex_lock(&c->lock);
+    c->over = true;
+    pthread_cond_signal(&c->ended);
+    pthread_mutex_unlock(&c->lock);
     return NULL;
 }
 
@@ -64,6 +68,7 @@ struct clerk *clerk_start(struct server *s, struct archive *archive)
     c->tail = &c->head;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->wake, NULL);
+    clock_cond_init(&c->ended);
     if (pthread_create(&c->thread, NULL, work, c) != 0)
         abort();
     return c;
@@ -72,15 +77,14 @@ struct clerk *clerk_start(struct server *s, struct archive *archive)
 /* Whatever is asked of Redis still is not waited for. */
 static void join(struct clerk *c)
 {
-    struct timespec until;
-
-    do {
+    pthread_mutex_lock(&c->lock);
+    while (!c->over) {
+        struct timespec until = clock_after_us(INTERRUPT_MS * 1000);
         link_interrupt(c->link);
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += INTERRUPT_MS * 1000000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-    } while (pthread_timedjoin_np(c->thread, NULL, &until) == ETIMEDOUT);
+        pthread_cond_timedwait(&c->ended, &c->lock, &until);
+    }
+    pthread_mutex_unlock(&c->lock);
+    pthread_join(c->thread, NULL);
 }
 
 void clerk_stop(struct clerk *own_c)
@@ -100,6 +104,7 @@ void clerk_stop(struct clerk *own_c)
     link_free(own_c->link);
     if (own_c->archive != NULL)
         archive_detach(own_c->archive);
+    pthread_cond_destroy(&own_c->ended);
     pthread_cond_destroy(&own_c->wake);
     pthread_mutex_destroy(&own_c->lock);
     free(own_c);

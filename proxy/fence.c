@@ -104,15 +104,11 @@ static void begin(struct loop *l, void *own_at)
 static struct fence *fence_new(void)
 {
     struct fence *f = calloc(1, sizeof *f);
-    pthread_condattr_t mono;
 
     if (f == NULL)
         abort();
     pthread_mutex_init(&f->lock, NULL);
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-    pthread_cond_init(&f->over, &mono);
-    pthread_condattr_destroy(&mono);
+    clock_cond_init(&f->over);
     f->holders = 1;
     return f;
 }
@@ -137,12 +133,8 @@ static void ask(struct fence *f, struct loop *l)
 /* The lock is held, and free meanwhile. */
 static void nap(struct fence *f)
 {
-    struct timespec until;
+    struct timespec until = clock_after_us(LOOK_MS * 1000L);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += LOOK_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
     pthread_cond_timedwait(&f->over, &f->lock, &until);
 }
 

@@ -35,15 +35,8 @@ bool tenants_wanted(const struct policy_conf *p)
 /* False: it is time to stop. */
 static bool rest(struct tenants *t, int64_t ms)
 {
-    struct timespec until;
+    struct timespec until = clock_after_us(ms * 1000);
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)(ms / 1000);
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     pthread_mutex_lock(&t->lock);
     while (!t->stopping && pthread_cond_timedwait(&t->call, &t->lock, &until) == 0)
         ;
@@ -202,7 +195,7 @@ struct tenants *tenants_start(struct server *server, struct depot *depot, struct
     t->handle = a != NULL ? archive_attach(a) : NULL;
     t->link = link_new();
     pthread_mutex_init(&t->lock, NULL);
-    pthread_cond_init(&t->call, NULL);
+    clock_cond_init(&t->call);
     if (pthread_create(&t->thread, NULL, run, t) != 0)
         abort();
     return t;

@@ -1,5 +1,6 @@
 #include "sync/sync.h"
 
+#include "base/clock.h"
 #include "sync/internal.h"
 
 #include <stdio.h>
@@ -64,20 +65,9 @@ bool side_is_redis(const struct side *t, const struct policy_conf *policy)
     return ops->is_redis != NULL ? ops->is_redis(ops->ctx, policy) : policy->primary == STORE_REDIS;
 }
 
-static struct timespec after(int64_t ms)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + ms * 1000000;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
-    return until;
-}
-
 void side_sleep(struct side *t, int64_t ms)
 {
-    struct timespec until = after(ms);
+    struct timespec until = clock_after_us(ms * 1000);
 
     if (ms < 0)
         pthread_cond_wait(&t->call, &t->sync->lock);
@@ -232,12 +222,7 @@ enum err side_handoff(struct side *t, const struct slice *keys, size_t n, enum h
 
 static void side_init(struct side *t, struct sync *s, struct archive *a, const char *proxy, const char *what)
 {
-    pthread_condattr_t mono;
-
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->call, &mono);
-    pthread_condattr_destroy(&mono);
+    clock_cond_init(&t->call);
     t->sync = s;
     t->handle = archive_attach(a);
     t->link = link_new();
@@ -257,16 +242,6 @@ static void side_done(struct side *t)
     pthread_cond_destroy(&t->call);
 }
 
-static void init_rested(struct sync *s)
-{
-    pthread_condattr_t mono;
-
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->rested, &mono);
-    pthread_condattr_destroy(&mono);
-}
-
 static void want_tiers(struct sync *s, const struct settings *settings)
 {
     bool any = false;
@@ -284,7 +259,7 @@ struct sync *sync_start(struct archive *a, const struct settings *settings, cons
     if (s == NULL)
         abort();
     pthread_mutex_init(&s->lock, NULL);
-    init_rested(s);
+    clock_cond_init(&s->rested);
     s->ops = *ops;
     s->settings = settings_ref(settings);
     s->turn = 1;
@@ -318,7 +293,7 @@ static void begin_turn(struct sync *s)
     pthread_cond_signal(&s->urgent.call);
     pthread_cond_signal(&s->worker.call);
     while (is_behind(&s->urgent, turn) || is_behind(&s->worker, turn)) {
-        struct timespec until = after(PATIENCE_MS);
+        struct timespec until = clock_after_us(PATIENCE_MS * 1000);
         if (pthread_cond_timedwait(&s->rested, &s->lock, &until) == 0)
             continue;
         if (is_behind(&s->urgent, turn))

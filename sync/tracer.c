@@ -332,10 +332,8 @@ static void take_settings(struct tracer *t, const struct settings *own_fresh)
 /* The lock is held. NULL: nothing came in time. */
 static struct job *next_job(struct tracer *t)
 {
-    struct timespec until;
+    struct timespec until = clock_after_us(LOOK_MS * 1000);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LOOK_MS / 1000;
     if (t->jobs == NULL && !t->closing)
         pthread_cond_timedwait(&t->call, &t->lock, &until);
     struct job *job = t->jobs;
@@ -388,17 +386,13 @@ static void *tracer_main(void *arg)
 struct tracer *tracer_start(struct sync *s, const struct settings *settings, const char *proxy)
 {
     struct tracer *t = calloc(1, sizeof *t);
-    pthread_condattr_t mono;
 
     if (t == NULL)
         abort();
     t->sync = s;
     snprintf(t->proxy, sizeof t->proxy, "%s", proxy);
     pthread_mutex_init(&t->lock, NULL);
-    pthread_condattr_init(&mono);
-    pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->call, &mono);
-    pthread_condattr_destroy(&mono);
+    clock_cond_init(&t->call);
     t->jobs_end = &t->jobs;
     t->changes = changes_new();
     t->link = link_new();

@@ -211,7 +211,7 @@ struct scout *scout_new(struct config *config, scout_topology_fn *on_topology, v
     s->on_topology = on_topology;
     s->ctx = ctx;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->looked_once, NULL);
+    clock_cond_init(&s->looked_once);
     s->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (s->wake < 0)
         abort();
@@ -226,15 +226,8 @@ void scout_start(struct scout *s)
 
 void scout_wait(struct scout *s, int64_t ms)
 {
-    struct timespec until;
+    struct timespec until = clock_after_us(ms * 1000);
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     pthread_mutex_lock(&s->lock);
     while (!s->looked && pthread_cond_timedwait(&s->looked_once, &s->lock, &until) == 0)
         ;

@@ -407,13 +407,9 @@ struct archive *trace_wrap(struct archive *own_inner)
     if (own_inner == NULL)
         return NULL;
     struct trace *t = calloc(1, sizeof *t);
-    pthread_condattr_t monotonic;
     if (t == NULL)
         abort();
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&t->changed);
     pthread_mutex_init(&t->lock, NULL);
     t->inner = own_inner;
     t->ops = trace_ops;
