@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define ENDS              "the admin server ends"
 #define CONNECTION_MEMORY 32768           /* headers of one connection */
 #define DISCARD_MAX       (1024L * 1024L) /* of a body that is too long anyway; then the connection is closed */
 
@@ -23,6 +24,7 @@ struct http {
     struct MHD_Daemon *daemon;
     char *path; /* of the unix socket, to be removed at the end */
     int port;
+    bool stopping; /* like later, under later_lock */
     struct http_later *later;
 };
 
@@ -33,13 +35,14 @@ struct http_request {
     char *rest; /* of the path, for http_rest */
     struct http *http;
     bool begun;               /* a handler has seen it */
+    bool refused;             /* it came while the server stops: reply has its answer */
     struct http_later *later; /* its answer is still to come */
     struct http_reply reply;  /* and what came */
 };
 
 /* An answer that is still to come. */
 struct http_later {
-    struct http *http;           /* NULL: it has stopped, and the request is gone */
+    struct http *http;           /* NULL: it stops, and the request has been answered */
     struct http_request *request;
     struct http_later *next, **back; /* of the server's */
     struct http_reply reply;
@@ -320,6 +323,23 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 
 /* ---- answers that come later ---- */
 
+/* Under the lock. */
+static void suspend(struct http_request *r, struct http_later *l)
+{
+    *l = (struct http_later){.http = r->http, .request = r, .next = r->http->later, .back = &r->http->later};
+    if (l->next != NULL)
+        l->next->back = &l->next;
+    r->later = r->http->later = l;
+    MHD_suspend_connection(r->connection);
+}
+
+/* Nobody would let its connection go on any more: whatever answer comes, it is this. */
+static void refuse(struct http_request *r)
+{
+    r->refused = true;
+    http_reply_error(&r->reply, MHD_HTTP_SERVICE_UNAVAILABLE, ENDS);
+}
+
 struct http_later *http_defer(const struct http_request *r)
 {
     struct http_request *mine = (struct http_request *)r; /* the handler only borrows it */
@@ -328,12 +348,10 @@ struct http_later *http_defer(const struct http_request *r)
     if (l == NULL)
         abort();
     pthread_mutex_lock(&later_lock);
-    mine->later = l;
-    *l = (struct http_later){.http = mine->http, .request = mine, .next = mine->http->later, .back = &mine->http->later};
-    if (l->next != NULL)
-        l->next->back = &l->next;
-    mine->http->later = l;
-    MHD_suspend_connection(mine->connection);
+    if (mine->http->stopping)
+        refuse(mine);
+    else
+        suspend(mine, l);
     pthread_mutex_unlock(&later_lock);
     return l;
 }
@@ -361,14 +379,15 @@ void http_deferred(struct http_later *own_l, const struct http_reply *reply)
     free(own_l);
 }
 
-/* Their answers will find nobody. */
+/* Their answers will find nobody, and no more are deferred. */
 static void end_deferred(struct http *h)
 {
     struct http_reply reply = {0};
 
     pthread_mutex_lock(&later_lock);
+    h->stopping = true;
     while (h->later != NULL) {
-        http_reply_error(&reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the admin server ends");
+        http_reply_error(&reply, MHD_HTTP_SERVICE_UNAVAILABLE, ENDS);
         resume(h->later, &reply);
         reply = (struct http_reply){0};
     }
@@ -404,8 +423,10 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     if (!r->begun) {
         r->begun = true;
         answer(h->setup, method, path, r, &reply, allow, sizeof allow);
-        /* Deferred: this is called again when the connection goes on, be it at once. */
-        return reply.status != 0 ? send_reply(connection, &reply, allow) : MHD_YES;
+        if (reply.status != 0)
+            return send_reply(connection, &reply, allow);
+        if (!r->refused)
+            return MHD_YES; /* deferred: this is called again when the connection goes on, be it at once */
     }
     if (must_wait(r))
         return MHD_YES;

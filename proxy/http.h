@@ -83,7 +83,7 @@ const char *http_rest(const struct http_request *r);
 const char *http_body(const struct http_request *r, size_t *ret_len);
 
 /* In a handler, which then leaves the reply alone: the request is answered by http_deferred, exactly once, also when the server has
- * stopped meanwhile. The request is gone when the handler returns. */
+ * stopped meanwhile: then whoever asked was told that it ends. The request is gone when the handler returns. */
 struct http_later *http_defer(const struct http_request *r);
 /* Takes what the reply owns. Any thread. */
 void http_deferred(struct http_later *own_l, const struct http_reply *reply);
