@@ -135,12 +135,11 @@ void events_start(void)
 
 static void tell(cJSON *list, const struct entry *e)
 {
-    static const char *const levels[] = {"debug", "info", "warn", "error"};
     cJSON *item = cJSON_CreateObject();
 
     cJSON_AddNumberToObject(item, "id", (double)e->id);
     cJSON_AddItemToObject(item, "time", told_time(e->at_us));
-    cJSON_AddStringToObject(item, "level", levels[e->level]);
+    cJSON_AddStringToObject(item, "level", log_level_name(e->level));
     cJSON_AddStringToObject(item, "event", e->kind->name);
     cJSON_AddItemToObject(item, "fields", cJSON_Duplicate(e->fields, true));
     if (e->repeats > 0) {

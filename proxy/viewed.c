@@ -1,5 +1,6 @@
 #include "proxy/viewed.h"
 
+#include "engine/call.h"
 #include "engine/dict.h"
 #include "engine/list.h"
 #include "engine/stream.h"
@@ -16,21 +17,9 @@
 #define NAME_MOST  64   /* bytes of a name in a sentence */
 #define TTL_SLACK_MS 1000 /* expiries that are this close are the same */
 
-static int by_bytes(struct slice a, struct slice b)
-{
-    size_t n = a.len < b.len ? a.len : b.len;
-    int c = n == 0 ? 0 : memcmp(a.p, b.p, n);
-    return c != 0 ? c : (a.len > b.len) - (a.len < b.len);
-}
-
 static int by_name(const void *a, const void *b)
 {
-    return by_bytes(((const struct dict_entry *)a)->name, ((const struct dict_entry *)b)->name);
-}
-
-static bool same_bytes(struct slice a, struct slice b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+    return slice_compare(((const struct dict_entry *)a)->name, ((const struct dict_entry *)b)->name);
 }
 
 void viewed_sort(struct object *o, struct arena *a)
@@ -180,12 +169,12 @@ static void compare_dicts(struct found *f, const char *what, const struct dict *
     size_t i = 0, j = 0;
 
     while (i < a->count || j < b->count) {
-        int c = i == a->count ? 1 : j == b->count ? -1 : by_bytes(a->entries[i].name, b->entries[j].name);
+        int c = i == a->count ? 1 : j == b->count ? -1 : slice_compare(a->entries[i].name, b->entries[j].name);
         if (c < 0)
             say_named(f, what, a->entries[i].name, "is only in ", f->a);
         else if (c > 0)
             say_named(f, what, b->entries[j].name, "is only in ", f->b);
-        else if (!same_bytes(a->entries[i].value, b->entries[j].value))
+        else if (!slice_equal(a->entries[i].value, b->entries[j].value))
             say_named(f, what, a->entries[i].name, "differs", "");
         i += c <= 0;
         j += c >= 0;
@@ -216,7 +205,7 @@ static void compare_lists(struct found *f, const struct list *a, const struct li
 {
     say_length(f, a->count, b->count);
     for (size_t i = 0; i < a->count && i < b->count; i++)
-        if (!same_bytes(*list_at(a, i), *list_at(b, i)))
+        if (!slice_equal(*list_at(a, i), *list_at(b, i)))
             say(f, "item %zu differs", i);
 }
 
@@ -225,7 +214,7 @@ static bool same_entry(const struct stream_entry *a, const struct stream_entry *
     bool same = stream_id_compare(a->id, b->id) == 0 && a->npairs == b->npairs;
 
     for (uint32_t i = 0; same && i < a->npairs; i++)
-        same = same_bytes(a->pairs[i], b->pairs[i]);
+        same = slice_equal(a->pairs[i], b->pairs[i]);
     return same;
 }
 
@@ -247,7 +236,7 @@ static void compare_values(struct found *f, const struct object *a, const struct
     case OBJECT_NONE:
         return;
     case OBJECT_STRING:
-        if (!same_bytes(a->v.string, b->v.string))
+        if (!slice_equal(a->v.string, b->v.string))
             say(f, "the values differ: %zu bytes in %s, %zu in %s", a->v.string.len, f->a, b->v.string.len, f->b);
         return;
     case OBJECT_LIST:
