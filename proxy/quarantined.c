@@ -76,19 +76,9 @@ static unsigned get(const struct clerk_tools *t, struct arena *a, int64_t number
     return found ? 200 : refuse(ret_doc, 404, "there is no entry %" PRId64, number);
 }
 
-/* The policy of a key, in a set that lives as long as the settings; NULL: none. */
-static const struct policy_conf *policy_of(const struct clerk_tools *t, struct slice key)
-{
-    struct policy_set *set = policy_set_new(t->settings);
-    const struct policy_conf *policy = set != NULL ? policy_find(set, key) : NULL;
-
-    policy_set_free(set);
-    return policy;
-}
-
 static void tell_entry(const struct clerk_tools *t, cJSON *doc, const struct quarantine_entry *q)
 {
-    const struct policy_conf *policy = policy_of(t, q->object.key);
+    const struct policy_conf *policy = policy_of_key(t->settings, q->object.key);
 
     cJSON_AddNumberToObject(doc, "number", (double)q->number);
     cJSON_AddItemToObject(doc, "key", told_bytes(q->object.key, KEY_MOST));
@@ -206,7 +196,7 @@ static const char *read_now(const struct clerk_tools *t, struct arena *a, struct
 
 static void tell_differences(cJSON *doc, const struct clerk_tools *t, struct arena *a, struct quarantine_entry *q)
 {
-    const struct policy_conf *policy = policy_of(t, q->object.key);
+    const struct policy_conf *policy = policy_of_key(t->settings, q->object.key);
     struct object now;
     int64_t version;
 
@@ -423,7 +413,7 @@ unsigned quarantined_restore(const struct clerk_tools *t, int64_t number, struct
     unsigned status = get(t, &a, number, &r.q, ret_doc);
     if (status == 200) {
         r.key = r.other ? as : r.q.object.key;
-        r.policy = policy_of(t, r.key);
+        r.policy = policy_of_key(t->settings, r.key);
         if (r.policy == NULL) {
             status = refuse(ret_doc, 400, "no policy has that key: a state goes back to a managed key");
         } else {

@@ -174,11 +174,9 @@ static void judge(cJSON *doc, struct view *v)
 /* Fills in who acts. NULL: no policy has this key. */
 static const char *policy_of(const struct clerk_tools *t, struct slice key, struct view *v)
 {
-    struct policy_set *set = policy_set_new(t->settings);
-    const struct policy_conf *policy = set != NULL ? policy_find(set, key) : NULL;
+    const struct policy_conf *policy = policy_of_key(t->settings, key);
     struct overview o;
 
-    policy_set_free(set);
     if (policy == NULL)
         return NULL;
     overview_take(&o, t->server);

@@ -117,6 +117,14 @@ const struct policy_conf *policy_find(const struct policy_set *set, struct slice
     return NULL;
 }
 
+const struct policy_conf *policy_of_key(const struct settings *conf, struct slice key)
+{
+    for (size_t i = 0; i < conf->policy_count; i++)
+        if (policy_match(conf->policies[i].match, key))
+            return &conf->policies[i];
+    return NULL;
+}
+
 bool policy_tenant(struct slice key, int64_t segment, struct slice *ret)
 {
     const char *p = key.p, *end = key.p + key.len;

@@ -19,6 +19,8 @@ struct policy_set *policy_set_new(const struct settings *conf);
 void policy_set_free(struct policy_set *set);
 /* The settings of the first policy whose pattern matches, or NULL: the key is raw. */
 const struct policy_conf *policy_find(const struct policy_set *set, struct slice key);
+/* The same for who asks seldom and keeps no set. */
+const struct policy_conf *policy_of_key(const struct settings *conf, struct slice key);
 /* True when all keys that begin with prefix have the same policy: *ret, NULL when they have none. False: they may differ. */
 bool policy_of_prefix(const struct policy_set *set, struct slice prefix, const struct policy_conf **ret);
 /* True when no key can match: lets the hot path skip the look-up. */

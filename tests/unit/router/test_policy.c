@@ -153,6 +153,7 @@ static void test_first_match_wins(void **state)
     struct policy_conf policies[] = {
         {.match = exact}, {.match = special}, {.match = conv}, {.match = tenants}};
     struct settings conf = {.policies = policies, .policy_count = 4};
+    const struct slice keys[] = {{"counter", 7}, {"counter2", 8}, {"conv:vip:1", 10}, {"conv:vip", 8}, {"tenant:t:wm:x", 13}, {"", 0}};
     struct policy_set *set = policy_set_new(&conf);
     assert_non_null(set);
     assert_false(policy_set_empty(set));
@@ -161,6 +162,8 @@ static void test_first_match_wins(void **state)
     assert_ptr_equal(policy_find(set, (struct slice){"conv:vip", 8}), &policies[2]);
     assert_ptr_equal(policy_find(set, (struct slice){"tenant:t:wm:x", 13}), &policies[3]);
     assert_null(policy_find(set, (struct slice){"counter2", 8}));
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        assert_ptr_equal(policy_of_key(&conf, keys[i]), policy_find(set, keys[i]));
     assert_null(policy_find(set, (struct slice){"", 0}));
     policy_set_free(set);
 }
