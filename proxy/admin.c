@@ -286,77 +286,6 @@ static void change_faults(void *ctx, const struct http_request *r, struct http_r
     cJSON_Delete(doc);
 }
 
-static void get_tenants(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    state_tenants(((const struct admin *)ctx)->server, r, reply);
-}
-
-/* ---- moves and dual writes ---- */
-
-static void get_moves(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_list_moves(((const struct admin *)ctx)->server, reply);
-}
-
-static void order_move(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_order_move(((const struct admin *)ctx)->server, r, reply);
-}
-
-static void abort_move(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_abort_move(((const struct admin *)ctx)->server, r, reply);
-}
-
-static void resume_move(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_resume_move(((const struct admin *)ctx)->server, r, reply);
-}
-
-static void get_tiers(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_tiers(((const struct admin *)ctx)->server, r, reply);
-}
-
-static void move_key(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_tiers_move(((const struct admin *)ctx)->server, r, reply);
-}
-
-static void change_dual_write(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_dual_write(((const struct admin *)ctx)->server, r, reply);
-}
-
-/* ---- backups ---- */
-
-static void get_backups(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_list_backups(((const struct admin *)ctx)->server, reply);
-}
-
-static void backup_done(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_backup_done(((const struct admin *)ctx)->server, r, reply);
-}
-
-/* ---- chaos ---- */
-
-static void get_chaos(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_show_chaos(((const struct admin *)ctx)->server, reply);
-}
-
-static void begin_chaos(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_begin_chaos(((const struct admin *)ctx)->server, r, reply);
-}
-
-static void end_chaos(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-    admin_end_chaos(((const struct admin *)ctx)->server, reply);
-}
-
 /* ---- the routes ---- */
 
 static void get_index(void *ctx, const struct http_request *r, struct http_reply *reply);
@@ -416,30 +345,30 @@ static const struct http_route routes[] = {
     {"POST", "/api/v1/primary", true, change_primary,
      "switches: {\"policy\": \"conv\", \"store\": \"mongo\"}", 0},
     {"PUT", "/api/v1/primary", true, change_primary, "the same", 0},
-    {"POST", "/api/v1/dual-write", true, change_dual_write,
+    {"POST", "/api/v1/dual-write", true, admin_dual_write,
      "copies of all writes in the other store: {\"policy\": \"conv\", \"on\": true}", 0},
-    {"GET", "/api/v1/moves", false, get_moves,
+    {"GET", "/api/v1/moves", false, admin_list_moves,
      "backfills, drains, verifies and TTL audits: how far they are", 0},
-    {"GET", "/api/v1/tenants", false, get_tenants, "keys and use of limits of each tenant; ?policy=NAME&tenant=NAME&limit=1000", 0},
-    {"POST", "/api/v1/moves", true, order_move,
+    {"GET", "/api/v1/tenants", false, state_tenants, "keys and use of limits of each tenant; ?policy=NAME&tenant=NAME&limit=1000", 0},
+    {"POST", "/api/v1/moves", true, admin_order_move,
      "orders one: {\"kind\": \"verify\", \"policy\": \"conv\", \"deep\": true, \"repair\": false, \"rate\": "
      "1000}", 0},
-    {"POST", "/api/v1/moves/abort", true, abort_move, "ends one: {\"id\": 3}", 0},
-    {"POST", "/api/v1/moves/resume", true, resume_move, "lets one that was aborted go on: {\"id\": 3}", 0},
-    {"DELETE", "/api/v1/moves/+", true, abort_move, "the same, by its number in the path", 0},
-    {"GET", "/api/v1/backups", false, get_backups, "when a backup of each kind has last succeeded", 0},
-    {"POST", "/api/v1/backups", true, backup_done, "tells that one has succeeded now: {\"kind\": \"keys\"}", 0},
-    {"GET", "/api/v1/tiers", false, get_tiers, "how many keys are working, warm and cold; ?key= tells where one is", 0},
-    {"POST", "/api/v1/tiers", true, move_key, "moves a key: {\"key\": \"conv:1\", \"to\": \"warm\"} or \"working\"", 0},
+    {"POST", "/api/v1/moves/abort", true, admin_abort_move, "ends one: {\"id\": 3}", 0},
+    {"POST", "/api/v1/moves/resume", true, admin_resume_move, "lets one that was aborted go on: {\"id\": 3}", 0},
+    {"DELETE", "/api/v1/moves/+", true, admin_abort_move, "the same, by its number in the path", 0},
+    {"GET", "/api/v1/backups", false, admin_list_backups, "when a backup of each kind has last succeeded", 0},
+    {"POST", "/api/v1/backups", true, admin_backup_done, "tells that one has succeeded now: {\"kind\": \"keys\"}", 0},
+    {"GET", "/api/v1/tiers", false, admin_tiers, "how many keys are working, warm and cold; ?key= tells where one is", 0},
+    {"POST", "/api/v1/tiers", true, admin_tiers_move, "moves a key: {\"key\": \"conv:1\", \"to\": \"warm\"} or \"working\"", 0},
     {"GET", "/api/v1/archive/faults", false, get_faults,
      "the plan of faults in force, and whether there may be one", 0},
     {"PUT", "/api/v1/archive/faults", true, change_faults,
      "sets it, for game days: {\"plan\": \"op=load delay=50ms\"}", 0},
     {"POST", "/api/v1/archive/faults", true, change_faults, "the same", 0},
-    {"GET", "/api/v1/chaos", false, get_chaos, "which store is cut off, paused or slow on purpose, and for how long", 0},
-    {"POST", "/api/v1/chaos", true, begin_chaos,
+    {"GET", "/api/v1/chaos", false, admin_show_chaos, "which store is cut off, paused or slow on purpose, and for how long", 0},
+    {"POST", "/api/v1/chaos", true, admin_begin_chaos,
      "begins it, for game days: {\"store\": \"redis\", \"fault\": \"cut\", \"seconds\": 10}", 0},
-    {"DELETE", "/api/v1/chaos", true, end_chaos, "ends it for both stores", 0},
+    {"DELETE", "/api/v1/chaos", true, admin_end_chaos, "ends it for both stores", 0},
 };
 #define ROUTES (sizeof routes / sizeof routes[0])
 

@@ -2,11 +2,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/admin_api.h"
 #include "proxy/backups.h"
 #include "proxy/depot.h"
+#include "proxy/server.h"
 
-void admin_list_backups(const struct server *s, struct http_reply *reply)
+void admin_list_backups(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
+    struct server *s = admin_server(ctx);
     cJSON *doc = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(doc, "backups");
 
     for (int kind = 0; kind < BACKUP_KINDS; kind++) {
@@ -26,8 +29,9 @@ static int64_t count_of(const cJSON *doc, const char *name)
     return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < 1e15 ? (int64_t)item->valuedouble : 0;
 }
 
-void admin_backup_done(struct server *s, const struct http_request *r, struct http_reply *reply)
+void admin_backup_done(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
+    struct server *s = admin_server(ctx);
     enum backup_kind kind;
     cJSON *doc = http_body_json(r, reply);
 
@@ -38,7 +42,7 @@ void admin_backup_done(struct server *s, const struct http_request *r, struct ht
         log_event(LOG_INFO, "backup_done", LOG_STR("kind", backup_kind_name(kind)),
                   LOG_STR("path", http_member(doc, "path")), LOG_INT("bytes", count_of(doc, "bytes")),
                   LOG_INT("keys", count_of(doc, "keys")));
-        admin_list_backups(s, reply);
+        admin_list_backups(ctx, r, reply);
     } else {
         http_reply_error(reply, 400, "expected {\"kind\": \"keys\" or \"rdb\"}");
     }

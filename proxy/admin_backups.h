@@ -5,11 +5,11 @@
 #define PROXY_ADMIN_BACKUPS_H
 
 #include "proxy/http.h"
-#include "proxy/server.h"
 
+/* Handlers. */
 /* {"backups": [{kind, lastSuccess: ms since 1970 or null}]} */
-void admin_list_backups(const struct server *s, struct http_reply *reply);
+void admin_list_backups(void *ctx, const struct http_request *r, struct http_reply *reply);
 /* {kind, path, bytes, keys}: it has succeeded now; all but the kind are for the log. Answers with the list. */
-void admin_backup_done(struct server *s, const struct http_request *r, struct http_reply *reply);
+void admin_backup_done(void *ctx, const struct http_request *r, struct http_reply *reply);
 
 #endif

@@ -1,11 +1,13 @@
 #include "proxy/admin_chaos.h"
 
+#include "proxy/admin_api.h"
 #include "proxy/chaos.h"
 #include "proxy/depot.h"
 #include "proxy/server.h"
 
-void admin_show_chaos(const struct server *s, struct http_reply *reply)
+void admin_show_chaos(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
+    struct server *s = admin_server(ctx);
     const struct settings *now = config_current(server_config(s));
     struct chaos_report report;
     cJSON *doc = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(doc, "chaos");
@@ -49,8 +51,9 @@ static bool read_order(const cJSON *doc, struct chaos_order *o)
            o->kind != VALVE_OPEN;
 }
 
-void admin_begin_chaos(struct server *s, const struct http_request *r, struct http_reply *reply)
+void admin_begin_chaos(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
+    struct server *s = admin_server(ctx);
     const struct settings *now = config_current(server_config(s));
     struct chaos_order order;
     char why[DEPOT_PLAN + 120];
@@ -63,14 +66,16 @@ void admin_begin_chaos(struct server *s, const struct http_request *r, struct ht
     else if (doc != NULL && !chaos_begin(depot_chaos(server_depot(s)), now, &order, "http", why, sizeof why))
         http_reply_error(reply, 400, "%s", why);
     else if (doc != NULL)
-        admin_show_chaos(s, reply);
+        admin_show_chaos(ctx, r, reply);
     settings_unref(now);
     cJSON_Delete(doc);
 }
 
-void admin_end_chaos(struct server *s, struct http_reply *reply)
+void admin_end_chaos(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
+    struct server *s = admin_server(ctx);
+
     for (int store = 0; store < CHAOS_STORES; store++)
         chaos_end(depot_chaos(server_depot(s)), (enum chaos_store)store, "http");
-    admin_show_chaos(s, reply);
+    admin_show_chaos(ctx, r, reply);
 }

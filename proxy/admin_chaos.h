@@ -6,12 +6,11 @@
 
 #include "proxy/http.h"
 
-struct server;
-
-void admin_show_chaos(const struct server *s, struct http_reply *reply);
+/* Handlers. */
+void admin_show_chaos(void *ctx, const struct http_request *r, struct http_reply *reply);
 /* {"store": "redis", "fault": "delay", "delayMs": 50, "jitterMs": 10, "seconds": 10} */
-void admin_begin_chaos(struct server *s, const struct http_request *r, struct http_reply *reply);
+void admin_begin_chaos(void *ctx, const struct http_request *r, struct http_reply *reply);
 /* Both stores'. */
-void admin_end_chaos(struct server *s, struct http_reply *reply);
+void admin_end_chaos(void *ctx, const struct http_request *r, struct http_reply *reply);
 
 #endif

@@ -1,15 +1,17 @@
 #include "proxy/admin_moves.h"
 
+#include "proxy/admin_api.h"
 #include "proxy/orders.h"
 #include "proxy/state.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-void admin_list_moves(const struct server *s, struct http_reply *reply)
+void admin_list_moves(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
     struct move_report list[OVERVIEW_MOVES];
-    size_t n = orders_list(s, list, OVERVIEW_MOVES);
+    size_t n = orders_list(admin_server(ctx), list, OVERVIEW_MOVES);
+
     http_reply_json(reply, 200, state_moves(list, n));
 }
 
@@ -62,8 +64,9 @@ static bool read_order(const cJSON *doc, struct move_order *order, struct http_r
     return true;
 }
 
-void admin_order_move(struct server *s, const struct http_request *r, struct http_reply *reply)
+void admin_order_move(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
+    struct server *s = admin_server(ctx);
     struct move_order order;
     char why[200];
     cJSON *doc = http_body_json(r, reply);
@@ -118,14 +121,14 @@ static void order_by_id(struct server *s, const struct http_request *r, const st
     }
 }
 
-void admin_abort_move(struct server *s, const struct http_request *r, struct http_reply *reply)
+void admin_abort_move(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
-    order_by_id(s, r, &(struct by_id){orders_abort, 404, "aborted"}, reply);
+    order_by_id(admin_server(ctx), r, &(struct by_id){orders_abort, 404, "aborted"}, reply);
 }
 
-void admin_resume_move(struct server *s, const struct http_request *r, struct http_reply *reply)
+void admin_resume_move(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
-    order_by_id(s, r, &(struct by_id){orders_resume, 409, "resumed"}, reply);
+    order_by_id(admin_server(ctx), r, &(struct by_id){orders_resume, 409, "resumed"}, reply);
 }
 
 static cJSON *told(const struct orders_dual_write *d)
@@ -143,8 +146,9 @@ static cJSON *told(const struct orders_dual_write *d)
     return doc;
 }
 
-void admin_dual_write(struct server *s, const struct http_request *r, struct http_reply *reply)
+void admin_dual_write(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
+    struct server *s = admin_server(ctx);
     struct orders_dual_write d;
     char why[300];
     cJSON *doc = http_body_json(r, reply);

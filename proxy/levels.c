@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proxy/overview.h"
 #include "proxy/server.h"
+#include "proxy/told.h"
 #include "router/policy.h"
 #include "sync/sync.h"
 
@@ -11,40 +12,52 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
-#define WAIT_S 10
-#define TRIES  10
-#define TRY_NS 50000000
+#define WAIT_US  10000000 /* for one key to move, all tries */
+#define NAP_US   100000
+#define TRIES    10
+#define TRY_US   50000
+#define KEY_MOST 4096 /* bytes of a key that are told */
 
 /* ---- how much is where ---- */
 
+/* Of all policies, at one moment. */
 struct level_counts {
-    struct warm_count away;
-    struct tiers_count moves;
+    size_t naway, nmoves;
+    struct warm_count away[TIERS_POLICIES];
+    struct tiers_count moves[TIERS_POLICIES];
 };
 
-/* Zeros where nothing is known of the policy. */
-static void counts_of(const struct server *s, const char *policy, struct level_counts *ret)
+static struct level_counts *count_all(struct sync *sync)
 {
-    struct sync *sync = server_sync(s);
-    struct warm_count *away = calloc(TIERS_POLICIES, sizeof *away);
-    struct tiers_count *moves = calloc(TIERS_POLICIES, sizeof *moves);
+    struct level_counts *c = calloc(1, sizeof *c);
 
-    if (away == NULL || moves == NULL)
+    if (c == NULL)
         abort();
-    memset(ret, 0, sizeof *ret);
-    ret->moves.working = -1;
-    size_t naway = warm_counts(sync_warm(sync), clock_wall_us() / 1000, away, TIERS_POLICIES);
-    size_t nmoves = tiers_counts(sync_tiers(sync), moves, TIERS_POLICIES);
-    for (size_t i = 0; i < naway; i++)
-        if (strcmp(away[i].policy, policy) == 0)
-            ret->away = away[i];
-    for (size_t i = 0; i < nmoves; i++)
-        if (strcmp(moves[i].policy, policy) == 0)
-            ret->moves = moves[i];
-    free(away);
-    free(moves);
+    c->naway = warm_counts(sync_warm(sync), clock_wall_us() / 1000, c->away, TIERS_POLICIES);
+    c->nmoves = tiers_counts(sync_tiers(sync), c->moves, TIERS_POLICIES);
+    return c;
+}
+
+static const struct warm_count *away_of(const struct level_counts *c, const char *policy)
+{
+    static const struct warm_count none;
+
+    for (size_t i = 0; i < c->naway; i++)
+        if (strcmp(c->away[i].policy, policy) == 0)
+            return &c->away[i];
+    return &none;
+}
+
+static const struct tiers_count *moves_of(const struct level_counts *c, const char *policy)
+{
+    static const struct tiers_count none = {.working = -1};
+
+    for (size_t i = 0; i < c->nmoves; i++)
+        if (strcmp(c->moves[i].policy, policy) == 0)
+            return &c->moves[i];
+    return &none;
 }
 
 static void add_time(cJSON *doc, const char *name, int64_t at_us)
@@ -55,12 +68,12 @@ static void add_time(cJSON *doc, const char *name, int64_t at_us)
     cJSON_AddStringToObject(doc, name, text);
 }
 
-static void add_tier(cJSON *doc, const struct level_counts *c, enum record_level level)
+static void add_tier(cJSON *doc, const struct warm_count *away, enum record_level level)
 {
     cJSON *tier = cJSON_AddObjectToObject(doc, record_level_name(level));
 
-    cJSON_AddNumberToObject(tier, "keys", (double)c->away.keys[level]);
-    cJSON_AddNumberToObject(tier, "bytes", (double)c->away.bytes[level]);
+    cJSON_AddNumberToObject(tier, "keys", (double)away->keys[level]);
+    cJSON_AddNumberToObject(tier, "bytes", (double)away->bytes[level]);
 }
 
 static void add_sweeps(cJSON *doc, const struct settings *set, const struct policy_conf *p, int64_t last_us)
@@ -71,24 +84,29 @@ static void add_sweeps(cJSON *doc, const struct settings *set, const struct poli
         add_time(doc, "nextSweep", last_us + set->tier_every * 1000);
 }
 
-static cJSON *policy_json(const struct server *s, const struct settings *set, const struct policy_conf *p)
+static void add_moves(cJSON *doc, const uint64_t from_to[TIERS_LEVELS][TIERS_LEVELS])
 {
-    struct level_counts c;
+    cJSON *moves = cJSON_AddObjectToObject(doc, "moves");
+
+    cJSON_AddNumberToObject(moves, "demoted", (double)(from_to[RECORD_WORKING][RECORD_WARM] + from_to[RECORD_WORKING][RECORD_COLD]));
+    cJSON_AddNumberToObject(moves, "chilled", (double)from_to[RECORD_WARM][RECORD_COLD]);
+    cJSON_AddNumberToObject(moves, "promoted", (double)(from_to[RECORD_WARM][RECORD_WORKING] + from_to[RECORD_COLD][RECORD_WORKING]));
+}
+
+static cJSON *policy_json(const struct level_counts *c, const struct settings *set, const struct policy_conf *p)
+{
+    const struct tiers_count *m = moves_of(c, p->name);
     cJSON *doc = cJSON_CreateObject();
 
-    counts_of(s, p->name, &c);
     cJSON_AddStringToObject(doc, "policy", p->name);
     cJSON_AddBoolToObject(doc, "on", p->tiers);
     cJSON *working = cJSON_AddObjectToObject(doc, "working");
-    if (c.moves.working >= 0)
-        cJSON_AddNumberToObject(working, "keys", (double)c.moves.working);
-    add_tier(doc, &c, RECORD_WARM);
-    add_tier(doc, &c, RECORD_COLD);
-    cJSON *moves = cJSON_AddObjectToObject(doc, "moves");
-    cJSON_AddNumberToObject(moves, "demoted", (double)(c.moves.moves[RECORD_WORKING][RECORD_WARM] + c.moves.moves[RECORD_WORKING][RECORD_COLD]));
-    cJSON_AddNumberToObject(moves, "chilled", (double)c.moves.moves[RECORD_WARM][RECORD_COLD]);
-    cJSON_AddNumberToObject(moves, "promoted", (double)(c.moves.moves[RECORD_WARM][RECORD_WORKING] + c.moves.moves[RECORD_COLD][RECORD_WORKING]));
-    add_sweeps(doc, set, p, c.moves.swept_us);
+    if (m->working >= 0)
+        cJSON_AddNumberToObject(working, "keys", (double)m->working);
+    add_tier(doc, away_of(c, p->name), RECORD_WARM);
+    add_tier(doc, away_of(c, p->name), RECORD_COLD);
+    add_moves(doc, m->moves);
+    add_sweeps(doc, set, p, m->swept_us);
     return doc;
 }
 
@@ -111,9 +129,11 @@ cJSON *levels_all(const struct server *s)
 
     cJSON_AddBoolToObject(doc, "known", sync != NULL && warm_known(sync_warm(sync)));
     cJSON *policies = cJSON_AddArrayToObject(doc, "policies");
-    for (size_t i = 0; sync != NULL && i < set->policy_count; i++)
-        cJSON_AddItemToArray(policies, policy_json(s, set, &set->policies[i]));
     if (sync != NULL) {
+        struct level_counts *c = count_all(sync);
+        for (size_t i = 0; i < set->policy_count; i++)
+            cJSON_AddItemToArray(policies, policy_json(c, set, &set->policies[i]));
+        free(c);
         cJSON *reads = cJSON_AddObjectToObject(doc, "hydrations");
         add_reads(reads, sync_tiers(sync), RECORD_WARM);
         add_reads(reads, sync_tiers(sync), RECORD_COLD);
@@ -124,26 +144,15 @@ cJSON *levels_all(const struct server *s)
 
 /* ---- a key ---- */
 
-/* Its policy's name; "": none. */
-static void name_policy(const struct settings *set, struct slice key, char *name, size_t cap)
-{
-    struct policy_set *policies = policy_set_new(set);
-    const struct policy_conf *p = policies != NULL ? policy_find(policies, key) : NULL;
-
-    snprintf(name, cap, "%s", p != NULL ? p->name : "");
-    policy_set_free(policies);
-}
-
 cJSON *levels_key(const struct server *s, struct slice key)
 {
     const struct settings *set = config_current(server_config(s));
+    const struct policy_conf *policy = policy_of_key(set, key);
     struct sync *sync = server_sync(s);
     cJSON *doc = cJSON_CreateObject();
-    char policy[64];
 
-    name_policy(set, key, policy, sizeof policy);
-    cJSON_AddStringToObject(doc, "key", key.p);
-    cJSON_AddStringToObject(doc, "policy", policy);
+    cJSON_AddItemToObject(doc, "key", told_bytes(key, KEY_MOST));
+    cJSON_AddStringToObject(doc, "policy", policy != NULL ? policy->name : "");
     if (sync != NULL) {
         cJSON_AddStringToObject(doc, "tier", record_level_name((enum record_level)warm_tier(sync_warm(sync), key)));
         cJSON_AddNumberToObject(doc, "accesses", tiers_accesses(sync_tiers(sync), key));
@@ -201,11 +210,9 @@ static bool refuse(char *why, size_t why_cap, const char *text)
 static int64_t may_move(struct server *s, struct slice key, char *why, size_t why_cap)
 {
     const struct settings *set = config_current(server_config(s));
+    const struct policy_conf *p = policy_of_key(set, key);
     struct placement_report places;
-    char policy[64];
 
-    name_policy(set, key, policy, sizeof policy);
-    const struct policy_conf *p = settings_policy(set, policy);
     bool tiers = p != NULL && p->tiers, archive = p != NULL && server_sync(s) != NULL && placement_is_archive(server_placement(s), p->index);
     settings_unref(set);
     if (server_sync(s) == NULL)
@@ -231,15 +238,14 @@ bool levels_order(struct server *s, struct slice key, bool out, char *why, size_
     return true;
 }
 
-static enum err wait_for(struct moving *own_m)
+/* At most until until_us; a process that ends has no time at all. */
+static enum err wait_for(struct server *s, struct moving *own_m, int64_t until_us)
 {
-    struct timespec until;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += WAIT_S;
     pthread_mutex_lock(&own_m->lock);
-    while (!own_m->over && pthread_cond_timedwait(&own_m->told, &own_m->lock, &until) == 0)
-        continue;
+    while (!own_m->over && server_clerk(s) != NULL && clock_mono_us() < until_us) {
+        struct timespec nap = clock_after_us(NAP_US);
+        pthread_cond_timedwait(&own_m->told, &own_m->lock, &nap);
+    }
     enum err e = own_m->over ? own_m->result : ERR_HELD;
     leave(own_m);
     return e;
@@ -262,20 +268,20 @@ static const char *why_of(enum err e)
 }
 
 /* Once. */
-static enum err move(struct server *s, int64_t epoch, struct slice key, bool out)
+static enum err move(struct server *s, int64_t epoch, struct slice key, bool out, int64_t until_us)
 {
     struct moving *m = calloc(1, sizeof *m);
 
     if (m == NULL)
         abort();
     pthread_mutex_init(&m->lock, NULL);
-    pthread_cond_init(&m->told, NULL);
+    clock_cond_init(&m->told);
     m->holders = 2;
     if (out)
         sync_demote(server_sync(s), epoch, key, on_moved, m);
     else
         sync_handoff(server_sync(s), epoch, &key, 1, on_moved, m);
-    return wait_for(m);
+    return wait_for(s, m, until_us);
 }
 
 bool levels_move(struct server *s, struct slice key, const char *to, char *why, size_t why_cap)
@@ -289,10 +295,11 @@ bool levels_move(struct server *s, struct slice key, const char *to, char *why, 
         return refuse(why, why_cap, "expected warm or working");
     if (out && warm_tier(sync_warm(server_sync(s)), key) != RECORD_WORKING)
         return true;
-    enum err e = move(s, epoch, key, out);
+    int64_t until_us = clock_mono_us() + WAIT_US;
+    enum err e = move(s, epoch, key, out, until_us);
     for (int i = 0; i < TRIES && e == ERR_RACE; i++) { /* its copy may be on its way */
-        nanosleep(&(struct timespec){.tv_nsec = TRY_NS}, NULL);
-        e = move(s, epoch, key, out);
+        usleep(TRY_US);
+        e = move(s, epoch, key, out, until_us);
     }
     return e == ERR_NONE || refuse(why, why_cap, why_of(e));
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/hashed.h"
+#include "proxy/admin_api.h"
 #include "proxy/limiter.h"
 #include "proxy/state_parts.h"
 
@@ -230,8 +231,9 @@ static bool read_query(const struct http_request *r, const struct settings *now,
     return false;
 }
 
-void state_tenants(const struct server *s, const struct http_request *r, struct http_reply *reply)
+void state_tenants(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
+    const struct server *s = admin_server(ctx);
     const struct settings *now = config_current(server_config(s));
     struct query q;
     char why[160];

@@ -13,7 +13,7 @@
 
 /* "acme"; returns buf, which has room for four times len, and a NUL. */
 const char *tenant_shown(const char *name, size_t len, char *buf);
-/* GET /api/v1/tenants: all policies with tenants, ?policy= one of them, ?tenant= one tenant, ?limit= that many each. */
-void state_tenants(const struct server *s, const struct http_request *r, struct http_reply *reply);
+/* Handler of GET /api/v1/tenants: all policies with tenants, ?policy= one of them, ?tenant= one tenant, ?limit= that many each. */
+void state_tenants(void *ctx, const struct http_request *r, struct http_reply *reply);
 
 #endif

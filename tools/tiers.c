@@ -28,9 +28,15 @@ static void show_all(FILE *out, const cJSON *doc)
     }
 }
 
+/* One that is no text is told in base64. */
+static const char *key_of(const cJSON *doc)
+{
+    return cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(doc, "key")) ? screen_text(doc, "key.base64") : screen_text(doc, "key");
+}
+
 static void show_key(FILE *out, const cJSON *doc)
 {
-    fprintf(out, "%s: %s, used %.0f times\n", screen_text(doc, "key"), screen_text(doc, "tier"), screen_number(doc, "accesses"));
+    fprintf(out, "%s: %s, used %.0f times\n", key_of(doc), screen_text(doc, "tier"), screen_number(doc, "accesses"));
 }
 
 static void show_moved(FILE *out, const cJSON *doc)
@@ -38,7 +44,7 @@ static void show_moved(FILE *out, const cJSON *doc)
     bool working = strcmp(screen_text(doc, "tier"), "working") == 0;
 
     show_key(out, doc);
-    fprintf(out, "to undo it: convctl tiers %s %s\n", working ? "demote" : "promote", screen_text(doc, "key"));
+    fprintf(out, "to undo it: convctl tiers %s %s\n", working ? "demote" : "promote", key_of(doc));
 }
 
 /* ---- what is done ---- */
