@@ -67,7 +67,7 @@ static bool lets(void *ctx, const struct http_route *route, const struct http_re
     return true;
 }
 
-static const struct http_route routes[] = {{"GET", "/later", false, ask_later, "", 0}};
+static const struct http_route routes[] = {{"GET", "/api/v1/keys", false, ask_later, "", 0}};
 
 static int dial(int port)
 {
@@ -90,7 +90,7 @@ struct client {
 /* One status; 0: the connection was closed. */
 static int ask(int fd)
 {
-    static const char request[] = "GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
+    static const char request[] = "GET /api/v1/keys HTTP/1.1\r\nHost: a\r\n\r\n";
     char reply[2048];
     size_t n = 0;
 
