@@ -3,6 +3,7 @@
 #include "config/file.h"
 #include "config/glob.h"
 #include "config/internal.h"
+#include "config/lasting.h"
 #include "config/rewrite.h"
 #include "config/seeds.h"
 #include "config/sources.h"
@@ -144,13 +145,6 @@ static void keep_fixed(const struct snapshot *now, struct snapshot *fresh, struc
     }
 }
 
-/* Beside a cluster there is no archive, which is opened at the start only. */
-static bool changes_kind(const struct config *cfg, const struct snapshot *fresh)
-{
-    return (redis_kind(cfg->now->s.redis_url) == REDIS_CLUSTER) !=
-           (redis_kind(fresh->s.redis_url) == REDIS_CLUSTER);
-}
-
 /* A checked snapshot of the layers. Called with change held, so now is stable. */
 static enum err build(struct config *cfg, const struct sources *sources, struct snapshot **ret_fresh,
                       struct text_list *pending, struct config_error *err)
@@ -163,10 +157,8 @@ static enum err build(struct config *cfg, const struct sources *sources, struct 
         return rc;
     /* Checked twice: a reload must hold now, with the values of the start, and after the next start. */
     rc = sources_check(fresh, err);
-    if (rc == ERR_NONE && cfg->started && changes_kind(cfg, fresh)) {
-        config_error_set(err, "redis.url", "redis.url", "it can't become a Redis Cluster, or stop being one, while running: restart");
-        rc = ERR_CONFIG;
-    }
+    if (rc == ERR_NONE && cfg->started)
+        rc = lasting_check(&cfg->now->s, &fresh->s, err);
     if (rc == ERR_NONE && cfg->started) {
         keep_fixed(cfg->now, fresh, &differing);
         rc = sources_check(fresh, err);

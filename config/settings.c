@@ -1,6 +1,7 @@
 #include "config/settings.h"
 
 #include "config/internal.h"
+#include "config/seeds.h"
 #include "config/url.h"
 #include "config/value.h"
 
@@ -211,6 +212,17 @@ const struct policy_conf *settings_policy(const struct settings *s, const char *
         if (strcmp(s->policies[i].name, name) == 0)
             return &s->policies[i];
     return NULL;
+}
+
+bool settings_has_archive(const struct settings *s)
+{
+    size_t i = 0;
+
+    if (redis_kind(s->redis_url) != REDIS_CLUSTER)
+        return true;
+    while (i < s->policy_count && s->policies[i].primary == STORE_REDIS)
+        i++;
+    return i < s->policy_count;
 }
 
 void settings_unref(const struct settings *s)

@@ -60,6 +60,8 @@ void settings_unref(const struct settings *s);
 
 /* By exact name; NULL when there is none. */
 const struct policy_conf *settings_policy(const struct settings *s, const char *name);
+/* Some key may be the archive's: always, unless redis.url names a cluster, beside which it has policies of primary mongo only. */
+bool settings_has_archive(const struct settings *s);
 
 /* The row of a setting, from settings.def. */
 enum setting_type {

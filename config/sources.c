@@ -395,12 +395,11 @@ static bool check_cluster(struct snapshot *snap, struct config_error *err)
 {
     for (size_t i = 0; redis_kind(snap->s.redis_url) == REDIS_CLUSTER && i < snap->s.policy_count; i++) {
         const struct policy_conf *p = &snap->s.policies[i];
-        bool copies = p->dual_write, archive = p->primary != STORE_REDIS;
-        if (!copies && !archive)
+        if (!p->dual_write)
             continue;
-        char *name = must_print("%s.%s", p->name, copies ? "dual_write" : "primary");
-        blame(snap, err, name, copies ? "on; expected no, because redis.url names a Redis Cluster, which has no copy in an archive yet"
-                                      : "expected redis, because redis.url names a Redis Cluster, beside which there is no archive yet");
+        char *name = must_print("%s.dual_write", p->name);
+        blame(snap, err, name, "on; expected no, because redis.url names a Redis Cluster, of which no copies are made: "
+                               "with primary mongo the archive keeps the policy's keys, whatever becomes of the cluster");
         free(name);
         return false;
     }

@@ -1,8 +1,11 @@
 #include "proxy/cluster.h"
 
 #include "proxy/dispatch.h"
+#include "proxy/everywhere.h"
 #include "proxy/gather.h"
+#include "proxy/hold.h"
 #include "proxy/internal.h"
+#include "proxy/keyspace.h"
 #include "proxy/local.h"
 #include "proxy/transaction.h"
 #include "resp/frame.h"
@@ -16,7 +19,7 @@
 #include <string.h>
 
 #define CROSSSLOT "CROSSSLOT Keys in request don't hash to the same slot"
-#define CURSORS   1000 /* a client's cursor is the node's times this, plus the node's number: TOPOLOGY_MOST */
+#define CROSSED   "CROSSSLOT Keys in request are in several slots of the cluster, and in the archive: ask for them one by one"
 
 static void *must(void *p)
 {
@@ -34,9 +37,12 @@ static bool refuse(struct session *s, const char *line)
 /* ---- in which slot ---- */
 
 struct looking {
+    const struct loop *loop;
     const struct slice *argv;
-    int slot;   /* -1: no key so far */
-    bool mixed; /* there are several */
+    bool elsewhere; /* some keys are not the cluster's, */
+    bool archive;   /* but the archive's */
+    int slot;       /* -1: no key of the cluster so far */
+    bool mixed;     /* there are several */
 };
 
 static bool see_key(void *ctx, struct key_ref ref)
@@ -44,14 +50,19 @@ static bool see_key(void *ctx, struct key_ref ref)
     struct looking *look = ctx;
     int slot = slots_of(look->argv[ref.arg]);
 
+    if (look->elsewhere && keyspace_is_archive(look->loop, look->argv[ref.arg])) {
+        look->archive = true;
+        return true;
+    }
     look->mixed |= look->slot >= 0 && look->slot != slot;
     look->slot = slot;
-    return !look->mixed;
+    return true;
 }
 
-static struct looking look_at(const struct job *job)
+static struct looking look_at(const struct session *s, const struct job *job)
 {
-    struct looking look = {.argv = job->argv, .slot = -1};
+    struct looking look = {
+        .loop = s->loop, .argv = job->argv, .elsewhere = s->loop->acting.any && s->db == 0, .slot = -1};
 
     if (job->cmd != NULL)
         keys_each(job->cmd, job->argv, job->argc, see_key, &look);
@@ -81,126 +92,6 @@ static bool may_begin(struct session *s)
     if (s->in_flight > 0)
         session_pause(s, PAUSE_ORDER);
     return s->in_flight == 0;
-}
-
-static enum admission admit_masters(struct session *s, const struct job *job)
-{
-    for (size_t i = 0; i < s->loop->topology->count; i++) {
-        pool_aim_master(&s->loop->pool, i);
-        enum admission a = dispatch_admit(s, aimed(s, job), job);
-        if (a != ADMIT_NOW)
-            return a;
-    }
-    return ADMIT_NOW;
-}
-
-/* As it came, to all masters. */
-static bool ask_everywhere(struct session *s, const struct job *job, gather_fn *finish)
-{
-    if (!may_begin(s))
-        return false;
-    enum admission a = admit_masters(s, job);
-    if (a != ADMIT_NOW)
-        return a == ADMIT_NEVER;
-    struct job part = *job;
-    struct gather *g = gather_new(s, job, s->loop->topology->count, finish);
-
-    part.inline_ = true;
-    for (size_t i = 0; i < s->loop->topology->count; i++) {
-        pool_aim_master(&s->loop->pool, i);
-        gather_send(g, s, i, &part);
-    }
-    return true;
-}
-
-/* ---- SCAN: one master after the other ---- */
-
-/* [cursor of the node, keys] → [cursor of ours, keys] */
-static void finish_scan(struct gather *g, struct chain *out)
-{
-    struct slice r = g->replies[0];
-    int64_t items;
-    size_t header = frame_aggregate(r.p, r.len, &items), n = 0;
-    char cursor[32];
-    uint64_t theirs = 0;
-
-    if (header > 0 && items == 2)
-        n = frame_length(r.p + header, r.len - header);
-    const char *line = n > 0 ? memchr(r.p + header, '\n', n) : NULL;
-    if (line == NULL) {
-        build_err(out, ERR_UPSTREAM_PROTOCOL, NULL);
-        return;
-    }
-    theirs = strtoull(line + 1, NULL, 10);
-    if (theirs != 0)
-        snprintf(cursor, sizeof cursor, "%" PRIu64, theirs * CURSORS + g->master);
-    else
-        snprintf(cursor, sizeof cursor, "%zu", g->master + 1 < g->masters ? g->master + 1 : 0);
-    build_array(out, 2);
-    build_text(out, cursor);
-    chain_put(out, r.p + header + n, r.len - header - n);
-}
-
-/* False: it is no cursor. */
-static bool read_cursor(struct slice text, uint64_t *ret)
-{
-    char copy[24], *end;
-
-    if (text.len == 0 || text.len >= sizeof copy || text.p[0] < '0' || text.p[0] > '9')
-        return false;
-    memcpy(copy, text.p, text.len);
-    copy[text.len] = '\0';
-    errno = 0;
-    *ret = strtoull(copy, &end, 10);
-    return *end == '\0' && errno == 0;
-}
-
-static void send_scan(struct session *s, const struct job *job, uint64_t cursor, size_t master)
-{
-    struct slice *argv = must(malloc(job->argc * sizeof *argv));
-    struct job part = *job;
-    struct gather *g = gather_new(s, job, 1, finish_scan);
-    char text[24];
-
-    memcpy(argv, job->argv, job->argc * sizeof *argv);
-    snprintf(text, sizeof text, "%" PRIu64, cursor);
-    argv[1] = (struct slice){text, strlen(text)};
-    part.argv = argv;
-    part.inline_ = true;
-    g->master = master;
-    g->masters = s->loop->topology->count;
-    gather_send(g, s, 0, &part);
-    free(argv);
-}
-
-/* A cursor of a master that is not there any more is at its end. */
-static bool end_scan(struct session *s)
-{
-    struct chain *out = slot_answer(s);
-
-    build_array(out, 2);
-    build_text(out, "0");
-    build_array(out, 0);
-    slot_answered(s);
-    return true;
-}
-
-static bool scan(struct session *s, const struct job *job)
-{
-    uint64_t ours;
-
-    if (!read_cursor(job->argv[1], &ours))
-        return refuse(s, "ERR invalid cursor");
-    size_t master = ours % CURSORS;
-    if (master >= s->loop->topology->count)
-        return end_scan(s);
-    if (!may_begin(s))
-        return false;
-    pool_aim_master(&s->loop->pool, master);
-    enum admission a = dispatch_admit(s, aimed(s, job), job);
-    if (a == ADMIT_NOW)
-        send_scan(s, job, ours / CURSORS, master);
-    return a != ADMIT_LATER;
 }
 
 /* ---- keys in several slots ---- */
@@ -314,8 +205,11 @@ static void send_parts(struct session *s, const struct job *job, struct parts *p
 static bool split(struct session *s, const struct job *job, size_t row)
 {
     struct parts parts;
-    const struct plan *plan = managed_plan(s->loop, job, s->resp, true);
+    enum gate gate = s->loop->acting.any ? hold_gate(s, job->cmd, job->argv, job->argc) : GATE_GO;
 
+    if (gate != GATE_GO)
+        return gate == GATE_REFUSED;
+    const struct plan *plan = managed_plan(s->loop, job, s->resp, true);
     if (plan->kind == PLAN_REFUSED) { /* before anything is done by halves */
         build_err(slot_answer(s), plan->error, job->cmd->name);
         slot_answered(s);
@@ -333,35 +227,6 @@ static bool split(struct session *s, const struct job *job, size_t row)
 
 /* ---- by command ---- */
 
-static const struct {
-    const char *name;
-    gather_fn *finish;
-} everywhere[] = {
-    {"dbsize", gather_sum},           {"keys", gather_all},
-    {"randomkey", gather_some},       {"flushall", gather_first},
-    {"flushdb", gather_first},        {"script|load", gather_first},
-    {"script|flush", gather_first},   {"script|exists", gather_least},
-    {"function|load", gather_first},  {"function|delete", gather_first},
-    {"function|flush", gather_first}, {"function|restore", gather_first},
-    {"save", gather_first},           {"bgsave", gather_first},
-    {"bgrewriteaof", gather_first},
-};
-
-#define EVERYWHERE (sizeof everywhere / sizeof everywhere[0])
-
-static size_t find_everywhere(const struct command *cmd)
-{
-    size_t i = 0;
-    while (i < EVERYWHERE && strcmp(everywhere[i].name, cmd->name) != 0)
-        i++;
-    return i;
-}
-
-static bool is_about_all(const struct command *cmd)
-{
-    return strcmp(cmd->name, "scan") == 0 || find_everywhere(cmd) < EVERYWHERE;
-}
-
 /* What a Redis without a cluster answers, and what can't be right on one node of several. */
 static const char *refusal(const struct session *s, const struct command *cmd)
 {
@@ -369,7 +234,7 @@ static const char *refusal(const struct session *s, const struct command *cmd)
         return "ERR This instance has cluster support disabled";
     if (strcmp(cmd->name, "ssubscribe") == 0 || strcmp(cmd->name, "wait") == 0)
         return "ERR not possible through convproxy while Redis is a cluster";
-    if (transaction_is_open(s) && is_about_all(cmd))
+    if (transaction_is_open(s) && everywhere_is(cmd))
         return "ERR not possible inside MULTI while Redis is a cluster: it is about all nodes";
     return NULL;
 }
@@ -403,23 +268,12 @@ static bool take_queued(struct session *s, const struct looking *look)
     return false;
 }
 
-static bool take_whole(struct session *s, const struct job *job, bool *ret_taken)
-{
-    size_t i = find_everywhere(job->cmd);
-
-    if (strcmp(job->cmd->name, "scan") == 0)
-        *ret_taken = scan(s, job);
-    else if (i < EVERYWHERE)
-        *ret_taken = ask_everywhere(s, job, everywhere[i].finish);
-    else
-        return false;
-    return true;
-}
-
-static bool take_mixed(struct session *s, const struct job *job)
+static bool take_mixed(struct session *s, const struct job *job, const struct looking *look)
 {
     size_t row = find_split(job->cmd);
 
+    if (look->archive)
+        return refuse(s, CROSSED);
     if (row == SPLITS || transaction_is_open(s))
         return refuse(s, CROSSSLOT);
     return split(s, job, row);
@@ -441,13 +295,15 @@ bool cluster_takes(struct session *s, const struct job *job, bool *ret_taken)
         return refuse(s, why);
     if (job->cmd != NULL && strcmp(job->cmd->name, "exec") == 0)
         return take_exec(s);
-    if (job->cmd != NULL && !transaction_is_open(s) && take_whole(s, job, ret_taken))
+    if (job->cmd != NULL && !transaction_is_open(s) && everywhere_is(job->cmd)) {
+        *ret_taken = everywhere_command(s, job);
         return true;
+    }
     if (lacks_a_value(job) && !transaction_is_open(s))
         return refuse(s, "ERR wrong number of arguments for 'mset' command");
-    struct looking look = look_at(job);
+    struct looking look = look_at(s, job);
     if (look.mixed) {
-        *ret_taken = take_mixed(s, job);
+        *ret_taken = take_mixed(s, job, &look);
         return true;
     }
     aim(s, look.slot);

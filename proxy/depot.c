@@ -97,8 +97,8 @@ struct depot *depot_open(struct server *s, const struct settings *now, bool heir
         snprintf(d->why, sizeof d->why, "archive.url is empty");
         return d;
     }
-    if (redis_kind(now->redis_url) == REDIS_CLUSTER) {
-        snprintf(d->why, sizeof d->why, "there is none beside a Redis Cluster yet");
+    if (!settings_has_archive(now)) {
+        snprintf(d->why, sizeof d->why, "beside a Redis Cluster it has only policies whose primary is mongo, and there is none");
         return d;
     }
     d->archive = trace_wrap(archive_open(&options, d->why, sizeof d->why));

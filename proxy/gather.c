@@ -1,5 +1,6 @@
 #include "proxy/gather.h"
 
+#include "proxy/archived.h"
 #include "resp/frame.h"
 
 #include <stdlib.h>
@@ -20,7 +21,8 @@ struct gather *gather_new(struct session *s, const struct job *job, size_t n, ga
 
     g->slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
     g->resp = s->resp;
-    g->left = g->n = n;
+    g->left = (unsigned)n;
+    g->n = n;
     g->replies = must(calloc(n, sizeof *g->replies));
     g->finish = finish;
     slot_defer(g->slot, &target);
@@ -37,6 +39,15 @@ void gather_send(struct gather *g, struct session *s, size_t i, const struct job
     slot->gather_part = (uint32_t)i;
     managed_plan_redis(s, part, false);
     managed_send_part(slot, pool_shared(&l->pool, lane, s->db, s->resp, s->id), g->resp, part);
+}
+
+void gather_send_archive(struct gather *g, struct session *s, size_t i, struct slice request)
+{
+    struct slot *slot = slot_new_part(s->loop, NULL, 0);
+
+    slot->gather = g;
+    slot->gather_part = (uint32_t)i;
+    archived_send(slot, op_new(OP_ONE, g->resp, request));
 }
 
 static void gather_free(struct gather *own_g)
@@ -80,6 +91,16 @@ void gather_part_over(struct slot *part)
     g->replies[part->gather_part] = (struct slice){copy, reply.len};
     if (--g->left == 0)
         complete(g);
+}
+
+void gather_part_orphan(struct slot *part)
+{
+    struct gather *g = part->gather;
+
+    if (--g->left > 0)
+        return;
+    slot_free_orphan(g->slot);
+    gather_free(g);
 }
 
 /* ---- one of many ---- */

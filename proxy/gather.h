@@ -22,8 +22,9 @@ typedef void gather_fn(struct gather *g, struct chain *out);
 struct gather {
     struct slot *slot; /* the client's */
     enum resp resp;
-    size_t left; /* parts that are not over */
+    _Atomic unsigned left; /* parts that are not over */
     size_t n;
+    bool archive; /* the last part is the archive's */
     struct slice *replies; /* of each part */
     gather_fn *finish;     /* appends the client's reply, when no part is an error */
     size_t nkeys;
@@ -35,8 +36,12 @@ struct gather {
 struct gather *gather_new(struct session *s, const struct job *job, size_t n, gather_fn *finish);
 /* Part i, to the node that the pool aims at; its plan is made here. */
 void gather_send(struct gather *g, struct session *s, size_t i, const struct job *part);
+/* Part i, to the archive; the request's bytes are copied. */
+void gather_send_archive(struct gather *g, struct session *s, size_t i, struct slice request);
 /* For proxy/slot: a part is over; its slot holds the reply. */
 void gather_part_over(struct slot *part);
+/* The same, and its loop is gone. */
+void gather_part_orphan(struct slot *part);
 
 /* What becomes of the replies: */
 gather_fn gather_first;    /* the first */

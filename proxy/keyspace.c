@@ -49,7 +49,7 @@ static bool is_changing(const struct loop *l, size_t policy)
            (l->acting.phase[policy] == PHASE_CATCHUP || l->acting.phase[policy] == PHASE_HOLD);
 }
 
-static bool may_tell(const struct loop *l, enum split_store store, struct slice key)
+bool keyspace_may_tell(const struct loop *l, enum split_store store, struct slice key)
 {
     if (key.p == NULL || hide_is_internal(key))
         return false;
@@ -75,7 +75,7 @@ static size_t tell_keys(const struct loop *l, enum split_store store, struct rea
 
     for (int64_t n = reader_enter(r); n > 0; n--) {
         struct slice value = reader_next(r);
-        if (!may_tell(l, store, reader_bulk(value)))
+        if (!keyspace_may_tell(l, store, reader_bulk(value)))
             continue;
         chain_put(out, value.p, value.len);
         told++;
@@ -264,7 +264,7 @@ static struct draw look(const struct split *sp, enum split_store store)
         d.size = count_archive(sp, d.size);
     for (int i = 0; i < DRAWS && d.key.len == 0; i++) {
         struct slice value = reader_next(&r);
-        if (may_tell(sp->slot->loop, store, reader_bulk(value)))
+        if (keyspace_may_tell(sp->slot->loop, store, reader_bulk(value)))
             d.key = value;
     }
     return d;

@@ -14,12 +14,15 @@
 #define PROXY_KEYSPACE_H
 
 #include "proxy/managed.h"
+#include "proxy/split.h"
 
 /* The archive's hashes have 52 bits, so its cursors stay exact in a double; Redis's cursors do not reach this far. */
 #define KEYSPACE_ARCHIVE (INT64_C(1) << 52)
 
 /* Whether the archive answers for the key. */
 bool keyspace_is_archive(const struct loop *l, struct slice key);
+/* Whether this store may tell the key that it has. */
+bool keyspace_may_tell(const struct loop *l, enum split_store store, struct slice key);
 /* A command about all keys, and the client's database has some in either store. */
 bool keyspace_handles(const struct session *s, const struct command *cmd);
 /* False: it must wait; the session is paused. */

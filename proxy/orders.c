@@ -1,6 +1,7 @@
 #include "proxy/orders.h"
 
 #include "base/log.h"
+#include "config/seeds.h"
 #include "proxy/depot.h"
 #include "proxy/primary.h"
 #include "sync/sync.h"
@@ -19,6 +20,15 @@ static bool refuse(char *why, size_t why_cap, const char *text)
 {
     snprintf(why, why_cap, "%s", text);
     return false;
+}
+
+static bool is_cluster(const struct server *s)
+{
+    const struct settings *now = config_current(server_config(s));
+    bool cluster = redis_kind(now->redis_url) == REDIS_CLUSTER;
+
+    settings_unref(now);
+    return cluster;
 }
 
 /* False: there is no such policy. */
@@ -47,6 +57,8 @@ uint64_t orders_move(struct server *s, struct move_order *order, const char *by,
 
     if (m == NULL)
         return refuse(why, why_cap, "there is no archive (setting archive.url)");
+    if (is_cluster(s))
+        return refuse(why, why_cap, "Redis is a cluster: nothing is carried between it and the archive");
     memcpy(policy, order->policy, sizeof policy);
     if (!name_policy(s, policy, order->policy, sizeof order->policy, why, why_cap))
         return 0;

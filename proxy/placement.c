@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/seeds.h"
 #include "proxy/agreement.h"
 #include "proxy/loop.h"
 #include "proxy/placement_state.h"
@@ -41,6 +42,16 @@ static void tell_unknown(const struct policy_conf *conf, struct acting *a)
     a->any = true;
 }
 
+/* Beside a cluster no connection to Redis is looked at, and what the archive has is nobody else's. */
+static void tell_apart(const struct spot *spot, const struct policy_conf *conf, struct acting *a)
+{
+    bool archive = conf->primary != STORE_REDIS, there = place_phase(spot->place) == PHASE_ARCHIVE;
+
+    a->phase[conf->index] = !archive ? PHASE_REDIS : there ? PHASE_ARCHIVE : PHASE_HOLD;
+    a->escapes[conf->index] = archive;
+    a->any |= archive;
+}
+
 void placement_copy(struct placement *p, const struct settings *settings, struct acting *ret)
 {
     struct spot_view view = {0};
@@ -57,6 +68,8 @@ void placement_copy(struct placement *p, const struct settings *settings, struct
         const struct spot *spot = p != NULL ? spot_of(p, conf->name) : NULL;
         if (p != NULL && spot == NULL)
             tell_unknown(conf, ret);
+        else if (spot != NULL && p->cluster)
+            tell_apart(spot, conf, ret);
         else if (spot != NULL)
             spot_tell(spot, conf, ledger_acted(&p->ledger, conf->name), view, ret);
         else
@@ -150,8 +163,13 @@ static bool evaluate(struct placement *p)
     for (size_t i = 0; i < p->nspots; i++) {
         struct spot *spot = &p->spots[i];
         const struct policy_conf *conf = settings_policy(p->settings, spot->name);
-        enum place to = conf != NULL ? place_next(spot->place, facts_of(p, spot, conf, now_us)) : spot->place;
-        if (to != spot->place)
+        bool apart = p->cluster && conf != NULL && conf->primary == STORE_REDIS; /* simply the cluster's */
+        enum place to = apart           ? PLACE_REDIS
+                        : conf != NULL ? place_next(spot->place, facts_of(p, spot, conf, now_us))
+                                       : spot->place;
+        if (to != spot->place && apart)
+            enter(p, spot, to);
+        else if (to != spot->place)
             changed |= go(p, spot, to, &raised);
     }
     return changed;
@@ -189,7 +207,8 @@ static void look(struct placement *p)
     bool claim = wants_claim(p), leaving = is_leaving(p);
     bool due = !p->asked || now_us - p->looked_us >= p->settings->redis_probe_interval * 1000;
 
-    if (errands_redis_busy(p->errands) || !(due || claim || leaving || atomic_load(&p->suspect)))
+    p->asked |= p->cluster;
+    if (p->cluster || errands_redis_busy(p->errands) || !(due || claim || leaving || atomic_load(&p->suspect)))
         return;
     p->nudge |= atomic_exchange(&p->suspect, false);
     p->looked_us = now_us;
@@ -207,7 +226,7 @@ static enum sync_mode wanted_mode(const struct placement *p)
     for (size_t i = 0; i < p->nspots; i++)
         if (modes[p->spots[i].place] > mode)
             mode = modes[p->spots[i].place];
-    return p->known ? mode : SYNC_IDLE;
+    return p->known && !p->cluster ? mode : SYNC_IDLE;
 }
 
 static void keep_mode(struct placement *p)
@@ -404,6 +423,7 @@ struct placement *placement_start(struct server *s, uv_loop_t *main_loop, struct
     p->marks = -1;
     pthread_mutex_init(&p->lock, NULL);
     p->settings = config_current(server_config(s));
+    p->cluster = redis_kind(p->settings->redis_url) == REDIS_CLUSTER;
     take_spots(p, p->settings);
     uv_timer_init(main_loop, &p->timer);
     uv_timer_start(&p->timer, on_timer, 0, BUSY_TICK_MS); /* when the server knows it */
@@ -460,8 +480,8 @@ void placement_choose(struct placement *p, const char *policy, bool archive)
 
 void placement_redis(struct placement *p, bool up, bool there)
 {
-    p->there = there;
-    if (up != p->well)
+    p->there = there && !p->cluster;
+    if (up != p->well && !p->cluster)
         atomic_store(&p->suspect, true);
     placement_step(p);
 }

@@ -32,6 +32,7 @@ struct placement {
     uint64_t serial;           /* of what they were told */
 
     /* the ledger */
+    bool cluster;          /* Redis is a cluster: a policy stays where its primary is, and nobody looks at Redis */
     bool shared;           /* other proxies may use the archive: leases, votes */
     bool known;            /* it was read, and when shared this proxy is a member */
     bool saving;           /* next is to become the ledger */

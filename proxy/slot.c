@@ -62,6 +62,8 @@ void slot_free_orphan(struct slot *own_slot)
 {
     if (own_slot->whole != NULL)
         split_part_orphan(own_slot);
+    if (own_slot->gather != NULL)
+        gather_part_orphan(own_slot);
     block_free(own_slot->block);
     slot_forget_copy(own_slot);
     parked_free_notes(own_slot);

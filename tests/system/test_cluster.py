@@ -173,11 +173,8 @@ def test_managed_keys(through):
 
 
 def test_what_is_refused_at_the_start(cluster):
-    refused = [(["redis.url=" + cluster.url], "conv.dual_write"),
-               (["redis.url=" + cluster.url, "conv.dual_write=0", "conv.primary=archive"], "conv.primary")]
-    for sets, setting in refused:
-        done = run_once(*(word for s in sets for word in ("--set", s)))
-        assert done.returncode != 0 and setting in done.stderr and "Redis Cluster" in done.stderr
+    done = run_once("--set", "redis.url=" + cluster.url)
+    assert done.returncode != 0 and "conv.dual_write" in done.stderr and "Redis Cluster" in done.stderr
 
 
 def test_url_can_not_become_a_cluster(through, fresh_redis):
