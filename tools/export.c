@@ -30,6 +30,7 @@ struct export {
     struct arena arena, keys_arena;
     struct slice *keys; /* of the page of SCAN, in keys_arena */
     size_t nkeys, cap;
+    const cJSON *policy; /* whose keys are scanned; NULL: those of a pattern */
     uint64_t skipped;
     int64_t flushed_us;
     int code;
@@ -73,7 +74,7 @@ static void take_key(void *ctx, struct slice key)
 {
     struct export *e = ctx;
 
-    if (!keyset_add(&e->seen, key))
+    if ((e->policy != NULL && store_policy_of(&e->store, key) != e->policy) || !keyset_add(&e->seen, key))
         return;
     if (e->nkeys == e->cap) {
         e->cap = e->cap == 0 ? 1024 : 2 * e->cap;
@@ -146,13 +147,20 @@ static bool put_page(struct export *e)
     return ok;
 }
 
+static bool scan_page(struct export *e, uint64_t *cursor, const char *pattern)
+{
+    return e->policy != NULL ? store_scan_policy(&e->store, cursor, e->policy, take_key, e)
+                             : store_scan(&e->store, cursor, pattern, take_key, e);
+}
+
+/* Keys of e->policy, or of the pattern. */
 static bool scan(struct export *e, const char *pattern)
 {
     uint64_t cursor = 0;
 
     do {
         int tries = 0;
-        while (!store_scan(&e->store, &cursor, pattern, take_key, e)) {
+        while (!scan_page(e, &cursor, pattern)) {
             cursor = 0; /* it may be one of a store that is gone */
             if (!may_try_again(e, &tries))
                 return false;
@@ -169,9 +177,9 @@ static bool scan_policies(struct export *e)
 
     cJSON_ArrayForEach(p, store_policies(&e->store))
     {
-        const cJSON *match = paint_find(p, "settings.match");
         bool wanted = e->wish->policy == NULL || strcmp(screen_text(p, "name"), e->wish->policy) == 0;
-        if (wanted && cJSON_IsString(match) && !scan(e, match->valuestring))
+        e->policy = p;
+        if (wanted && !scan(e, NULL))
             return false;
     }
     return true;

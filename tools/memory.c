@@ -1,6 +1,5 @@
 #include "tools/memory.h"
 
-#include "config/glob.h"
 #include "sync/reply.h"
 #include "tools/paint.h"
 #include "tools/progress.h"
@@ -12,23 +11,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GROUPS_MAX  64
-#define PIECE       200 /* keys in one pipeline */
-#define ASKS        4
-#define BUDGET_10K  (100.0 * 1048576) /* of the runbook: ~100 MB for 10,000 active conversations */
-#define RATE        20000.0
-#define WORD(w)     ((struct slice){w, sizeof(w) - 1})
+#define GROUPS_STEP  16
+#define PREFIXES_MAX 64
+#define PIECE        200 /* keys in one pipeline */
+#define ASKS         4
+#define BUDGET_10K   (100.0 * 1048576) /* of the runbook: ~100 MB for 10,000 active conversations */
+#define RATE         20000.0
+#define WORD(w)      ((struct slice){w, sizeof(w) - 1})
 
 struct group {
-    char match[128]; /* of a policy; "": a prefix */
+    const cJSON *policy; /* in the state; NULL: a prefix, */
+    struct slice prefix; /* which is a copy; its p is NULL for all the others */
     struct tally tally;
 };
 
 struct report {
     struct options *options;
     struct store store;
-    struct group groups[GROUPS_MAX];
-    size_t ngroups;
+    struct group *groups; /* those of policies first */
+    size_t ngroups, npolicies;
     const char *policy; /* NULL: all */
     size_t top;
     double rate, sample; /* keys; 0: all */
@@ -41,16 +42,19 @@ struct report {
 
 /* ---- groups ---- */
 
-static struct group *add_group(struct report *r, const char *name, const char *match)
+static struct group *add_group(struct report *r, const cJSON *policy, struct slice name)
 {
+    if (r->ngroups % GROUPS_STEP == 0)
+        r->groups = realloc(r->groups, (r->ngroups + GROUPS_STEP) * sizeof *r->groups);
+    if (r->groups == NULL)
+        abort();
     struct group *g = &r->groups[r->ngroups++];
-
-    snprintf(g->match, sizeof g->match, "%s", match);
+    *g = (struct group){.policy = policy};
     tally_init(&g->tally, name, r->top);
     return g;
 }
 
-/* The last place is kept for what has none. */
+/* False: there is no such policy. */
 static bool add_policies(struct report *r)
 {
     const cJSON *policy;
@@ -58,46 +62,60 @@ static bool add_policies(struct report *r)
     cJSON_ArrayForEach(policy, store_policies(&r->store))
     {
         const char *name = screen_text(policy, "name");
-        if ((r->policy == NULL || strcmp(r->policy, name) == 0) && r->ngroups + 1 < GROUPS_MAX)
-            add_group(r, name, screen_text(policy, "settings.match"));
+        if (r->policy == NULL || strcmp(r->policy, name) == 0)
+            add_group(r, policy, (struct slice){name, strlen(name)});
     }
-    return r->ngroups > 0 || (r->policy == NULL) ||
-           (ctl_usage_error("the proxy has no policy ", r->policy), false);
+    r->npolicies = r->ngroups;
+    return r->ngroups > 0 || r->policy == NULL || (ctl_usage_error("the proxy has no policy ", r->policy), false);
 }
 
-static struct group *prefix_group(struct report *r, const char *key)
+/* "conv:" of "conv:1"; empty: it has no such part. */
+static struct slice prefix_of(struct slice key)
 {
-    char name[80];
-    size_t len = strcspn(key, ":");
+    const char *colon = memchr(key.p, ':', key.len);
+    return (struct slice){key.p, colon != NULL ? (size_t)(colon + 1 - key.p) : 0};
+}
 
-    snprintf(name, sizeof name, "%.*s:*", (int)(len < 60 ? len : 60), key);
-    if (key[len] != ':')
-        snprintf(name, sizeof name, "no prefix");
-    for (size_t i = 0; i < r->ngroups; i++)
-        if (r->groups[i].match[0] == '\0' && strcmp(r->groups[i].tally.name, name) == 0)
+static struct group *new_prefix(struct report *r, struct slice prefix)
+{
+    char *name = malloc(prefix.len + 2), *own_bytes = malloc(prefix.len + 1);
+
+    if (name == NULL || own_bytes == NULL)
+        abort();
+    memcpy(own_bytes, prefix.p, prefix.len);
+    memcpy(name, prefix.p, prefix.len);
+    name[prefix.len] = '*';
+    struct group *g = prefix.len > 0 ? add_group(r, NULL, (struct slice){name, prefix.len + 1}) : add_group(r, NULL, WORD("no prefix"));
+    g->prefix = (struct slice){own_bytes, prefix.len};
+    free(name);
+    return g;
+}
+
+/* The last of PREFIXES_MAX is for all that have none of their own. */
+static struct group *prefix_group(struct report *r, struct slice key)
+{
+    struct slice prefix = prefix_of(key);
+    size_t most = r->npolicies + PREFIXES_MAX;
+
+    for (size_t i = r->npolicies; i < r->ngroups; i++) {
+        const struct slice *its = &r->groups[i].prefix;
+        if (its->p != NULL && its->len == prefix.len && memcmp(its->p, prefix.p, prefix.len) == 0)
             return &r->groups[i];
-    if (r->ngroups + 1 < GROUPS_MAX)
-        return add_group(r, name, "");
-    if (r->ngroups < GROUPS_MAX)
-        add_group(r, "other prefixes", "");
-    return &r->groups[GROUPS_MAX - 1];
+    }
+    if (r->ngroups + 1 < most)
+        return new_prefix(r, prefix);
+    return r->ngroups < most ? add_group(r, NULL, WORD("other prefixes")) : &r->groups[most - 1];
 }
 
 /* NULL: it was not asked for. */
 static struct group *group_of(struct report *r, struct slice key)
 {
-    char *text = strndup(key.p, key.len);
-    struct group *found = NULL;
+    const cJSON *policy = store_policy_of(&r->store, key);
 
-    if (text == NULL)
-        abort();
-    for (size_t i = 0; i < r->ngroups && found == NULL; i++)
-        if (r->groups[i].match[0] != '\0' && glob_match(r->groups[i].match, text))
-            found = &r->groups[i];
-    if (found == NULL && r->policy == NULL)
-        found = prefix_group(r, text);
-    free(text);
-    return found;
+    for (size_t i = 0; i < r->npolicies && policy != NULL; i++)
+        if (r->groups[i].policy == policy)
+            return &r->groups[i];
+    return policy == NULL && r->policy == NULL ? prefix_group(r, key) : NULL;
 }
 
 /* ---- looking ---- */
@@ -181,13 +199,18 @@ static bool ask_page(struct report *r)
     return true;
 }
 
+static bool scan_page(struct report *r, uint64_t *cursor)
+{
+    return r->policy != NULL ? store_scan_policy(&r->store, cursor, r->groups[0].policy, keep, r)
+                             : store_scan(&r->store, cursor, "*", keep, r);
+}
+
 static bool look(struct report *r)
 {
     uint64_t cursor = 0;
-    const char *pattern = r->policy != NULL ? r->groups[0].match : "*";
 
     do {
-        if (!store_scan(&r->store, &cursor, pattern, keep, r))
+        if (!scan_page(r, &cursor))
             return false;
         bool ok = ask_page(r);
         forget(r);
@@ -225,17 +248,17 @@ static void say_group(const struct report *r, const struct group *g)
     const struct tally *t = &g->tally;
     double per_10k = tally_mean(t) * 10000;
 
-    printf("%s %s   %s keys   %s   mean %s   p95 %s\n", g->match[0] != '\0' ? "policy" : "prefix", t->name,
+    printf("%s %s   %s keys   %s   mean %s   p95 %s\n", g->policy != NULL ? "policy" : "prefix", t->name,
            paint_count((double)t->keys), paint_bytes((double)t->bytes), paint_bytes(tally_mean(t)),
            paint_bytes(tally_quantile(t, 0.95)));
     if (t->unsized > 0)
         printf("  %s keys whose size is not known (the archive answers for them)\n", paint_count((double)t->unsized));
     if (t->keys == 0)
         return;
-    if (g->match[0] != '\0')
+    if (g->policy != NULL)
         printf("  per 10K    %s, %.0f%% of the 100 MiB that the runbook expects%s\n", paint_bytes(per_10k), 100 * per_10k / BUDGET_10K,
                per_10k > BUDGET_10K ? ": OVER" : "");
-    if (g->match[0] != '\0' && maxmemory(r) > 0)
+    if (g->policy != NULL && maxmemory(r) > 0)
         printf("  room       for %s such keys in maxmemory %s\n", paint_count(maxmemory(r) / tally_mean(t)), paint_bytes(maxmemory(r)));
     say_kinds(t);
     say_ttls(t);
@@ -263,7 +286,7 @@ static void say_json(const struct report *r, int64_t total)
 
     for (size_t i = 0; i < r->ngroups; i++) {
         cJSON *row = tally_json(&r->groups[i].tally);
-        cJSON_AddStringToObject(row, "of", r->groups[i].match[0] != '\0' ? "policy" : "prefix");
+        cJSON_AddStringToObject(row, "of", r->groups[i].policy != NULL ? "policy" : "prefix");
         cJSON_AddItemToArray(list, row);
     }
     cJSON_AddNumberToObject(doc, "lookedAt", (double)r->seen);
@@ -317,8 +340,11 @@ int run_memory_report(struct options *o, const struct args *args)
             code = add_policies(r) ? report(r) : EXIT_WRONG_USAGE;
         store_done(&r->store);
     }
-    for (size_t i = 0; i < r->ngroups; i++)
+    for (size_t i = 0; i < r->ngroups; i++) {
         tally_done(&r->groups[i].tally);
+        free((char *)(uintptr_t)r->groups[i].prefix.p);
+    }
+    free(r->groups);
     free(r->keys);
     free(r);
     return code;

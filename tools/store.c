@@ -2,9 +2,11 @@
 
 #include "config/config.h"
 #include "engine/list.h"
+#include "router/policy.h"
 #include "sync/commands.h"
+#include "sync/page.h"
 #include "sync/reply.h"
-#include "tools/screen.h"
+#include "tools/paint.h"
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -124,6 +126,25 @@ const cJSON *store_policies(const struct store *s)
     return cJSON_GetObjectItemCaseSensitive(s->state, "policies");
 }
 
+/* "" when there is none: that matches no key but the empty one, which is no key. */
+static const char *match_of(const cJSON *policy)
+{
+    const cJSON *match = paint_find(policy, "settings.match");
+    return cJSON_IsString(match) ? match->valuestring : "";
+}
+
+const cJSON *store_policy_of(const struct store *s, struct slice key)
+{
+    const cJSON *policy;
+
+    cJSON_ArrayForEach(policy, store_policies(s))
+    {
+        if (policy_match(match_of(policy), key))
+            return policy;
+    }
+    return NULL;
+}
+
 /* False, always: with what the link says, or with a text. */
 static bool failed(struct store *s, const char *text)
 {
@@ -176,6 +197,15 @@ bool store_scan(struct store *s, uint64_t *cursor, const char *pattern, void (*e
         each(ctx, reply_slice(r->element[1]->element[i]));
     link_done(s->link);
     return true;
+}
+
+bool store_scan_policy(struct store *s, uint64_t *cursor, const cJSON *policy, void (*each)(void *ctx, struct slice key), void *ctx)
+{
+    char *own_glob = page_glob(match_of(policy));
+    bool ok = store_scan(s, cursor, own_glob, each, ctx);
+
+    free(own_glob);
+    return ok;
 }
 
 int64_t store_count(struct store *s)

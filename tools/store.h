@@ -48,7 +48,10 @@ void store_unwatch(struct store *s);
 /* Keys of all kinds; -1: not known. */
 int64_t store_count(struct store *s);
 
-/* The patterns of the policies, from the state. */
+/* The policies of the state, and the one that a key is of: the first that matches. NULL: none. */
 const cJSON *store_policies(const struct store *s);
+const cJSON *store_policy_of(const struct store *s, struct slice key);
+/* A page of SCAN in which all keys of this policy are, and perhaps others; as store_scan. */
+bool store_scan_policy(struct store *s, uint64_t *cursor, const cJSON *policy, void (*each)(void *ctx, struct slice key), void *ctx);
 
 #endif

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEPS 18.0 /* buckets to a power of two: a step of 4 % */
+#define STEPS      18.0 /* buckets to a power of two: a step of 4 % */
+#define NAME_SHOWN 200  /* bytes of a name */
 
 static const struct {
     const char *name;
@@ -24,10 +25,24 @@ const char *tally_ttl_name(enum tally_ttl ttl)
     return ttls[ttl].name;
 }
 
-void tally_init(struct tally *t, const char *name, size_t top)
+/* Printable in a terminal and in JSON, whatever the bytes are; what is long is shown as cut. */
+static char *name_of(struct slice bytes)
+{
+    size_t len = bytes.len < NAME_SHOWN ? bytes.len : NAME_SHOWN;
+    char *text = malloc(len + sizeof "...");
+
+    if (text == NULL)
+        abort();
+    for (size_t i = 0; i < len; i++)
+        text[i] = (unsigned char)bytes.p[i] < ' ' || (unsigned char)bytes.p[i] > 126 ? '?' : bytes.p[i];
+    strcpy(text + len, len < bytes.len ? "..." : "");
+    return text;
+}
+
+void tally_init(struct tally *t, struct slice name, size_t top)
 {
     memset(t, 0, sizeof *t);
-    snprintf(t->name, sizeof t->name, "%s", name);
+    t->name = name_of(name);
     t->most = top;
     t->top = calloc(top + 1, sizeof *t->top);
     if (t->top == NULL)
@@ -39,6 +54,7 @@ void tally_done(struct tally *t)
     for (size_t i = 0; i < t->ntop; i++)
         free(t->top[i].name);
     free(t->top);
+    free(t->name);
 }
 
 /* ---- adding ---- */
@@ -47,20 +63,6 @@ static size_t bucket_of(int64_t bytes)
 {
     double at = bytes > 1 ? log2((double)bytes) * STEPS : 0;
     return at < TALLY_BUCKETS - 1 ? (size_t)at : TALLY_BUCKETS - 1;
-}
-
-/* Printable in a terminal and in JSON, whatever the key is. */
-static char *name_of(struct slice key)
-{
-    size_t len = key.len < 200 ? key.len : 200;
-    char *text = malloc(len + 1);
-
-    if (text == NULL)
-        abort();
-    for (size_t i = 0; i < len; i++)
-        text[i] = (unsigned char)key.p[i] < ' ' || (unsigned char)key.p[i] > 126 ? '?' : key.p[i];
-    text[len] = '\0';
-    return text;
 }
 
 /* One more than most is kept for a moment, and the smallest goes. */

@@ -1,5 +1,5 @@
 /* tools/tally — what memory the keys of one group take: sizes, types, expiries, and the largest ones.
- * Owns:       the names of the largest keys.
+ * Owns:       its name, and those of the largest keys.
  * Invariants: quantiles are within 4 %; the largest keys are exact.
  * Threads:    one per object.          Used by: tools/memory. */
 #ifndef TOOLS_TALLY_H
@@ -27,7 +27,7 @@ struct tally_kind {
 enum tally_ttl { TTL_NONE, TTL_HOUR, TTL_DAY, TTL_WEEK, TTL_MONTH, TTL_MORE, TTLS };
 
 struct tally {
-    char name[80];
+    char *name;
     uint64_t keys, bytes;
     uint64_t unsized; /* keys whose size is not known: they are not among keys */
     uint32_t buckets[TALLY_BUCKETS];
@@ -45,7 +45,8 @@ struct tally_fact {
     const char *type, *encoding;
 };
 
-void tally_init(struct tally *t, const char *name, size_t top);
+/* name: may be any bytes; what a terminal or JSON can't show is shown as '?'. */
+void tally_init(struct tally *t, struct slice name, size_t top);
 void tally_done(struct tally *t);
 void tally_add(struct tally *t, const struct tally_fact *f);
 double tally_mean(const struct tally *t);

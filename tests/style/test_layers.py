@@ -75,7 +75,7 @@ TREES = [
     ("router may use backends", {"router/a.c": "backends/redis/b.h", "backends/redis/b.h": None}, 0),
     ("from a header", {"config/a.h": "proxy/b.h", "proxy/b.h": None}, 1),
     ("tools use config", {"tools/a.c": "config/b.h", "config/b.h": None}, 0),
-    ("tools don't use router", {"tools/a.c": "router/b.h", "router/b.h": None}, 1),
+    ("tools don't use proxy", {"tools/a.c": "proxy/b.h", "proxy/b.h": None}, 1),
     ("nothing uses tools", {"proxy/a.c": "tools/b.h", "tools/b.h": None}, 1),
     ("main uses all", {"main.c": "proxy/b.h", "proxy/b.h": None}, 0),
     ("not from the root", {"proxy/a.c": "b.h", "proxy/b.h": None}, 1),

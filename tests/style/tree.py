@@ -7,7 +7,7 @@ from pathlib import Path
 # Lowest first: a folder may include itself and what stands before it.
 LAYERS = ["base", "resp", "config", "engine", "script", "backends", "router", "executor", "sync", "proxy"]
 # Beside the chain: convctl and main.c.
-BESIDE = {"tools": {"base", "resp", "config", "engine", "backends", "sync"}, "main.c": set(LAYERS)}
+BESIDE = {"tools": {"base", "resp", "config", "engine", "backends", "router", "sync"}, "main.c": set(LAYERS)}
 
 NOT_OURS = {"node_modules", "__pycache__", "data", "subprojects"}
 
