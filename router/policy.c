@@ -169,3 +169,18 @@ bool policy_set_empty(const struct policy_set *set)
 {
     return set->count == 0;
 }
+
+char *policy_glob(const char *pattern)
+{
+    char *glob = malloc(2 * strlen(pattern) + 1), *p = glob;
+
+    if (glob == NULL)
+        abort();
+    for (; *pattern != '\0'; pattern++) {
+        if (strchr("?[]\\", *pattern) != NULL)
+            *p++ = '\\';
+        *p++ = *pattern;
+    }
+    *p = '\0';
+    return glob;
+}

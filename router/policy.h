@@ -28,7 +28,9 @@ bool policy_set_empty(const struct policy_set *set);
 
 /* Which tenant a key is of: its part of that number between ':', counted from 1. False: it has no such part. */
 bool policy_tenant(struct slice key, int64_t segment, struct slice *ret);
-/* One pattern against one key; exposed for tests. */
+/* One pattern against one key. */
 bool policy_match(const char *pattern, struct slice key);
+/* A glob for SCAN that all keys of a pattern match, and perhaps others: there a "*" does not stop at ':'. malloc'ed. */
+char *policy_glob(const char *pattern);
 
 #endif

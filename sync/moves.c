@@ -336,7 +336,7 @@ static bool prepare(struct move_at *at, const struct moves_stores *stores, const
     at->policies = policy_set_new(s);
     if (at->policies == NULL)
         abort();
-    at->glob = page_glob(at->policy->match);
+    at->glob = policy_glob(at->policy->match);
     return true;
 }
 

@@ -130,18 +130,3 @@ double page_progress(uint64_t cursor)
     }
     return done;
 }
-
-char *page_glob(const char *pattern)
-{
-    char *glob = malloc(2 * strlen(pattern) + 1), *p = glob;
-
-    if (glob == NULL)
-        abort();
-    for (; *pattern != '\0'; pattern++) {
-        if (strchr("?[]\\", *pattern) != NULL)
-            *p++ = '\\';
-        *p++ = *pattern;
-    }
-    *p = '\0';
-    return glob;
-}

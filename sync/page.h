@@ -35,7 +35,5 @@ MUST_USE enum err page_of_redis(struct page *p, struct link *l, const char *matc
                                 size_t limit, page_want want, void *ctx);
 /* How much of Redis' keyspace lies behind this cursor, 0 to 1: its bits count backwards (SCAN's guarantee while tables are resized). */
 double page_progress(uint64_t cursor);
-/* A glob for SCAN that all keys of a policy's pattern match, and perhaps others: there a "*" stops at ':'. malloc'ed. */
-char *page_glob(const char *pattern);
 
 #endif

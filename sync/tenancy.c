@@ -50,7 +50,7 @@ struct tenancy *tenancy_new(const struct settings *own_settings, const struct po
     t->settings = own_settings;
     t->policy = policy;
     t->policies = must(policy_set_new(own_settings));
-    t->glob = page_glob(policy->match);
+    t->glob = policy_glob(policy->match);
     page_init(&t->page);
     t->others.oldest_s = t->all.oldest_s = -1;
     return t;

@@ -1,5 +1,6 @@
 #include "tools/cleanup.h"
 
+#include "tools/item.h"
 #include "tools/paint.h"
 #include "tools/progress.h"
 #include "tools/screen.h"
@@ -18,7 +19,7 @@ struct cleanup {
     const char *pattern;
     struct store store;
     struct progress progress;
-    uint64_t matched, deleted;
+    uint64_t matched, deleted, refused;
     char examples[EXAMPLES][100];
     struct slice *keys; /* of one page, copied; NULL rows are not kept while counting */
     size_t nkeys, cap;
@@ -42,7 +43,7 @@ static void count(void *ctx, struct slice key)
 
 static bool failed(const struct cleanup *c)
 {
-    fprintf(stderr, "convctl: cleanup: %s\n", c->store.why[0] != '\0' ? c->store.why : link_why(c->store.link));
+    fprintf(stderr, "convctl: cleanup: %s\n", c->store.why);
     return false;
 }
 
@@ -77,27 +78,34 @@ static void keep(void *ctx, struct slice key)
     c->keys[c->nkeys++] = (struct slice){copy, key.len};
 }
 
-/* One command a key: a managed one may be refused without taking others along. */
+static void refused(struct cleanup *c, struct slice key, const char *why)
+{
+    if (c->refused++ >= EXAMPLES)
+        return;
+    fprintf(stderr, "convctl: cleanup: refused: ");
+    item_write_text(stderr, key);
+    fprintf(stderr, ": %s\n", why);
+}
+
+/* One command a key: one that is refused takes no others along. False: nothing was deleted of a page that has keys. */
 static bool unlink_page(struct cleanup *c)
 {
     struct link *l = c->store.link;
+    uint64_t before = c->refused;
 
     for (size_t i = 0; i < c->nkeys; i++)
         link_put(l, (struct slice[]){WORD("UNLINK"), c->keys[i]}, 2);
     for (size_t i = 0; i < c->nkeys; i++) {
         const redisReply *r = link_get(l);
         if (r == NULL)
-            return failed(c);
-        if (r->type == REDIS_REPLY_ERROR) {
-            fprintf(stderr, "convctl: cleanup: %s\n", r->str);
-            link_done(l);
-            link_close(l);
-            return false;
-        }
-        c->deleted += r->type == REDIS_REPLY_INTEGER ? (uint64_t)r->integer : 0;
+            return store_failed(&c->store, NULL) || failed(c);
+        if (r->type == REDIS_REPLY_ERROR)
+            refused(c, c->keys[i], r->str);
+        else
+            c->deleted += r->type == REDIS_REPLY_INTEGER ? (uint64_t)r->integer : 0;
     }
     link_done(l);
-    return true;
+    return c->nkeys == 0 || c->refused - before < c->nkeys;
 }
 
 static void forget(struct cleanup *c)
@@ -114,13 +122,12 @@ static bool erase(struct cleanup *c, double rate)
 
     progress_begin(&c->progress, c->options, "cleanup", (int64_t)c->matched, rate);
     do {
-        ok = store_scan(&c->store, &cursor, c->pattern, keep, c) || failed(c);
-        ok = ok && unlink_page(c);
+        ok = (store_scan(&c->store, &cursor, c->pattern, keep, c) || failed(c)) && unlink_page(c);
         forget(c);
         c->ended = !progress_step(&c->progress, c->deleted, 0);
     } while (ok && cursor != 0 && !c->ended);
     progress_end(&c->progress);
-    return ok;
+    return ok && c->refused == 0;
 }
 
 /* ---- telling ---- */
@@ -134,19 +141,24 @@ static void say_plan(const struct cleanup *c)
         printf("  ...\n");
 }
 
-static void say_end(const struct cleanup *c, bool dry)
+static void say_end(const struct cleanup *c, bool dry, bool ok)
 {
     cJSON *doc;
 
+    if (!c->options->json && dry)
+        return;
     if (!c->options->json) {
-        if (!dry)
-            printf("deleted    %s keys%s\n", paint_count((double)c->deleted), c->ended ? ": interrupted; the same command goes on" : "");
+        printf("deleted    %s keys%s\n", paint_count((double)c->deleted),
+               c->ended ? ": interrupted; the same command goes on" : ok ? "" : "; the same command goes on");
+        if (c->refused > 0)
+            printf("refused    %s keys\n", paint_count((double)c->refused));
         return;
     }
     doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "pattern", c->pattern);
     cJSON_AddNumberToObject(doc, "matched", (double)c->matched);
     cJSON_AddNumberToObject(doc, "deleted", (double)c->deleted);
+    cJSON_AddNumberToObject(doc, "refused", (double)c->refused);
     cJSON_AddBoolToObject(doc, "interrupted", c->ended);
     char *own_text = cJSON_PrintUnformatted(doc);
     puts(own_text != NULL ? own_text : "{}");
@@ -172,14 +184,14 @@ static int cleanup(struct cleanup *c, bool dry, double rate)
     if (!c->options->json)
         say_plan(c);
     if (c->matched == 0 || dry || c->ended) {
-        say_end(c, true);
+        say_end(c, true, true);
         return c->ended ? EXIT_INTERRUPTED : EXIT_OK;
     }
     int code = confirm(c);
     if (code != EXIT_OK)
         return code;
     bool ok = erase(c, rate);
-    say_end(c, false);
+    say_end(c, false, ok);
     return !ok ? EXIT_UNHEALTHY : c->ended ? EXIT_INTERRUPTED : EXIT_OK;
 }
 

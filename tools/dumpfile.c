@@ -223,7 +223,10 @@ struct dumpfile *dumpfile_resume(const char *path, void (*each)(void *ctx, struc
 {
     struct dumpfile *f = new_file(path);
 
-    if (settle(f, why) && recall(f, each, ctx, why) && hash_again(f) && (f->file = fopen(f->part, "ae")) != NULL)
+    bool ok = settle(f, why) && recall(f, each, ctx, why);
+    if (ok && (!hash_again(f) || (f->file = fopen(f->part, "ae")) == NULL))
+        snprintf(why, DUMP_WHY, "%.150s: %s", f->part, strerror(errno));
+    if (ok && f->file != NULL)
         return f;
     dumpfile_free(f);
     return NULL;

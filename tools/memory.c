@@ -178,7 +178,7 @@ static bool ask_piece(struct report *r, const struct slice *keys, size_t n)
     for (size_t i = 0; i < n; i++) {
         for (int k = 0; k < ASKS; k++)
             if ((answers[k] = link_get(l)) == NULL)
-                return false;
+                return store_failed(&r->store, NULL);
         add_key(r, keys[i], answers);
     }
     link_done(l);
@@ -310,8 +310,7 @@ static int report(struct report *r)
     progress_begin(&r->progress, r->options, "memory-report", r->sample > 0 && r->sample < (double)total ? (int64_t)r->sample : total,
                    r->rate);
     if (!look(r)) {
-        const char *why = r->store.why[0] != '\0' ? r->store.why : link_why(r->store.link);
-        fprintf(stderr, "convctl: memory-report: %s\n", why);
+        fprintf(stderr, "convctl: memory-report: %s\n", r->store.why);
         r->partial = true;
         code = EXIT_UNHEALTHY;
     }

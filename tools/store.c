@@ -4,7 +4,6 @@
 #include "engine/list.h"
 #include "router/policy.h"
 #include "sync/commands.h"
-#include "sync/page.h"
 #include "sync/reply.h"
 #include "tools/paint.h"
 
@@ -145,8 +144,7 @@ const cJSON *store_policy_of(const struct store *s, struct slice key)
     return NULL;
 }
 
-/* False, always: with what the link says, or with a text. */
-static bool failed(struct store *s, const char *text)
+bool store_failed(struct store *s, const char *text)
 {
     snprintf(s->why, sizeof s->why, "%s", text != NULL ? text : link_why(s->link));
     link_done(s->link);
@@ -158,7 +156,7 @@ bool store_ready(struct store *s)
 {
     if (link_is_open(s->link))
         return true;
-    return link_open(s->link, s->settings) || failed(s, NULL);
+    return link_open(s->link, s->settings) || store_failed(s, NULL);
 }
 
 /* The next reply, which must not be an error. NULL: why. */
@@ -167,12 +165,12 @@ static const redisReply *get(struct store *s)
     const redisReply *r = link_get(s->link);
 
     if (r == NULL) {
-        failed(s, NULL);
+        store_failed(s, NULL);
         return NULL;
     }
     if (r->type != REDIS_REPLY_ERROR)
         return r;
-    failed(s, r->str);
+    store_failed(s, r->str);
     return NULL;
 }
 
@@ -191,17 +189,18 @@ bool store_scan(struct store *s, uint64_t *cursor, const char *pattern, void (*e
     if (r == NULL)
         return false;
     if (!reply_is_array(r) || r->elements != 2 || !reply_is_text(r->element[0]) || !reply_is_array(r->element[1]))
-        return failed(s, "an answer to SCAN of an unexpected kind");
+        return store_failed(s, "an answer to SCAN of an unexpected kind");
     *cursor = strtoull(r->element[0]->str, NULL, 10);
     for (size_t i = 0; i < r->element[1]->elements; i++)
-        each(ctx, reply_slice(r->element[1]->element[i]));
+        if (reply_is_text(r->element[1]->element[i]))
+            each(ctx, reply_slice(r->element[1]->element[i]));
     link_done(s->link);
     return true;
 }
 
 bool store_scan_policy(struct store *s, uint64_t *cursor, const cJSON *policy, void (*each)(void *ctx, struct slice key), void *ctx)
 {
-    char *own_glob = page_glob(match_of(policy));
+    char *own_glob = policy_glob(match_of(policy));
     bool ok = store_scan(s, cursor, own_glob, each, ctx);
 
     free(own_glob);
@@ -287,18 +286,18 @@ static bool answer_of(struct store *s, bool watch, struct arena *a, struct objec
         if ((r = get(s)) == NULL)
             return false;
         if (!reply_is_array(r) || r->elements != 3)
-            return failed(s, "an answer to EXEC of an unexpected kind");
+            return store_failed(s, "an answer to EXEC of an unexpected kind");
         memcpy(three, r->element, sizeof three);
     }
     for (int i = 0; watch && i < 3; i++) {
         three[i] = link_get(s->link);
         if (three[i] == NULL)
-            return failed(s, NULL);
+            return store_failed(s, NULL);
     }
     for (int i = 0; i < 3; i++)
         if (three[i]->type == REDIS_REPLY_ERROR && strncmp(three[i]->str, "WRONGTYPE", 9) != 0 &&
             strncmp(three[i]->str, "ERR no such key", 15) != 0)
-            return failed(s, three[i]->str);
+            return store_failed(s, three[i]->str);
     *ret_torn = !take(three, a, o);
     return true;
 }
@@ -317,7 +316,7 @@ static bool read_again(struct store *s, bool watch, struct arena *a, struct obje
             return false;
         link_done(s->link);
     }
-    return !torn || failed(s, "a key changes its type all the time");
+    return !torn || store_failed(s, "a key changes its type all the time");
 }
 
 bool store_read(struct store *s, const struct slice *keys, size_t n, bool watch, struct arena *a, struct object *ret,
@@ -382,12 +381,12 @@ static enum store_result take_exec(struct store *s, const redisReply *exec, cons
     if (exec->type == REDIS_REPLY_NIL)
         return STORE_CHANGED;
     if (!reply_is_array(exec)) {
-        failed(s, "an answer to EXEC of an unexpected kind");
+        store_failed(s, "an answer to EXEC of an unexpected kind");
         return STORE_FAILED;
     }
     for (size_t i = 0; i < exec->elements; i++)
         if (exec->element[i]->type == REDIS_REPLY_ERROR) {
-            failed(s, exec->element[i]->str);
+            store_failed(s, exec->element[i]->str);
             return STORE_FAILED;
         }
     for (size_t i = 0; i < n; i++) {

@@ -43,6 +43,8 @@ bool store_read(struct store *s, const struct slice *keys, size_t n, bool watch,
  * then. STORE_CHANGED: one of the watched keys was written meanwhile, and nothing was done. */
 enum store_result { STORE_DONE, STORE_CHANGED, STORE_FAILED };
 enum store_result store_write(struct store *s, const struct object *objects, size_t n, int64_t *lengths);
+/* False, always, with `why`: the link's, or text. For whoever speaks over s->link directly and was not understood. */
+bool store_failed(struct store *s, const char *text);
 /* Forgets what is watched. */
 void store_unwatch(struct store *s);
 /* Keys of all kinds; -1: not known. */

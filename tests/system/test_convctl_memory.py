@@ -113,7 +113,7 @@ def test_cleanup(filled):
     assert done.returncode == OK and "convctl export --match 'conv:1*'" in done.stdout and done.stdout.endswith("deleted    111 keys\n")
     assert client.dbsize() == 392 and not list(client.scan_iter("conv:1*"))
     done = convctl(filled, "cleanup", "conv:[^a-z0-9]*", "--yes", "--json")
-    assert json.loads(done.stdout) == {"pattern": "conv:[^a-z0-9]*", "matched": 1, "deleted": 1, "interrupted": False}
+    assert json.loads(done.stdout) == {"pattern": "conv:[^a-z0-9]*", "matched": 1, "deleted": 1, "refused": 0, "interrupted": False}
     assert convctl(filled, "cleanup", "nothing:*", "--yes").stdout == "0 keys match nothing:*\n"
     filled.post_json("/api/v1/primary", {"policy": "conv", "store": "mongo"})
     eventually(lambda: filled.get_json("/api/v1/primary")["placement"][0]["phase"] == "archive")

@@ -199,3 +199,66 @@ def test_why_redis_gives_no_copy(make_proxy, tmp_path, words, told):
         way.shutdown()
         way.server_close()
         redis.kill()
+
+
+# ---- what ends in the middle ----
+
+
+class Deaf(ModuleRelay):
+    """A proxy of which some commands are refused, or that is gone when they are asked: {name: key -> an error, None (as ever) or b"" (it ends)}."""
+
+    def __init__(self, proxy, faults):
+        self.faults = faults
+        super().__init__(proxy, [])
+        relay = self
+
+        class Handler(self.server.RequestHandlerClass):
+            def answer(self, upstream, args):
+                fault = relay.faults.get(args[0].decode().lower(), lambda key: None)(args[-1])
+                if fault == b"":
+                    raise ConnectionError("as the test wants it")
+                return super().answer(upstream, args) if fault is None else b"-%s\r\n" % fault
+
+        self.server.RequestHandlerClass = Handler
+
+
+@pytest.fixture
+def deaf(make_proxy, tmp_path):
+    """deaf(faults): convctl of a proxy with thirty conversations, and the --proxy that has these faults."""
+    ctl = served(make_proxy(NOBODY), tmp_path)
+    with RespConn.to(ctl.proxy) as conn:
+        conn.pipeline(*(("RPUSH", f"conv:{n}", "a") for n in range(30)))
+    relays = []
+
+    def make(faults):
+        relays.append(Deaf(ctl.proxy, faults).start())
+        return ctl, ("--proxy", relays[-1].url)
+
+    yield make
+    for relay in relays:
+        relay.stop()
+
+
+def keys_of(ctl):
+    with ctl.proxy.client() as client:
+        return len(client.keys("conv:*"))
+
+
+def test_a_key_that_is_refused_takes_no_others_along(deaf):
+    ctl, at = deaf({"unlink": lambda key: b"ERR not this one" if key in (b"conv:7", b"conv:8") else None})
+    done = ctl("cleanup", "conv:*", "--yes", *at, code=FOUND)
+    assert done.stdout.endswith("deleted    28 keys; the same command goes on\nrefused    2 keys\n") and keys_of(ctl) == 2
+    assert 'refused: "conv:7": ERR not this one\n' in done.stderr
+    said = json.loads(ctl("cleanup", "conv:*", "--yes", "--json", *at, code=FOUND).stdout)
+    assert said == {"pattern": "conv:*", "matched": 2, "deleted": 0, "refused": 2, "interrupted": False}
+
+
+@pytest.mark.sanitize
+def test_a_proxy_that_ends_in_the_middle(deaf):
+    ctl, at = deaf({name: lambda key: b"" if key == b"conv:7" else None for name in ("unlink", "encoding", "pttl")})
+    done = ctl("memory-report", *at, code=FOUND)
+    assert "memory-report: " in done.stderr and "connection" in done.stderr and "looked at" in done.stdout
+    assert json.loads(ctl("memory-report", "--json", *at, code=FOUND).stdout)["partial"] is True
+    done = ctl("cleanup", "conv:*", "--yes", *at, code=FOUND)
+    assert "cleanup: " in done.stderr and "connection" in done.stderr
+    assert "the same command goes on" in done.stdout and 1 <= keys_of(ctl) < 30

@@ -80,6 +80,18 @@ static void test_table(void **state)
     }
 }
 
+static void test_globs(void **state)
+{
+    static const char *const cases[][2] = {
+        {"conv:*", "conv:*"}, {"a:*:b:*", "a:*:b:*"}, {"exact", "exact"}, {"a?[b]\\*", "a\\?\\[b\\]\\\\*"}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *glob = policy_glob(cases[i][0]);
+        assert_string_equal(glob, cases[i][1]);
+        free(glob);
+    }
+}
+
 static void test_binary_keys(void **state)
 {
     assert_true(policy_match("conv:*", (struct slice){"conv:\0\xff\r\n", 9}));
@@ -216,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_globs),
         cmocka_unit_test(test_binary_keys),
         cmocka_unit_test(test_against_the_obvious),
         cmocka_unit_test(test_stays_cheap),

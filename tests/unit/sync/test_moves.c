@@ -274,18 +274,6 @@ static void test_held(void **state)
 
 /* ---- pages ---- */
 
-static void test_globs(void **state)
-{
-    static const char *const cases[][2] = {
-        {"conv:*", "conv:*"}, {"a:*:b:*", "a:*:b:*"}, {"exact", "exact"}, {"a?[b]\\*", "a\\?\\[b\\]\\\\*"}};
-
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *glob = page_glob(cases[i][0]);
-        assert_string_equal(glob, cases[i][1]);
-        free(glob);
-    }
-}
-
 static void test_progress_grows_to_one(void **state)
 {
     struct page p;
@@ -705,7 +693,6 @@ int main(void)
         TEST(test_an_unknown_policy_fails),
         TEST(test_not_where_the_archive_acts),
         TEST(test_held),
-        TEST(test_globs),
         TEST(test_progress_grows_to_one),
         TEST(test_backfill),
         TEST(test_backfill_trusts_no_version),
