@@ -31,6 +31,7 @@ struct record_write {
 
 /* Where a key is kept (docs/tiers.md). */
 enum record_level { RECORD_WORKING, RECORD_WARM, RECORD_COLD };
+#define RECORD_LEVELS 3
 
 struct record_tier {
     uint8_t level;      /* enum record_level; WORKING: the rest counts for nothing */

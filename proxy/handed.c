@@ -3,18 +3,16 @@
 #include "base/mutant.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
 
 #define FIRST_SIZE 256
 
 struct cell {
-    struct handed_id id;
+    struct keyid id;
     uint8_t state; /* enum handed_state; HANDED_UNKNOWN: free */
 };
 
 struct handed {
-    uint64_t secret[4];
+    struct keyid_secret secret;
     struct cell *cells;
     size_t size, used; /* size: a power of two */
 };
@@ -31,8 +29,9 @@ struct handed *handed_new(void)
 {
     struct handed *h = calloc(1, sizeof *h);
 
-    if (h == NULL || getrandom(h->secret, sizeof h->secret, 0) != sizeof h->secret)
+    if (h == NULL)
         abort();
+    keyid_secret_init(&h->secret);
     h->size = FIRST_SIZE;
     h->cells = cells_new(h->size);
     return h;
@@ -53,34 +52,17 @@ void handed_clear(struct handed *h)
     h->cells = cells_new(h->size);
 }
 
-static uint64_t mix(uint64_t x)
+struct keyid handed_id(const struct handed *h, struct slice key)
 {
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93u;
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93u;
-    return x ^ x >> 32;
-}
-
-struct handed_id handed_id(const struct handed *h, struct slice key)
-{
-    struct handed_id id = {h->secret[0] ^ key.len, h->secret[1]};
-
-    for (size_t at = 0; at < key.len; at += 8) {
-        uint64_t word = 0;
-        memcpy(&word, key.p + at, key.len - at < 8 ? key.len - at : 8);
-        id.a = mix(id.a ^ word ^ h->secret[2]);
-        id.b = mix(id.b + word * (h->secret[3] | 1));
-    }
-    return (struct handed_id){mix(id.a + h->secret[3]), mix(id.b ^ h->secret[2])};
+    return keyid_of(&h->secret, key);
 }
 
 /* Its cell, or the free one where it belongs. */
-static struct cell *find(const struct handed *h, struct handed_id id)
+static struct cell *find(const struct handed *h, struct keyid id)
 {
     size_t at = id.a & (h->size - 1);
 
-    while (h->cells[at].state != HANDED_UNKNOWN && (h->cells[at].id.a != id.a || h->cells[at].id.b != id.b))
+    while (h->cells[at].state != HANDED_UNKNOWN && !keyid_same(h->cells[at].id, id))
         at = (at + 1) & (h->size - 1);
     return &h->cells[at];
 }
@@ -98,13 +80,13 @@ static void grow(struct handed *h)
     free(old);
 }
 
-enum handed_state handed_get(const struct handed *h, struct handed_id id)
+enum handed_state handed_get(const struct handed *h, struct keyid id)
 {
     enum handed_state state = find(h, id)->state;
     return MUTANT(no_confirm) && state == HANDED_ASKED ? HANDED_YES : state;
 }
 
-void handed_set(struct handed *h, struct handed_id id, enum handed_state state)
+void handed_set(struct handed *h, struct keyid id, enum handed_state state)
 {
     struct cell *cell = find(h, id);
 

@@ -141,7 +141,7 @@ struct gating {
 static void see_catchup(struct gating *g, struct slice key)
 {
     struct handed *handed = g->session->loop->hold.handed;
-    struct handed_id id = handed_id(handed, key);
+    struct keyid id = handed_id(handed, key);
 
     switch (handed_get(handed, id)) {
     case HANDED_YES:
@@ -173,12 +173,12 @@ static void see_tier(struct gating *g, const struct policy_conf *policy, struct 
     if (!warm_known(sync_warm(sync)) && policy != NULL && policy->tiers) {
         see_catchup(g, key);
     } else if (!warm_is_home(sync_warm(sync), key)) {
-        struct handed_id id = handed_id(l->hold.handed, key);
+        struct keyid id = handed_id(l->hold.handed, key);
         if (handed_get(l->hold.handed, id) == HANDED_YES) /* of an earlier time */
             handed_set(l->hold.handed, id, HANDED_NO);
         see_catchup(g, key);
-    } else {
-        tiers_touch(sync_tiers(sync), key);
+    } else if (policy != NULL && policy->tiers) {
+        uses_touch(sync_uses(sync), key);
     }
 }
 
@@ -216,7 +216,7 @@ struct handing {
     int64_t epoch;
     enum err result;
     size_t n;
-    struct handed_id ids[];
+    struct keyid ids[];
 };
 
 static void resume_all(struct loop *l)

@@ -35,7 +35,7 @@ static struct level_counts *count_all(struct sync *sync)
 
     if (c == NULL)
         abort();
-    c->naway = warm_counts(sync_warm(sync), clock_wall_us() / 1000, c->away, TIERS_POLICIES);
+    c->naway = warm_counts(sync_warm(sync), c->away, TIERS_POLICIES);
     c->nmoves = tiers_counts(sync_tiers(sync), c->moves, TIERS_POLICIES);
     return c;
 }
@@ -155,7 +155,7 @@ cJSON *levels_key(const struct server *s, struct slice key)
     cJSON_AddStringToObject(doc, "policy", policy != NULL ? policy->name : "");
     if (sync != NULL) {
         cJSON_AddStringToObject(doc, "tier", record_level_name((enum record_level)warm_tier(sync_warm(sync), key)));
-        cJSON_AddNumberToObject(doc, "accesses", tiers_accesses(sync_tiers(sync), key));
+        cJSON_AddNumberToObject(doc, "accesses", uses_count(sync_uses(sync), key));
     }
     settings_unref(set);
     return doc;

@@ -14,7 +14,7 @@ static void put_away(FILE *out, const char *name, const struct overview *o, bool
 {
     struct warm_count counts[TIERS_POLICIES];
     struct sync *sync = server_sync(o->server);
-    size_t n = sync != NULL ? warm_counts(sync_warm(sync), o->now_us / 1000, counts, TIERS_POLICIES) : 0;
+    size_t n = sync != NULL ? warm_counts(sync_warm(sync), counts, TIERS_POLICIES) : 0;
 
     for (size_t i = 0; i < n; i++)
         for (int level = RECORD_WARM; level <= RECORD_COLD; level++)
@@ -44,8 +44,8 @@ void metrics_tier_moves(FILE *out, const char *name, const struct overview *o)
     size_t n = tiers_of(o) != NULL ? tiers_counts(tiers_of(o), counts, TIERS_POLICIES) : 0;
 
     for (size_t i = 0; i < n; i++)
-        for (int from = 0; from < TIERS_LEVELS; from++)
-            for (int to = 0; to < TIERS_LEVELS; to++)
+        for (int from = 0; from < RECORD_LEVELS; from++)
+            for (int to = 0; to < RECORD_LEVELS; to++)
                 if (from != to && !(from == RECORD_COLD && to == RECORD_WARM))
                     metrics_put(out, name, (double)counts[i].moves[from][to],
                         PAIRS("policy", counts[i].policy, "from", record_level_name((enum record_level)from), "to",

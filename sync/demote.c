@@ -5,7 +5,7 @@
 #include "sync/sync.h"
 #include "sync/value.h"
 
-#define MOST 512
+#include <assert.h>
 
 struct leaver {
     struct demotion *of;
@@ -33,7 +33,8 @@ static void settle(struct group *g, struct leaver *l, bool away, const char *why
                          .policy = l->of->policy,
                          .tier = l->of->tier.level,
                          .expire_ms = l->kept.object.expire_ms,
-                         .bytes = l->bytes};
+                         .bytes = l->bytes,
+                         .facts = &l->of->tier};
 
     l->out = true;
     l->of->why = why;
@@ -200,8 +201,9 @@ enum err demote_keys(const struct moves_stores *s, struct arena *a, struct demot
 {
     struct group g = {.s = s, .a = a, .now_ms = clock_wall_us() / 1000};
 
+    assert(n <= DEMOTE_MOST);
     g.leavers = arena_get(a, (n + 1) * sizeof *g.leavers);
-    if (n > MOST || !gather(&g, keys, n))
+    if (!gather(&g, keys, n))
         return ERR_NONE;
     enum err e = note(s);
     if (e == ERR_NONE)
@@ -239,7 +241,7 @@ enum err demote_deeper(const struct moves_stores *s, struct arena *a, struct dem
         e = write_documents(&g);
     for (size_t i = 0; e == ERR_NONE && i < g.n; i++) {
         const struct leaver *l = &g.leavers[i];
-        warm_add(s->warm, &(struct warm_key){l->of->key, l->of->policy, l->of->tier.level, l->kept.object.expire_ms, l->bytes});
+        warm_add(s->warm, &(struct warm_key){l->of->key, l->of->policy, l->of->tier.level, l->kept.object.expire_ms, l->bytes, &l->of->tier});
     }
     return e;
 }

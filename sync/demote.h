@@ -13,6 +13,7 @@
 
 /* The control document that is there once a key has left: the next process looks for such keys then. */
 #define DEMOTE_NOTE "tiered"
+#define DEMOTE_MOST 512 /* keys at once */
 
 struct demotion {
     struct slice key;
@@ -21,7 +22,7 @@ struct demotion {
     const char *why; /* out: why it stays; NULL: it has left */
 };
 
-/* Distinct keys, at most 512. An error of a store: what has not left stays, and what may have is asked for before it is used. */
+/* Distinct keys, at most DEMOTE_MOST. An error of a store: what has not left stays, and what may have is asked for before it is used. */
 MUST_USE enum err demote_keys(const struct moves_stores *s, struct arena *a, struct demotion *keys, size_t n);
 /* Documents of keys that are away get this tier. */
 MUST_USE enum err demote_deeper(const struct moves_stores *s, struct arena *a, struct demotion *keys, size_t n);

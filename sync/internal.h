@@ -64,6 +64,7 @@ struct sync {
     struct moves *moves;
     struct warm *warm;
     struct tiers *tiers;
+    struct uses *uses;
     struct ask *leaving; /* keys that shall leave Redis, for the worker */
 };
 
@@ -100,12 +101,15 @@ struct tiering {
     bool begun;
     int64_t hash;
     int64_t looked_us; /* when a sweep was due was looked at, mono */
+    int64_t kept_us;   /* when the use of keys was kept, mono */
 };
 /* *ret_any: there is more to do. */
 MUST_USE enum err tiering_step(struct side *t, struct tiering *tiering, struct page *page, bool *ret_any);
 /* What the archive says of a page's keys becomes known. */
 void tiering_see(struct side *t, const struct archive_entry *entries, size_t n);
 void tiering_stores(struct side *t, struct moves_stores *ret);
+/* The process ends: what it knows of the use of keys is kept. */
+void tiering_end(struct side *t);
 /* All that still wait. */
 void tiering_refuse(struct sync *s, enum err e);
 

@@ -8,6 +8,8 @@
 #include "router/policy.h"
 #include "sync/moves.h"
 #include "sync/page.h"
+#include "sync/tiers.h"
+#include "sync/uses.h"
 
 #include <limits.h>
 
@@ -25,6 +27,7 @@ struct move_place {
     int64_t before;  /* keys done when this stage began */
     size_t pace;     /* keys of a page whose values are loaded */
     uint64_t ranges[MOVE_RANGES / 64]; /* bits: something was found there */
+    struct tiers_seen seen;            /* by a sweep */
     struct suspects *suspects;         /* NULL: none yet */
 };
 

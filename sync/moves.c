@@ -353,6 +353,7 @@ static enum err check_server(struct move_at *at)
     if (place->stage >= scans && place->run_id[0] != '\0' && strcmp(place->run_id, who.run_id) != 0) {
         place->stage = scans;
         place->cursor = 0;
+        place->seen = (struct tiers_seen){0};
         at->tally.done = place->before;
     }
     memcpy(place->run_id, who.run_id, sizeof place->run_id);

@@ -67,6 +67,7 @@ bool moves_filled(struct moves *m, const char *policy);
 
 struct sync_ops; /* sync/sync.h */
 struct tiers;    /* sync/tiers.h */
+struct uses;     /* sync/uses.h */
 struct warm;     /* sync/warm.h */
 
 struct moves_stores {
@@ -81,6 +82,7 @@ struct moves_stores {
     enum err (*hand_over)(void *ctx, const struct slice *keys, size_t n, enum handoff_result *ret);
     struct warm *warm;
     struct tiers *tiers;
+    struct uses *uses;
     const struct sync_ops *ops;
     bool (*go_on)(void *ctx); /* false: the phase is over, or the process ends: come back soon */
     void *ctx;

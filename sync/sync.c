@@ -268,6 +268,7 @@ struct sync *sync_start(struct archive *a, const struct settings *settings, cons
     s->moves = moves_new();
     s->warm = warm_new();
     s->tiers = tiers_new();
+    s->uses = uses_new();
     want_tiers(s, settings);
     side_init(&s->urgent, s, a, proxy, SYNC_URGENT);
     side_init(&s->worker, s, a, proxy, "");
@@ -328,6 +329,7 @@ void sync_stop(struct sync *own_s)
     moves_free(own_s->moves);
     warm_free(own_s->warm);
     tiers_free(own_s->tiers);
+    uses_free(own_s->uses);
     settings_unref(own_s->settings);
     pthread_cond_destroy(&own_s->rested);
     pthread_mutex_destroy(&own_s->lock);
@@ -398,4 +400,9 @@ struct warm *sync_warm(struct sync *s)
 struct tiers *sync_tiers(struct sync *s)
 {
     return s->tiers;
+}
+
+struct uses *sync_uses(struct sync *s)
+{
+    return s->uses;
 }

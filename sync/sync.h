@@ -17,6 +17,7 @@
 #include "sync/handoff.h"
 #include "sync/moves.h"
 #include "sync/tiers.h"
+#include "sync/uses.h"
 #include "sync/warm.h"
 
 #define SYNC_URGENT "u" /* what follows the proxy's id in the claims of the urgent thread */
@@ -71,6 +72,7 @@ void sync_report(struct sync *s, struct sync_report *ret);
 struct moves *sync_moves(struct sync *s);
 struct warm *sync_warm(struct sync *s);
 struct tiers *sync_tiers(struct sync *s);
+struct uses *sync_uses(struct sync *s);
 
 /* The key shall leave Redis, whatever its age; done as sync_copy. ERR_RACE: it is in use, or the copy of it in the archive is not complete;
  * ERR_ARCHIVEBAD: it is none that could. */

@@ -41,12 +41,25 @@ static enum err ask_idle(struct move_at *at, int64_t *idle)
     return e;
 }
 
+/* A key that should have left and has not: its time came when it had not been used for tier_warm_after. */
+static void stay(struct move_at *at, const struct demotion *d)
+{
+    struct tiers_seen *seen = &at->place.seen;
+    int64_t since_us = (d->tier.seen_ms + at->policy->tier_warm_after) * 1000;
+
+    if (seen->due++ == 0 || since_us < seen->due_since_us)
+        seen->due_since_us = since_us;
+}
+
 static void report(struct move_at *at, const struct demotion *keys, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (keys[i].why != NULL)
+        if (keys[i].why != NULL) {
+            stay(at, &keys[i]);
             continue;
+        }
         move_found(at, keys[i].key);
+        at->place.seen.left++;
         tiers_moved(at->stores->tiers, at->policy->name, RECORD_WORKING, keys[i].tier.level, 1);
     }
 }
@@ -54,7 +67,7 @@ static void report(struct move_at *at, const struct demotion *keys, size_t n)
 /* What the rules say of a key whose age would let it go. */
 static bool may_go(struct move_at *at, const struct kept *k, struct record_tier *t)
 {
-    t->accesses = tiers_accesses(at->stores->tiers, k->key);
+    t->accesses = uses_count(at->stores->uses, k->key);
     t->importance = tiers_importance(at->policy, &k->object);
     return k->damaged == NULL && !k->dead && tiers_lets_go(at->policy, t->importance, t->accesses);
 }
@@ -111,8 +124,10 @@ static enum err of_redis(struct move_at *at)
     if (e != ERR_NONE)
         return e;
     at->place.cursor = next;
+    at->place.seen.keys += (int64_t)at->page.n;
     move_done(at, at->page.n, next == 0 ? 1 : page_progress(next));
     if (next == 0) {
+        tiers_seen(at->stores->tiers, at->policy->name, &at->place.seen);
         at->place.stage = OF_ARCHIVE;
         at->place.before = at->tally.done;
         at->place.hash = 0;
@@ -146,30 +161,57 @@ static enum err deepen(struct move_at *at, struct demotion *keys, size_t n)
     return e;
 }
 
+/* Keys of a page that are away: those whose place is another one now. */
+struct settling {
+    struct demotion *deeper;
+    struct slice *back;
+    size_t ndeeper, nback;
+};
+
+static void judge(struct move_at *at, struct slice key, struct record_tier t, int64_t now_ms, struct settling *s)
+{
+    if (tiers_keeps(at->policy, t.importance, t.accesses)) {
+        s->back[s->nback++] = key;
+    } else if (t.level == RECORD_WARM && tiers_level(at->policy, now_ms - t.seen_ms) == RECORD_COLD) {
+        t.level = RECORD_COLD;
+        s->deeper[s->ndeeper++] = (struct demotion){.key = key, .policy = at->policy->name, .tier = t};
+    }
+}
+
+/* Their documents are loaded: once in the life of the process. */
+static enum err judge_unknown(struct move_at *at, const struct slice *names, size_t n, int64_t now_ms, struct settling *s)
+{
+    struct arena *a = &at->page.arena;
+    struct kept *kept = arena_get(a, (n + 1) * sizeof *kept);
+    enum err e = n > 0 ? kept_load(at->stores->handle, names, n, a, now_ms, kept) : ERR_NONE;
+
+    for (size_t i = 0; e == ERR_NONE && i < n; i++) {
+        if (kept[i].damaged != NULL || kept[i].dead || kept[i].record.tier.level == RECORD_WORKING)
+            continue;
+        warm_learn(at->stores->warm, names[i], &kept[i].record.tier);
+        judge(at, names[i], kept[i].record.tier, now_ms, s);
+    }
+    return e;
+}
+
 static enum err settle_some(struct move_at *at, const struct slice *names, size_t n)
 {
     struct arena *a = &at->page.arena;
     int64_t now_ms = clock_wall_us() / 1000;
-    struct kept *kept = arena_get(a, (n + 1) * sizeof *kept);
-    struct demotion *deeper = arena_get(a, (n + 1) * sizeof *deeper);
-    struct slice *back = arena_get(a, (n + 1) * sizeof *back);
-    size_t ndeeper = 0, nback = 0;
-    enum err e = kept_load(at->stores->handle, names, n, a, now_ms, kept);
+    struct slice *unknown = arena_get(a, (n + 1) * sizeof *unknown);
+    struct settling s = {.deeper = arena_get(a, (n + 1) * sizeof *s.deeper), .back = arena_get(a, (n + 1) * sizeof *s.back)};
+    struct record_tier t;
+    size_t nunknown = 0;
 
-    for (size_t i = 0; e == ERR_NONE && i < n; i++) {
-        struct record_tier t = kept[i].record.tier;
-        if (kept[i].damaged != NULL || kept[i].dead || t.level == RECORD_WORKING)
-            continue;
-        if (tiers_keeps(at->policy, t.importance, t.accesses))
-            back[nback++] = names[i];
-        else if (t.level == RECORD_WARM && tiers_level(at->policy, now_ms - t.seen_ms) == RECORD_COLD) {
-            t.level = RECORD_COLD;
-            deeper[ndeeper++] = (struct demotion){.key = names[i], .policy = at->policy->name, .tier = t};
-        }
-    }
+    for (size_t i = 0; i < n; i++)
+        if (warm_facts(at->stores->warm, names[i], &t))
+            judge(at, names[i], t, now_ms, &s);
+        else
+            unknown[nunknown++] = names[i];
+    enum err e = judge_unknown(at, unknown, nunknown, now_ms, &s);
     if (e == ERR_NONE)
-        e = deepen(at, deeper, ndeeper);
-    return e == ERR_NONE ? promote(at, back, nback) : e;
+        e = deepen(at, s.deeper, s.ndeeper);
+    return e == ERR_NONE ? promote(at, s.back, s.nback) : e;
 }
 
 static enum err of_archive(struct move_at *at, enum move_step *ret)
@@ -191,7 +233,7 @@ static enum err of_archive(struct move_at *at, enum move_step *ret)
     at->place.hash = hash;
     move_done(at, n, hash < 0 ? 1 : (double)hash / (double)(1ll << ARCHIVE_HASH_BITS));
     if (hash < 0) {
-        tiers_swept(at->stores->tiers, at->policy->name, at->place.before, clock_wall_us());
+        tiers_swept(at->stores->tiers, at->policy->name, clock_wall_us());
         *ret = STEP_OVER;
     }
     return ERR_NONE;
@@ -204,7 +246,7 @@ enum err tier_step(struct move_at *at, enum move_step *ret)
         *ret = STEP_BAD;
         return ERR_NONE;
     }
-    if (!warm_known(at->stores->warm)) {
+    if (!warm_known(at->stores->warm) || !uses_is_loaded(at->stores->uses)) {
         snprintf(at->tally.why, sizeof at->tally.why, "waits until the archive was looked through");
         *ret = STEP_WAIT;
         return ERR_NONE;

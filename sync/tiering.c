@@ -2,6 +2,7 @@
 #include "sync/internal.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "sync/demote.h"
 
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #define LOOK_US 1000000
+#define KEEP_US 60000000 /* the use of keys is kept so often */
 
 /* ---- what is away ---- */
 
@@ -149,7 +151,7 @@ static enum err demote_one(struct side *t, struct slice key)
                          .tier = {.level = RECORD_WARM,
                                   .importance = 50,
                                   .seen_ms = clock_wall_us() / 1000,
-                                  .accesses = tiers_accesses(t->sync->tiers, key)}};
+                                  .accesses = uses_count(t->sync->uses, key)}};
     enum err e = demote_keys(&stores, &arena, &d, 1);
     if (e == ERR_NONE && d.why == NULL)
         tiers_moved(t->sync->tiers, policy->name, RECORD_WORKING, RECORD_WARM, 1);
@@ -172,14 +174,41 @@ static enum err demote_asked(struct side *t)
     return e;
 }
 
+/* ---- the use of keys ---- */
+
+static enum err keep_uses(struct side *t, struct tiering *tiering)
+{
+    int64_t now_us = clock_mono_us();
+
+    if (!uses_is_loaded(t->sync->uses)) {
+        tiering->kept_us = now_us;
+        return warm_active(t->sync->warm) ? uses_load(t->sync->uses, t->handle) : ERR_NONE;
+    }
+    if (!uses_is_owed(t->sync->uses) || now_us - tiering->kept_us < KEEP_US)
+        return ERR_NONE;
+    tiering->kept_us = now_us;
+    return uses_keep(t->sync->uses, t->handle);
+}
+
+void tiering_end(struct side *t)
+{
+    if (uses_is_owed(t->sync->uses) && uses_keep(t->sync->uses, t->handle) != ERR_NONE)
+        log_event(LOG_WARN, "uses_not_kept", LOG_STR("reason", archive_why(t->handle)));
+}
+
 /* ---- the worker's step ---- */
 
 enum err tiering_step(struct side *t, struct tiering *tiering, struct page *page, bool *ret_any)
 {
+    enum err e = keep_uses(t, tiering);
+
+    if (e != ERR_NONE)
+        return e;
     if (!warm_known(t->sync->warm)) {
         *ret_any = true;
         return find_away(t, tiering, page);
     }
+    warm_prune(t->sync->warm, clock_wall_us() / 1000);
     order_due(t, tiering);
     return demote_asked(t);
 }
@@ -210,6 +239,7 @@ void tiering_stores(struct side *t, struct moves_stores *ret)
                                  .hand_over = hand_over,
                                  .warm = t->sync->warm,
                                  .tiers = t->sync->tiers,
+                                 .uses = t->sync->uses,
                                  .ops = &t->sync->ops,
                                  .go_on = go_on,
                                  .ctx = t};

@@ -9,11 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-#define ROWS    2
-#define COLUMNS (1u << 18)
-#define MOST    255
 #define NEUTRAL 50
 #define JSON_MOST (1u << 20) /* a larger value is not parsed for one number */
 
@@ -21,16 +17,14 @@ struct tiers {
     pthread_mutex_t lock;
     struct tiers_count counts[TIERS_POLICIES];
     size_t n;
-    struct hist reads[TIERS_LEVELS]; /* recorded under the lock */
-    uint64_t secret;
-    _Atomic uint8_t used[ROWS][COLUMNS];
+    struct hist reads[RECORD_LEVELS]; /* recorded under the lock */
 };
 
 struct tiers *tiers_new(void)
 {
     struct tiers *t = calloc(1, sizeof *t);
 
-    if (t == NULL || getrandom(&t->secret, sizeof t->secret, 0) != sizeof t->secret)
+    if (t == NULL)
         abort();
     pthread_mutex_init(&t->lock, NULL);
     return t;
@@ -42,50 +36,6 @@ void tiers_free(struct tiers *own_t)
         return;
     pthread_mutex_destroy(&own_t->lock);
     free(own_t);
-}
-
-/* ---- accesses: the smallest of a key's counters, which others may have raised, too ---- */
-
-static uint64_t hash_of(const struct tiers *t, struct slice key)
-{
-    uint64_t h = t->secret ^ key.len;
-
-    for (size_t at = 0; at < key.len; at += 8) {
-        uint64_t word = 0;
-        memcpy(&word, key.p + at, key.len - at < 8 ? key.len - at : 8);
-        h = (h ^ word) * 0xd6e8feb86659fd93u;
-        h ^= h >> 32;
-    }
-    return h * 0xd6e8feb86659fd93u;
-}
-
-static size_t column(uint64_t hash, size_t row)
-{
-    return (hash >> (row * 24)) & (COLUMNS - 1);
-}
-
-void tiers_touch(struct tiers *t, struct slice key)
-{
-    uint64_t hash = hash_of(t, key);
-
-    for (size_t row = 0; row < ROWS; row++) {
-        _Atomic uint8_t *at = &t->used[row][column(hash, row)];
-        uint8_t n = atomic_load_explicit(at, memory_order_relaxed);
-        if (n < MOST) /* two at once count as one: it is an estimate */
-            atomic_store_explicit(at, (uint8_t)(n + 1), memory_order_relaxed);
-    }
-}
-
-unsigned tiers_accesses(const struct tiers *t, struct slice key)
-{
-    uint64_t hash = hash_of(t, key);
-    unsigned least = MOST;
-
-    for (size_t row = 0; row < ROWS; row++) {
-        unsigned n = atomic_load_explicit(&t->used[row][column(hash, row)], memory_order_relaxed);
-        least = n < least ? n : least;
-    }
-    return least;
 }
 
 /* ---- importance ---- */
@@ -179,10 +129,22 @@ static struct tiers_count *count_of(struct tiers *t, const char *policy)
     return &t->counts[i];
 }
 
+/* Keys that were made since the last sweep were not counted. */
+static void shift(struct tiers_count *c, int64_t keys)
+{
+    if (c->working >= 0)
+        c->working = c->working + keys > 0 ? c->working + keys : 0;
+}
+
 void tiers_moved(struct tiers *t, const char *policy, enum record_level from, enum record_level to, uint64_t keys)
 {
     pthread_mutex_lock(&t->lock);
-    count_of(t, policy)->moves[from][to] += keys;
+    struct tiers_count *c = count_of(t, policy);
+    c->moves[from][to] += keys;
+    if (from == RECORD_WORKING)
+        shift(c, -(int64_t)keys);
+    else if (to == RECORD_WORKING)
+        shift(c, (int64_t)keys);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -193,10 +155,19 @@ void tiers_read(struct tiers *t, enum record_level from, int64_t took_us)
     pthread_mutex_unlock(&t->lock);
 }
 
-void tiers_swept(struct tiers *t, const char *policy, int64_t working, int64_t now_us)
+void tiers_seen(struct tiers *t, const char *policy, const struct tiers_seen *seen)
 {
     pthread_mutex_lock(&t->lock);
-    count_of(t, policy)->working = working;
+    struct tiers_count *c = count_of(t, policy);
+    c->working = seen->keys - seen->left;
+    c->due = seen->due;
+    c->due_since_us = seen->due > 0 ? seen->due_since_us : 0;
+    pthread_mutex_unlock(&t->lock);
+}
+
+void tiers_swept(struct tiers *t, const char *policy, int64_t now_us)
+{
+    pthread_mutex_lock(&t->lock);
     count_of(t, policy)->swept_us = now_us;
     pthread_mutex_unlock(&t->lock);
 }

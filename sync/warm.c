@@ -1,149 +1,62 @@
 #include "sync/warm.h"
 
 #include "base/clock.h"
-#include "executor/record.h"
+#include "sync/cells.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
-#define FIRST_SIZE  256
-#define POLICIES    64
 #define RECENT_MS   3600000 /* a list that takes longer may miss a key that came home meanwhile */
 #define PATIENCE_MS 100
-#define PRUNE_MS    1000
-#define HIDDEN      WARM_TIERS /* the tier of what is deleted */
-
-enum state { FREE, GONE, MOVING, LEAVING, AWAY, COMING, RECENT };
-
-struct cell {
-    uint64_t a, b;
-    int64_t expire_ms; /* of RECENT: until when it is remembered */
-    uint32_t bytes;
-    uint8_t state, tier, policy, scan;
-};
+#define PRUNE       4096 /* cells that are looked at for each figure that is asked for */
 
 struct warm {
     pthread_mutex_t lock; /* for all that follows and is not atomic */
     pthread_cond_t settled;
-    uint64_t secret[4];
-    struct cell *cells;
-    size_t size, used; /* size: a power of two; used: GONE ones, too */
-    char policies[POLICIES][64];
+    struct keyid_secret secret;
+    struct cells cells;
+    char policies[CELLS_POLICIES][64];
     size_t npolicies;
-    int64_t away, hidden, moving, pruned_ms;
     uint8_t scan;
     _Atomic bool wanted, known, any;
 };
 
-/* ---- the table: the lock is held ---- */
-
-static struct cell *cells_new(size_t n)
-{
-    struct cell *cells = calloc(n, sizeof *cells);
-    if (cells == NULL)
-        abort();
-    return cells;
-}
-
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93u;
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93u;
-    return x ^ x >> 32;
-}
-
-static struct cell name_of(const struct warm *w, struct slice key)
-{
-    struct cell id = {.a = w->secret[0] ^ key.len, .b = w->secret[1]};
-
-    for (size_t at = 0; at < key.len; at += 8) {
-        uint64_t word = 0;
-        memcpy(&word, key.p + at, key.len - at < 8 ? key.len - at : 8);
-        id.a = mix(id.a ^ word ^ w->secret[2]);
-        id.b = mix(id.b + word * (w->secret[3] | 1));
-    }
-    id.a = mix(id.a + w->secret[3]);
-    id.b = mix(id.b ^ w->secret[2]);
-    return id;
-}
+/* ---- cells: the lock is held ---- */
 
 /* NULL: it is not in here. */
-static struct cell *find(const struct warm *w, struct cell id)
+static struct cell *find(const struct warm *w, struct slice key)
 {
-    size_t at = id.a & (w->size - 1);
-
-    while (w->cells[at].state != FREE) {
-        struct cell *c = &w->cells[at];
-        if (c->state != GONE && c->a == id.a && c->b == id.b)
-            return c;
-        at = (at + 1) & (w->size - 1);
-    }
-    return NULL;
+    return cells_find(&w->cells, keyid_of(&w->secret, key));
 }
 
-static struct cell *place_of(const struct warm *w, const struct cell *id)
+/* The cell, if its state is this one. */
+static struct cell *find_at(const struct warm *w, struct slice key, enum cell_state state)
 {
-    size_t at = id->a & (w->size - 1);
-
-    while (w->cells[at].state != FREE)
-        at = (at + 1) & (w->size - 1);
-    return &w->cells[at];
+    struct cell *c = find(w, key);
+    return c != NULL && c->state == state ? c : NULL;
 }
 
-static bool is_kept(const struct cell *c)
+static struct cell *find_or_add(struct warm *w, struct slice key)
 {
-    return c->state != FREE && c->state != GONE;
+    struct cell *c = find(w, key);
+    return c != NULL ? c : cells_add(&w->cells, keyid_of(&w->secret, key));
 }
 
-static void resize(struct warm *w)
+static void see_any(struct warm *w)
 {
-    struct cell *old = w->cells;
-    size_t size = w->size, kept = 0;
-
-    for (size_t i = 0; i < size; i++)
-        kept += is_kept(&old[i]);
-    for (w->size = FIRST_SIZE; w->size < 4 * kept;)
-        w->size *= 2;
-    w->cells = cells_new(w->size);
-    w->used = kept;
-    for (size_t i = 0; i < size; i++)
-        if (is_kept(&old[i]))
-            *place_of(w, &old[i]) = old[i];
-    free(old);
+    atomic_store(&w->any, w->cells.away > 0 || w->cells.moving > 0);
 }
 
-static struct cell *add(struct warm *w, struct cell id)
+static void set_state(struct warm *w, struct cell *c, enum cell_state state)
 {
-    if (2 * w->used >= w->size)
-        resize(w);
-    struct cell *c = place_of(w, &id);
-    *c = id;
-    w->used++;
-    return c;
-}
-
-static bool is_away(uint8_t state)
-{
-    return state == LEAVING || state == AWAY || state == COMING;
-}
-
-/* Alone changes a state. */
-static void set_state(struct warm *w, struct cell *c, enum state state)
-{
-    w->away += is_away((uint8_t)state) - is_away(c->state);
-    w->hidden -= c->tier == HIDDEN && is_away(c->state) && !is_away((uint8_t)state);
-    w->moving += (state == MOVING) - (c->state == MOVING);
-    c->state = (uint8_t)state;
-    if (state == RECENT)
+    cells_set_state(&w->cells, c, state);
+    if (state == CELL_RECENT)
         c->expire_ms = clock_wall_us() / 1000 + RECENT_MS;
-    atomic_store(&w->any, w->away > 0 || w->moving > 0);
+    see_any(w);
 }
 
 static uint8_t policy_of(struct warm *w, const char *name)
@@ -152,21 +65,29 @@ static uint8_t policy_of(struct warm *w, const char *name)
 
     while (i < w->npolicies && strcmp(w->policies[i], name) != 0)
         i++;
-    if (i == POLICIES)
-        return POLICIES - 1;
+    if (i == CELLS_POLICIES)
+        return CELLS_POLICIES - 1;
     if (i == w->npolicies)
         snprintf(w->policies[w->npolicies++], sizeof w->policies[0], "%s", name);
     return (uint8_t)i;
 }
 
-static void fill(struct warm *w, struct cell *c, const struct warm_key *k)
+static void keep_facts(struct cell *c, const struct record_tier *facts)
 {
-    w->hidden -= c->tier == HIDDEN && is_away(c->state);
-    c->tier = k->tier;
-    c->policy = policy_of(w, k->policy);
+    int64_t seen_s = facts->seen_ms / 1000;
+
+    c->seen_s = seen_s < 0 ? 0 : seen_s < UINT32_MAX ? (uint32_t)seen_s : UINT32_MAX;
+    c->importance = (uint8_t)(facts->importance < 0 ? 0 : facts->importance < UINT8_MAX ? facts->importance : UINT8_MAX);
+    c->accesses = (uint8_t)(facts->accesses < 0 ? 0 : facts->accesses < UINT8_MAX ? facts->accesses : UINT8_MAX);
+    c->told = true;
+}
+
+static void fill(struct warm *w, struct cell *c, const struct warm_key *k, uint8_t tier)
+{
+    cells_set(&w->cells, c, tier, policy_of(w, k->policy), k->bytes < UINT32_MAX ? (uint32_t)k->bytes : UINT32_MAX);
     c->expire_ms = k->expire_ms;
-    if (k->bytes > 0)
-        c->bytes = k->bytes < UINT32_MAX ? (uint32_t)k->bytes : UINT32_MAX;
+    if (k->facts != NULL)
+        keep_facts(c, k->facts);
 }
 
 /* ---- life ---- */
@@ -176,15 +97,15 @@ struct warm *warm_new(void)
     struct warm *w = calloc(1, sizeof *w);
     pthread_condattr_t mono;
 
-    if (w == NULL || getrandom(w->secret, sizeof w->secret, 0) != sizeof w->secret)
+    if (w == NULL)
         abort();
+    keyid_secret_init(&w->secret);
     pthread_mutex_init(&w->lock, NULL);
     pthread_condattr_init(&mono);
     pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
     pthread_cond_init(&w->settled, &mono);
     pthread_condattr_destroy(&mono);
-    w->size = FIRST_SIZE;
-    w->cells = cells_new(w->size);
+    cells_init(&w->cells);
     return w;
 }
 
@@ -194,7 +115,7 @@ void warm_free(struct warm *own_w)
         return;
     pthread_cond_destroy(&own_w->settled);
     pthread_mutex_destroy(&own_w->lock);
-    free(own_w->cells);
+    cells_done(&own_w->cells);
     free(own_w);
 }
 
@@ -226,66 +147,72 @@ void warm_scan_begin(struct warm *w)
 void warm_scan_end(struct warm *w)
 {
     pthread_mutex_lock(&w->lock);
-    for (size_t i = 0; i < w->size; i++)
-        if (w->cells[i].state == AWAY && w->cells[i].scan != w->scan)
-            set_state(w, &w->cells[i], GONE);
+    for (size_t i = 0; i < w->cells.size; i++) {
+        struct cell *c = &w->cells.list[i];
+        if (c->state == CELL_AWAY && c->scan != w->scan)
+            set_state(w, c, CELL_GONE);
+    }
     atomic_store(&w->known, true);
     pthread_mutex_unlock(&w->lock);
 }
 
 void warm_add(struct warm *w, const struct warm_key *k)
 {
-    struct cell id = name_of(w, k->key);
-
     pthread_mutex_lock(&w->lock);
-    struct cell *c = find(w, id);
-    if (c == NULL)
-        c = add(w, id);
-    if (c->state == FREE || c->state == RECENT)
-        set_state(w, c, AWAY);
-    if (c->state == AWAY)
-        fill(w, c, k);
+    struct cell *c = find_or_add(w, k->key);
+    if (c->state == CELL_FREE || c->state == CELL_RECENT) {
+        c->told = false;
+        set_state(w, c, CELL_AWAY);
+    }
+    if (c->state == CELL_AWAY)
+        fill(w, c, k, k->tier);
     c->scan = w->scan;
     pthread_mutex_unlock(&w->lock);
 }
 
 /* ---- who asks ---- */
 
+/* Nothing is away or about to leave: a key that is announced later waits for the requests that have passed here (proxy/fence). */
+static bool has_none(const struct warm *w)
+{
+    return !atomic_load(&w->any);
+}
+
 bool warm_is_home(struct warm *w, struct slice key)
 {
-    struct cell id = name_of(w, key);
     bool home = true;
 
+    if (has_none(w))
+        return true;
     pthread_mutex_lock(&w->lock);
-    struct cell *c = find(w, id);
-    if (c != NULL && c->state == MOVING)
-        set_state(w, c, GONE);
+    struct cell *c = find(w, key);
+    if (c != NULL && c->state == CELL_MOVING)
+        set_state(w, c, CELL_GONE);
     else if (c != NULL)
-        home = c->state == RECENT;
+        home = c->state == CELL_RECENT;
     pthread_mutex_unlock(&w->lock);
     return home;
 }
 
 bool warm_shows(struct warm *w, struct slice key)
 {
-    struct cell id = name_of(w, key);
-
     pthread_mutex_lock(&w->lock);
-    const struct cell *c = find(w, id);
-    bool shows = c != NULL && c->state != MOVING && c->tier != HIDDEN;
+    const struct cell *c = find(w, key);
+    bool shows = c != NULL && c->state != CELL_MOVING && c->tier != CELLS_HIDDEN;
     pthread_mutex_unlock(&w->lock);
     return shows;
 }
 
+/* To delete a key is to use it: what has not begun to leave stays. */
 void warm_hide(struct warm *w)
 {
     pthread_mutex_lock(&w->lock);
-    for (size_t i = 0; i < w->size; i++) {
-        struct cell *c = &w->cells[i];
-        if (!is_kept(c) || c->tier == HIDDEN)
-            continue;
-        w->hidden += is_away(c->state);
-        c->tier = HIDDEN;
+    for (size_t i = 0; i < w->cells.size; i++) {
+        struct cell *c = &w->cells.list[i];
+        if (c->state == CELL_MOVING)
+            set_state(w, c, CELL_GONE);
+        else if (c->state != CELL_FREE && c->state != CELL_GONE)
+            cells_set(&w->cells, c, CELLS_HIDDEN, c->policy, 0);
     }
     pthread_mutex_unlock(&w->lock);
 }
@@ -294,46 +221,36 @@ void warm_hide(struct warm *w)
 
 bool warm_announce(struct warm *w, struct slice key)
 {
-    struct cell id = name_of(w, key);
-
     pthread_mutex_lock(&w->lock);
-    struct cell *c = find(w, id);
-    bool free_to_go = c == NULL || c->state == RECENT;
-    if (c == NULL)
-        c = add(w, id);
+    struct cell *c = find_or_add(w, key);
+    bool free_to_go = c->state == CELL_FREE || c->state == CELL_RECENT;
     if (free_to_go) {
-        c->tier = RECORD_WORKING;
-        set_state(w, c, MOVING);
+        cells_set(&w->cells, c, RECORD_WORKING, c->policy, 0);
+        set_state(w, c, CELL_MOVING);
     }
     pthread_mutex_unlock(&w->lock);
     return free_to_go;
 }
 
-/* The cell, if its state is this one. */
-static struct cell *find_at(struct warm *w, struct slice key, enum state state)
-{
-    struct cell *c = find(w, name_of(w, key));
-    return c != NULL && c->state == state ? c : NULL;
-}
-
 bool warm_leave(struct warm *w, struct slice key)
 {
     pthread_mutex_lock(&w->lock);
-    struct cell *c = find_at(w, key, MOVING);
+    struct cell *c = find_at(w, key, CELL_MOVING);
     if (c != NULL)
-        set_state(w, c, LEAVING);
+        set_state(w, c, CELL_LEAVING);
     pthread_mutex_unlock(&w->lock);
     return c != NULL;
 }
 
+/* One that was deleted while it was leaving stays hidden: the archive will hear of it. */
 void warm_settle(struct warm *w, const struct warm_key *k, bool away)
 {
     pthread_mutex_lock(&w->lock);
-    struct cell *c = find_at(w, k->key, LEAVING);
+    struct cell *c = find_at(w, k->key, CELL_LEAVING);
     if (c != NULL) {
-        fill(w, c, k);
+        fill(w, c, k, c->tier == CELLS_HIDDEN ? CELLS_HIDDEN : k->tier);
         c->scan = w->scan;
-        set_state(w, c, away ? AWAY : GONE);
+        set_state(w, c, away ? CELL_AWAY : CELL_GONE);
     }
     pthread_cond_broadcast(&w->settled);
     pthread_mutex_unlock(&w->lock);
@@ -342,9 +259,9 @@ void warm_settle(struct warm *w, const struct warm_key *k, bool away)
 void warm_call_off(struct warm *w, struct slice key)
 {
     pthread_mutex_lock(&w->lock);
-    struct cell *c = find_at(w, key, MOVING);
+    struct cell *c = find_at(w, key, CELL_MOVING);
     if (c != NULL)
-        set_state(w, c, GONE);
+        set_state(w, c, CELL_GONE);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -363,15 +280,15 @@ static void wait_for_it(struct warm *w)
 bool warm_take(struct warm *w, struct slice key, bool *ret_leaving)
 {
     pthread_mutex_lock(&w->lock);
-    struct cell *c = find_at(w, key, MOVING);
+    struct cell *c = find_at(w, key, CELL_MOVING);
     if (c != NULL)
-        set_state(w, c, GONE);
-    if (find_at(w, key, LEAVING) != NULL)
+        set_state(w, c, CELL_GONE);
+    if (find_at(w, key, CELL_LEAVING) != NULL)
         wait_for_it(w);
-    *ret_leaving = find_at(w, key, LEAVING) != NULL;
-    c = find_at(w, key, AWAY);
+    *ret_leaving = find_at(w, key, CELL_LEAVING) != NULL;
+    c = find_at(w, key, CELL_AWAY);
     if (c != NULL)
-        set_state(w, c, COMING);
+        set_state(w, c, CELL_COMING);
     pthread_mutex_unlock(&w->lock);
     return c != NULL;
 }
@@ -379,66 +296,70 @@ bool warm_take(struct warm *w, struct slice key, bool *ret_leaving)
 void warm_came(struct warm *w, struct slice key, bool home)
 {
     pthread_mutex_lock(&w->lock);
-    struct cell *c = find_at(w, key, COMING);
+    struct cell *c = find_at(w, key, CELL_COMING);
     if (c != NULL)
-        set_state(w, c, home ? RECENT : AWAY);
+        set_state(w, c, home ? CELL_RECENT : CELL_AWAY);
     pthread_mutex_unlock(&w->lock);
 }
 
 void warm_forget(struct warm *w, struct slice key)
 {
     pthread_mutex_lock(&w->lock);
-    struct cell *c = find_at(w, key, AWAY);
+    struct cell *c = find_at(w, key, CELL_AWAY);
     if (c != NULL)
-        set_state(w, c, GONE);
+        set_state(w, c, CELL_GONE);
     pthread_mutex_unlock(&w->lock);
+}
+
+void warm_learn(struct warm *w, struct slice key, const struct record_tier *facts)
+{
+    pthread_mutex_lock(&w->lock);
+    struct cell *c = find_at(w, key, CELL_AWAY);
+    if (c != NULL)
+        keep_facts(c, facts);
+    pthread_mutex_unlock(&w->lock);
+}
+
+bool warm_facts(struct warm *w, struct slice key, struct record_tier *ret)
+{
+    pthread_mutex_lock(&w->lock);
+    const struct cell *c = find_at(w, key, CELL_AWAY);
+    bool told = c != NULL && c->told && c->tier != CELLS_HIDDEN;
+    if (told)
+        *ret = (struct record_tier){.level = c->tier, .importance = c->importance, .seen_ms = (int64_t)c->seen_s * 1000, .accesses = c->accesses};
+    pthread_mutex_unlock(&w->lock);
+    return told;
 }
 
 /* ---- figures ---- */
 
-/* An expired document of a key that is away was swept, or will be; a reader finds nothing. */
-static void prune(struct warm *w, int64_t now_ms)
-{
-    if (now_ms - w->pruned_ms < PRUNE_MS && now_ms >= w->pruned_ms)
-        return;
-    w->pruned_ms = now_ms;
-    for (size_t i = 0; i < w->size; i++) {
-        struct cell *c = &w->cells[i];
-        bool ends = c->state == AWAY || c->state == RECENT;
-        if (ends && c->expire_ms >= 0 && c->expire_ms < now_ms - PRUNE_MS)
-            set_state(w, c, GONE);
-    }
-}
-
-static void count(const struct warm *w, struct warm_count *ret, size_t n)
-{
-    for (size_t i = 0; i < w->size; i++) {
-        const struct cell *c = &w->cells[i];
-        if (!is_away(c->state) || c->policy >= n || c->tier >= WARM_TIERS)
-            continue;
-        ret[c->policy].keys[c->tier]++;
-        ret[c->policy].bytes[c->tier] += c->bytes;
-    }
-}
-
-size_t warm_counts(struct warm *w, int64_t now_ms, struct warm_count *ret, size_t cap)
+void warm_prune(struct warm *w, int64_t now_ms)
 {
     pthread_mutex_lock(&w->lock);
-    prune(w, now_ms);
+    cells_prune(&w->cells, now_ms, PRUNE);
+    see_any(w);
+    pthread_mutex_unlock(&w->lock);
+}
+
+size_t warm_counts(struct warm *w, struct warm_count *ret, size_t cap)
+{
+    pthread_mutex_lock(&w->lock);
     size_t n = w->npolicies < cap ? w->npolicies : cap;
-    memset(ret, 0, n * sizeof *ret);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        const struct cells_tally *t = &w->cells.tallies[i];
         memcpy(ret[i].policy, w->policies[i], sizeof ret[i].policy);
-    count(w, ret, n);
+        memcpy(ret[i].keys, t->keys, sizeof ret[i].keys);
+        memcpy(ret[i].bytes, t->bytes, sizeof ret[i].bytes);
+    }
     pthread_mutex_unlock(&w->lock);
     return n;
 }
 
 int64_t warm_away(struct warm *w)
 {
+    warm_prune(w, clock_wall_us() / 1000);
     pthread_mutex_lock(&w->lock);
-    prune(w, clock_wall_us() / 1000);
-    int64_t n = w->away - w->hidden;
+    int64_t n = w->cells.away - w->cells.hidden;
     pthread_mutex_unlock(&w->lock);
     return n;
 }
@@ -446,8 +367,8 @@ int64_t warm_away(struct warm *w)
 uint8_t warm_tier(struct warm *w, struct slice key)
 {
     pthread_mutex_lock(&w->lock);
-    const struct cell *c = find(w, name_of(w, key));
-    uint8_t tier = c != NULL && is_away(c->state) && c->tier != HIDDEN ? c->tier : RECORD_WORKING;
+    const struct cell *c = find(w, key);
+    uint8_t tier = c != NULL && cells_is_away(c) && c->tier != CELLS_HIDDEN ? c->tier : RECORD_WORKING;
     pthread_mutex_unlock(&w->lock);
     return tier;
 }

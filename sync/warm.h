@@ -4,7 +4,7 @@
  *   home ────────▶ MOVING ────────▶ LEAVING ────────────────▶ AWAY ────────▶ COMING ────────────────▶ home
  *          ◀─ ask (cancels)    ◀─ settle(false)                  ◀─ came(false)
  *
- * Owns:       32 bytes for each key: 128 bits of its hash under a secret of the process, its expiry, its size.
+ * Owns:       what is known of each key (sync/cells): its id, its expiry, its size, what the rules need to know of it.
  * Invariants: a key that Redis does not have and the archive has in a tier is in here before it leaves Redis, and until it is back. One that
  *             is in here without need costs its next reader a look at the archive, nothing else.
  * Threads:    any; locks inside, held for a few steps. */
@@ -12,12 +12,11 @@
 #define SYNC_WARM_H
 
 #include "base/slice.h"
+#include "executor/record.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define WARM_TIERS 3 /* enum record_level */
 
 struct warm;
 
@@ -34,13 +33,15 @@ bool warm_known(const struct warm *w);
 /* A look through the whole archive begins; what is away and was not seen by its end is not away. */
 void warm_scan_begin(struct warm *w);
 void warm_scan_end(struct warm *w);
-/* The archive has it in this tier (RECORD_WARM, RECORD_COLD). bytes 0: not known, or as before. */
+/* The archive has it in this tier (RECORD_WARM, RECORD_COLD). bytes 0: not known, or as before. facts: what its document says of its use;
+ * NULL: not known, or as before. */
 struct warm_key {
     struct slice key;
     const char *policy;
     uint8_t tier;
     int64_t expire_ms; /* -1: never */
     size_t bytes;
+    const struct record_tier *facts;
 };
 void warm_add(struct warm *w, const struct warm_key *k);
 
@@ -73,14 +74,21 @@ void warm_came(struct warm *w, struct slice key, bool home);
 /* The archive has a newer state of it than the one that is away: Redis', or that it was deleted. */
 void warm_forget(struct warm *w, struct slice key);
 
+/* The document of the key, if it is away still, says this of its use. */
+void warm_learn(struct warm *w, struct slice key, const struct record_tier *facts);
+/* What the document of a key that is away says of its use, as it was told here. False: it was not, or the key is not away. */
+bool warm_facts(struct warm *w, struct slice key, struct record_tier *ret);
+
 /* ---- figures ---- */
 
 struct warm_count {
     char policy[64];
-    int64_t keys[WARM_TIERS], bytes[WARM_TIERS]; /* by tier */
+    int64_t keys[RECORD_LEVELS], bytes[RECORD_LEVELS]; /* by tier */
 };
-/* Up to cap policies; how many. What has expired is dropped first. */
-size_t warm_counts(struct warm *w, int64_t now_ms, struct warm_count *ret, size_t cap);
+/* Up to cap policies; how many. What has expired is counted until warm_prune has come by. */
+size_t warm_counts(struct warm *w, struct warm_count *ret, size_t cap);
+/* Looks at some thousand keys, at others each time, and drops those that have expired. */
+void warm_prune(struct warm *w, int64_t now_ms);
 /* Keys that are away. */
 int64_t warm_away(struct warm *w);
 /* RECORD_WORKING, unless it is away. */

@@ -129,7 +129,7 @@ static void turn_begins(struct worker *w)
     struct side *t = w->side;
 
     w->rounds = (struct rounds){.to_do = 0};
-    w->tiering = (struct tiering){.begun = false};
+    w->tiering = (struct tiering){.kept_us = w->tiering.kept_us};
     w->backoff_ms = 0;
     if (t->mode == SYNC_CATCHUP)
         pass_begin(t, &w->pass);
@@ -192,6 +192,8 @@ void *worker_main(void *side)
         side_rest(w.side);
     }
     pthread_mutex_unlock(&s->lock);
+    if (w.backoff_ms == 0)
+        tiering_end(w.side);
     page_done(&w.page);
     return NULL;
 }

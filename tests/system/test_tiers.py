@@ -444,3 +444,23 @@ def test_the_archive_is_away(tmp_path):
             eventually(lambda: conn.cmd("LLEN", "conv:far") == 1, 10)
     finally:
         world.stop()
+
+
+def test_use_is_remembered(tmp_path):
+    """How often a key was used outlives the process that has counted it."""
+    world = Tiered(tmp_path)
+    uses = lambda key: world.ask(f"/api/v1/tiers?key={key}")[1]["accesses"]
+    try:
+        with RespConn.to(world.proxy) as conn:
+            eventually(lambda: conn.cmd("RPUSH", "conv:used", "a") and uses("conv:used") >= 5, 10)
+            conn.cmd("SET", "raw", "1")
+        before = uses("conv:used")
+        assert uses("raw") == 0
+        world.proxy.stop()
+        world.proxy.start()
+        world.acting("redis")
+        assert eventually(lambda: uses("conv:used"), 10) == before
+        world.restart()
+        assert eventually(lambda: uses("conv:used"), 10) == before
+    finally:
+        world.stop()

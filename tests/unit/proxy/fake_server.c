@@ -60,6 +60,7 @@ void fake_server_free(struct server *own_s)
 {
     warm_free(own_s->warm);
     tiers_free(own_s->tiers);
+    uses_free(own_s->uses);
     config_free(own_s->config);
     moves_free(own_s->moves);
     free(own_s);
@@ -262,6 +263,13 @@ struct tiers *sync_tiers(struct sync *sync)
     struct server *s = (struct server *)sync;
     s->tiers = s->tiers != NULL ? s->tiers : tiers_new();
     return s->tiers;
+}
+
+struct uses *sync_uses(struct sync *sync)
+{
+    struct server *s = (struct server *)sync;
+    s->uses = s->uses != NULL ? s->uses : uses_new();
+    return s->uses;
 }
 
 void sync_demote(struct sync *s, int64_t epoch, struct slice key, sync_done done, void *ctx)

@@ -24,6 +24,7 @@ struct server {
     struct moves *moves;
     struct warm *warm;
     struct tiers *tiers;
+    struct uses *uses;
 };
 
 /* Settings from "name=value" texts, Redis up, started an hour ago. The texts must be good. */

@@ -37,7 +37,7 @@ static void test_states_change(void **state)
 {
     static const enum handed_state states[] = {HANDED_ASKED, HANDED_NO, HANDED_ASKED, HANDED_YES};
     struct handed *h = handed_new();
-    struct handed_id id = handed_id(h, (struct slice){"k", 1});
+    struct keyid id = handed_id(h, (struct slice){"k", 1});
 
     for (size_t i = 0; i < 4; i++) {
         handed_set(h, id, states[i]);
