@@ -84,7 +84,7 @@ static void add_sweeps(cJSON *doc, const struct settings *set, const struct poli
         add_time(doc, "nextSweep", last_us + set->tier_every * 1000);
 }
 
-static void add_moves(cJSON *doc, const uint64_t from_to[TIERS_LEVELS][TIERS_LEVELS])
+static void add_moves(cJSON *doc, const uint64_t from_to[RECORD_LEVELS][RECORD_LEVELS])
 {
     cJSON *moves = cJSON_AddObjectToObject(doc, "moves");
 
