@@ -2,12 +2,15 @@
 
 #include "proxy/internal.h"
 #include "proxy/local.h"
+#include "proxy/login.h"
+#include "proxy/pubsub.h"
 #include "proxy/reader.h"
 #include "proxy/server.h"
 #include "proxy/slot.h"
 #include "proxy/transaction.h"
 #include "resp/frame.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +26,16 @@ struct aside {
     struct item *head, **tail;
     size_t n;
     int db; /* before MULTI */
-    bool sent;
+    enum resp resp; /* before MULTI */
+    char *user;     /* that a queued AUTH will make of the client; NULL: it stays who it is */
+    bool sent, queueing;
+    /* from here on, once EXEC was answered: */
+    struct slot *exec;
+    const struct item *next;
+    struct reader rest; /* of EXEC's reply, in exec->reply */
+    size_t at, count;
+    struct chain out; /* what the client gets instead */
+    bool silent;      /* CLIENT REPLY OFF */
 };
 
 void aside_forget(struct session *s)
@@ -37,15 +49,23 @@ void aside_forget(struct session *s)
         next = i->next;
         free(i);
     }
+    if (a->exec != NULL)
+        chain_clear(&a->out);
+    free(a->user);
     free(a);
+}
+
+static void put_back(struct session *s)
+{
+    s->db = s->aside->db;
+    s->resp = s->aside->resp;
+    aside_forget(s);
 }
 
 void aside_drop(struct session *s)
 {
-    if (s->aside == NULL || s->aside->sent)
-        return;
-    s->db = s->aside->db;
-    aside_forget(s);
+    if (s->aside != NULL && !s->aside->sent)
+        put_back(s);
 }
 
 /* ---- while MULTI is open ---- */
@@ -58,6 +78,7 @@ static struct aside *of(struct session *s)
             abort();
         s->aside->tail = &s->aside->head;
         s->aside->db = s->db;
+        s->aside->resp = s->resp;
     }
     return s->aside;
 }
@@ -89,7 +110,9 @@ static void queue(struct session *s, const struct job *job)
     size_t at = transaction_length(s);
     struct aside *a = of(s);
 
+    a->queueing = true;
     transaction_queue(s, &place);
+    a->queueing = false;
     if (transaction_length(s) == at)
         return;
     struct item *item = keep(job);
@@ -97,6 +120,17 @@ static void queue(struct session *s, const struct job *job)
     *a->tail = item;
     a->tail = &item->next;
     a->n++;
+}
+
+bool aside_at(const struct session *s, size_t at, struct job *ret_job)
+{
+    const struct item *item = s->aside != NULL ? s->aside->head : NULL;
+
+    while (item != NULL && item->at != at)
+        item = item->next;
+    if (item != NULL)
+        *ret_job = (struct job){.cmd = item->cmd, .argv = item->argv, .argc = item->argc};
+    return item != NULL;
 }
 
 /* An error line; NULL: the transaction may go there. What is no number, or no database, EXEC says. */
@@ -117,36 +151,200 @@ static const char *select_now(struct session *s, const struct job *job)
     return NULL;
 }
 
-bool aside_takes(struct session *s, const struct job *job)
+/* The same of HELLO. Redis would tell in one protocol what stands before it and in another what stands behind. */
+static const char *hello_now(struct session *s, const struct job *job)
 {
-    static const char *const names[] = {"client|getname", "client|getredir", "client|help",    "client|id",
-                                        "client|info",    "client|no-evict", "client|setname", "select"};
-    size_t i = 0, n = sizeof names / sizeof names[0];
+    int64_t version;
 
-    while (i < n && strcmp(names[i], job->cmd->name) != 0)
-        i++;
-    if (i == n)
-        return false;
-    of(s); /* knows the database from before SELECT */
-    const char *error = strcmp(job->cmd->name, "select") == 0 ? select_now(s, job) : NULL;
+    if (job->argc < 2 || !frame_number(job->argv[1].p, job->argv[1].len, &version) || version < 2 || version > 3 ||
+        version == (int64_t)s->resp)
+        return NULL;
+    if (job->argc > 2 || transaction_length(s) > of(s)->n || s->pinned != NULL || s->watched != NULL)
+        return "ERR HELLO with another protocol inside MULTI must come alone, before the commands that use keys, and "
+               "without WATCH: convproxy sends a transaction in one protocol";
+    s->resp = version == 3 ? RESP3 : RESP2;
+    return NULL;
+}
+
+/* The user and password of an AUTH, or of a HELLO with one. False: there is none. */
+static bool find_login(const struct job *job, struct slice *ret_user, struct slice *ret_password)
+{
+    size_t at = 1;
+
+    if (strcmp(job->cmd->name, "hello") == 0) {
+        for (at = 2; at < job->argc && !slice_is(job->argv[at], "AUTH"); at++)
+            ;
+        at++;
+        if (at + 1 >= job->argc)
+            return false;
+    }
+    bool named = at > 1 || job->argc > 2;
+    *ret_user = named ? job->argv[at] : (struct slice){"default", 7};
+    *ret_password = job->argv[named ? at + 1 : at];
+    return true;
+}
+
+static void login_later(struct session *s, const struct job *job)
+{
+    struct slice user, password;
+
+    if (!find_login(job, &user, &password) || !login_fits(s, user, password))
+        return;
+    free(of(s)->user);
+    of(s)->user = strndup(user.p, user.len);
+}
+
+static const char *prepare(struct session *s, const struct job *job)
+{
+    const char *error = NULL;
+
+    of(s); /* knows what was before */
+    if (strcmp(job->cmd->name, "select") == 0)
+        return select_now(s, job);
+    if (strcmp(job->cmd->name, "hello") == 0)
+        error = hello_now(s, job);
+    if (error == NULL && (strcmp(job->cmd->name, "auth") == 0 || strcmp(job->cmd->name, "hello") == 0))
+        login_later(s, job);
+    return error;
+}
+
+void aside_takes(struct session *s, const struct job *job)
+{
+    const char *error = prepare(s, job);
+
     if (error != NULL)
         local_error(s, error);
     else
         queue(s, job);
+}
+
+bool aside_denies(struct session *s, const struct job *job)
+{
+    struct aside *a = s->aside;
+
+    if (a->queueing || a->user == NULL || job->cmd == NULL || login_would_let(s, (struct slice){a->user, strlen(a->user)}, job))
+        return false;
+    queue(s, job);
     return true;
 }
 
 /* ---- EXEC ---- */
 
-/* What the command's handler answers now, in its place. */
-static void answer(struct session *s, const struct item *item, struct chain *out)
+static const struct {
+    const char *name, *line;
+} impossible[] = {
+    {"monitor", "ERR MONITOR isn't allowed for DENY BLOCKING client"},
+    {"ssubscribe", "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"},
+};
+
+static const char *why_never(const struct command *cmd)
+{
+    for (size_t i = 0; i < sizeof impossible / sizeof impossible[0]; i++)
+        if (strcmp(impossible[i].name, cmd->name) == 0)
+            return impossible[i].line;
+    return NULL;
+}
+
+/* False: it must wait. */
+static bool call(struct session *s, const struct job *job)
+{
+    const char *line = why_never(job->cmd);
+
+    if (line != NULL)
+        return local_error(s, line);
+    if (s->guarded && !login_lets_still(s, job))
+        return true;
+    if (job->cmd->route == ROUTE_LOCAL)
+        return local_command(s, job);
+    if (job->cmd->route == ROUTE_PUBSUB)
+        return pubsub_command(s, job);
+    return local_error(s, "TRYAGAIN the rights of the user have changed since the command was queued"); /* aside_denies */
+}
+
+/* CLIENT REPLY is heeded at once; messages are told all the same. */
+static void tell(struct session *s, const struct item *item, struct chain *own_reply)
+{
+    struct aside *a = s->aside;
+
+    if (strcmp(item->cmd->name, "client|reply") == 0 && slice_is(item->argv[2], "on"))
+        a->silent = false;
+    if (item->cmd->route == ROUTE_PUBSUB || !a->silent)
+        chain_move(&a->out, own_reply);
+    chain_clear(own_reply);
+    a->silent |= (s->mute & MUTE_OFF) != 0 || s->ending;
+}
+
+static bool item_over(struct slot *slot);
+
+/* The command's handler, as if EXEC were over: its answer stands in loop.unheard, or comes in a slot behind EXEC's. False: that. */
+static bool answer(struct session *s, const struct item *item)
 {
     struct job job = {.cmd = item->cmd, .argv = item->argv, .argc = item->argc, .inline_ = true};
+    struct slot **end = s->tail;
 
+    s->in_flight--;
     s->mute |= MUTE_KEPT;
-    local_command(s, &job);
+    bool taken = call(s, &job);
     s->mute &= (uint8_t)~MUTE_KEPT;
-    chain_move(out, &s->loop->unheard);
+    s->in_flight++;
+    s->last_command = item->cmd->name;
+    if (s->tail == end) {
+        if (!taken)
+            build_error(&s->loop->unheard, "TRYAGAIN Redis could not be asked just then");
+        tell(s, item, &s->loop->unheard);
+        return true;
+    }
+    struct slot *slot = (struct slot *)((char *)s->tail - offsetof(struct slot, next));
+    slot->muted = false;
+    slot->then = item_over;
+    slot->ctx = s->aside->exec;
+    return false;
+}
+
+/* The rest of EXEC's elements. False: an answer must be waited for. */
+static bool go_on(struct session *s)
+{
+    struct aside *a = s->aside;
+
+    while (a->at < a->count) {
+        struct slice value = reader_next(&a->rest);
+        const struct item *item = a->next;
+        size_t at = a->at++;
+        if (item == NULL || item->at != at) {
+            if (!a->silent)
+                chain_put(&a->out, value.p, value.len);
+            continue;
+        }
+        a->next = item->next;
+        if (!answer(s, item))
+            return false;
+    }
+    chain_clear(&a->exec->reply);
+    chain_move(&a->exec->reply, &a->out);
+    aside_forget(s);
+    local_replied(s); /* CLIENT REPLY SKIP is about the next request */
+    return true;
+}
+
+/* slot->ctx is EXEC's. */
+static bool item_over(struct slot *slot)
+{
+    struct slot *exec = slot->ctx;
+    struct session *s = slot->session;
+
+    exec->then = NULL;
+    if (s == NULL) {
+        slot_complete(exec);
+        return false;
+    }
+    const struct item *item = s->aside->head;
+    while (item->next != s->aside->next)
+        item = item->next;
+    tell(s, item, &slot->reply);
+    slot_take_back(slot);
+    if (go_on(s))
+        slot_complete(exec);
+    return true;
 }
 
 static bool is_list(struct slice reply)
@@ -154,36 +352,41 @@ static bool is_list(struct slice reply)
     return reply.len > 2 && reply.p[0] == '*' && reply.p[1] != '-';
 }
 
+/* Nothing has run. HELLO has not, either: a nil is told in the protocol of before. */
+static void not_run(struct session *s, struct slot *slot)
+{
+    struct slice reply = chain_flat(&slot->reply);
+    bool nil = slice_is(reply, "_\r\n") || slice_is(reply, "*-1\r\n");
+
+    put_back(s);
+    if (!nil)
+        return;
+    chain_clear(&slot->reply);
+    build_null_array(&slot->reply, s->resp);
+}
+
 static bool exec_over(struct slot *slot)
 {
     struct session *s = slot->session;
-    struct reader r = {chain_flat(&slot->reply)};
-    struct chain out;
 
     if (s == NULL)
         return false;
-    const struct item *item = s->aside->head;
-    if (!is_list(r.rest)) {
-        s->db = s->aside->db; /* nothing has run */
-        aside_forget(s);
+    struct aside *a = s->aside;
+    a->rest.rest = chain_flat(&slot->reply);
+    if (!is_list(a->rest.rest)) {
+        not_run(s, slot);
         return false;
     }
-    chain_init(&out, slot->reply.pool);
-    size_t n = (size_t)reader_enter(&r);
-    build_array(&out, n);
-    for (size_t i = 0; i < n; i++) {
-        struct slice value = reader_next(&r);
-        if (item == NULL || item->at != i) {
-            chain_put(&out, value.p, value.len);
-            continue;
-        }
-        answer(s, item, &out);
-        item = item->next;
-    }
-    chain_clear(&slot->reply);
-    slot->reply = out;
-    aside_forget(s);
-    return false;
+    a->exec = slot;
+    a->next = a->head;
+    a->silent = slot->muted;
+    a->count = (size_t)reader_enter(&a->rest);
+    chain_init(&a->out, slot->reply.pool);
+    if (!a->silent)
+        build_array(&a->out, a->count);
+    slot->muted = false;
+    slot->partial = true; /* messages of a channel that is subscribed here come behind it */
+    return !go_on(s);
 }
 
 void aside_sent(struct slot *slot)

@@ -360,6 +360,8 @@ static bool route_in_multi(struct session *s, struct job *job)
         return refuse_unknown(s, job);
     if (is_unknown_sub(s, job))
         return local_unknown_sub(s, job);
+    if (job->cmd != NULL && (job->cmd->flags & CMD_NO_MULTI) != 0 && job->cmd->route != ROUTE_MULTI)
+        return local_error(s, "ERR Command not allowed inside a transaction");
     switch (job->cmd != NULL ? (enum cmd_route)job->cmd->route : ROUTE_FORWARD) {
     case ROUTE_MULTI:
         return transaction_command(s, job);

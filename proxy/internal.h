@@ -10,8 +10,6 @@ bool local_acl(struct session *s, const struct job *job);
 bool local_users_changed(struct session *s, const struct job *job);
 bool local_client(struct session *s, const struct job *job);
 bool local_config(struct session *s, const struct job *job);
-/* Why a CONFIG must not wait for EXEC, where Redis alone would answer it; NULL: it may. */
-const char *local_config_refusal(const struct job *job);
 bool local_conv(struct session *s, const struct job *job);
 bool local_info(struct session *s, const struct job *job);
 bool local_slowlog(struct session *s, const struct job *job);

@@ -255,21 +255,34 @@ static bool do_hello(struct session *s, const struct job *job)
 
 /* ---- the table ---- */
 
+/* Inside MULTI. */
+enum in_multi {
+    WAITS,   /* for EXEC; the proxy answers it then, see proxy/aside */
+    QUEUED,  /* for EXEC, as a part of the transaction: whoever runs that answers it */
+    AT_ONCE, /* it runs, as in Redis */
+    REFUSED,
+};
+
 static const struct {
     const char *name; /* a row of route LOCAL, without its subcommand */
     bool (*fn)(struct session *s, const struct job *job);
-    bool queued;  /* inside MULTI it waits for EXEC and is Redis's to answer; otherwise it is refused there */
-    bool at_once; /* inside MULTI it runs at once, as in Redis */
+    enum in_multi in_multi;
 } handlers[] = {
-    {"acl", local_acl, false, false},
-    {"auth", do_auth, false, false},          {"client", local_client, false, false},
-    {"command", local_commands, true, false}, {"config", local_config, true, false},
-    {"conv", local_conv, false, false},       {"echo", do_echo, true, false},
-    {"hello", do_hello, false, false},        {"info", local_info, true, false},
-    {"monitor", monitor_command, false, false},
-    {"ping", do_ping, true, false},           {"quit", do_quit, false, true},
-    {"reset", do_reset, false, true},         {"select", do_select, false, false},
-    {"slowlog", local_slowlog, true, false},
+    {"acl", local_acl, WAITS},
+    {"auth", do_auth, WAITS},
+    {"client", local_client, WAITS},
+    {"command", local_commands, QUEUED},
+    {"config", local_config, WAITS},
+    {"conv", local_conv, REFUSED},
+    {"echo", do_echo, QUEUED},
+    {"hello", do_hello, WAITS},
+    {"info", local_info, WAITS},
+    {"monitor", monitor_command, WAITS},
+    {"ping", do_ping, QUEUED},
+    {"quit", do_quit, AT_ONCE},
+    {"reset", do_reset, AT_ONCE},
+    {"select", do_select, WAITS},
+    {"slowlog", local_slowlog, WAITS},
 };
 
 #define HANDLERS (sizeof handlers / sizeof handlers[0])
@@ -293,24 +306,33 @@ bool local_command(struct session *s, const struct job *job)
     return handlers[find(job->cmd)].fn(s, job);
 }
 
+static bool refuse_in_multi(struct session *s, const struct job *job)
+{
+    char line[96];
+
+    snprintf(line, sizeof line, "ERR '%s' inside MULTI is not supported by convproxy", job->cmd->name);
+    return local_error(s, line);
+}
+
 bool local_in_multi(struct session *s, const struct job *job)
 {
     size_t i = find(job->cmd);
-    char line[96];
 
-    if (handlers[i].at_once)
-        return handlers[i].fn(s, job);
-    const char *refusal = local_config_refusal(job);
-    if (refusal != NULL)
-        return local_error(s, refusal);
-    if (handlers[i].queued) {
+    if (job->cmd->container && job->argc > 1 && handlers[i].in_multi != QUEUED)
+        return local_unknown_sub(s, job);
+    if (tracking_is_about(job->cmd))
+        return tracking_in_multi(s, job) || refuse_in_multi(s, job);
+    switch (handlers[i].in_multi) {
+    case WAITS:
+        aside_takes(s, job);
+        return true;
+    case QUEUED:
         transaction_queue(s, job);
         return true;
+    case AT_ONCE:
+        return handlers[i].fn(s, job);
+    case REFUSED:
+        break;
     }
-    if (aside_takes(s, job))
-        return true;
-    if (job->cmd->container)
-        return local_unknown_sub(s, job);
-    snprintf(line, sizeof line, "ERR '%s' inside MULTI is not supported by convproxy yet", job->cmd->name);
-    return local_error(s, line);
+    return refuse_in_multi(s, job);
 }

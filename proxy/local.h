@@ -12,7 +12,7 @@ bool local_command(struct session *s, const struct job *job);
 void local_replied(struct session *s);
 /* There is a handler for this row; a test asks for every row of route LOCAL. */
 bool local_handles(const struct command *cmd);
-/* The same inside an open MULTI: what would change the connection is refused, the rest waits for EXEC. */
+/* The same inside an open MULTI: all but a few wait for EXEC. */
 bool local_in_multi(struct session *s, const struct job *job);
 
 #endif

@@ -78,7 +78,7 @@ static bool do_no_touch(struct session *s, const struct job *job)
 static bool do_reply(struct session *s, const struct job *job)
 {
     if (slice_is(job->argv[2], "ON")) {
-        s->mute = 0;
+        s->mute &= MUTE_KEPT;
         return local_ok(s);
     }
     if (slice_is(job->argv[2], "OFF"))

@@ -229,27 +229,6 @@ bool local_config(struct session *s, const struct job *job)
     return get ? dispatch_forward_collect(s, job, hide_secrets) : dispatch_forward(s, job);
 }
 
-static bool gets_secret(const struct job *job)
-{
-    char pattern[128];
-
-    for (size_t i = 2; i < job->argc; i++) {
-        snprintf(pattern, sizeof pattern, "%.*s", (int)(job->argv[i].len < 127 ? job->argv[i].len : 127), job->argv[i].p);
-        if (job->argv[i].len >= sizeof pattern - 1 || redact_may_match(pattern))
-            return true;
-    }
-    return false;
-}
-
-const char *local_config_refusal(const struct job *job)
-{
-    if (strcmp(job->cmd->name, "config|get") == 0 && gets_secret(job))
-        return "ERR CONFIG GET of passwords inside MULTI is not supported by convproxy";
-    if (strcmp(job->cmd->name, "config|set") == 0 && whose(job->argv + 2, job->argc - 2, 2) != WHOSE_REDIS)
-        return "ERR CONFIG SET of convproxy's settings inside MULTI is not supported";
-    return NULL;
-}
-
 /* ---- SLOWLOG: of the proxy ---- */
 
 bool local_slowlog(struct session *s, const struct job *job)

@@ -61,14 +61,33 @@ bool login_has_default_password(const struct session *s)
     return !acl_user_needs_no_password(user_set_default(s->loop->users));
 }
 
-const char *login_auth(struct session *s, struct slice verb, struct slice user, struct slice password)
+/* NULL: there is no such user, or the password is wrong. Who does not exist takes as long as a wrong password. */
+static struct acl_user *find_fitting(const struct session *s, struct slice user, struct slice password)
 {
     struct acl_user *u = user_set_find(s->loop->users, user);
-    /* Who does not exist takes as long as a wrong password. */
     const struct acl_user *asked = u != NULL ? u : user_set_default(s->loop->users);
-    bool fits = acl_user_accepts(asked, password) && u != NULL;
 
-    if (!fits) {
+    return acl_user_accepts(asked, password) ? u : NULL;
+}
+
+bool login_fits(const struct session *s, struct slice user, struct slice password)
+{
+    return find_fitting(s, user, password) != NULL;
+}
+
+bool login_would_let(const struct session *s, struct slice user, const struct job *job)
+{
+    struct acl_user *u = user_set_find(s->loop->users, user);
+    size_t arg;
+
+    return u != NULL && (acl_user_may_all(u) || acl_check(u, job->cmd, job->argv, job->argc, &arg) == ACL_ALLOWED);
+}
+
+const char *login_auth(struct session *s, struct slice verb, struct slice user, struct slice password)
+{
+    struct acl_user *u = find_fitting(s, user, password);
+
+    if (u == NULL) {
         acl_log_add(s, ACL_REASON_AUTH, verb, user);
         return "WRONGPASS invalid username-password pair or user is disabled.";
     }
@@ -149,6 +168,37 @@ bool login_lets(struct session *s, const struct job *job)
         return true;
     return refuse(s, job,
                   "NOPERM scripts have all rights of convproxy inside Redis: this user may not run them (setting acl.scripts)");
+}
+
+bool login_lets_still(struct session *s, const struct job *job)
+{
+    static const struct {
+        enum acl_reason reason;
+        const char *why;
+    } denials[] = {
+        [ACL_NO_COMMAND] = {ACL_REASON_COMMAND, "no permission to execute the command or subcommand"},
+        [ACL_NO_KEY] = {ACL_REASON_KEY, "no permission to touch the specified keys"},
+        [ACL_NO_CHANNEL] = {ACL_REASON_CHANNEL, "no permission to access one of the channels used as arguments to the command"},
+        [ACL_NO_SORT_BY] = {ACL_REASON_KEY, "no permission"},
+        [ACL_NO_SORT_GET] = {ACL_REASON_KEY, "no permission"},
+    };
+    struct slice object = {job->cmd->name, strlen(job->cmd->name)};
+    char line[320];
+    size_t arg;
+    enum acl_verdict v = acl_check(s->user, job->cmd, job->argv, job->argc, &arg);
+
+    if (v == ACL_ALLOWED)
+        return true;
+    if (v == ACL_NO_KEY || v == ACL_NO_CHANNEL)
+        object = job->argv[arg];
+    acl_log_add(s, denials[v].reason, object, acl_user_name(s->user));
+    counter_add(&s->loop->stats->commands[job->cmd->id].errors, 1);
+    snprintf(line, sizeof line,
+             "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no "
+             "longer allowed for the following reason: %s",
+             denials[v].why);
+    local_error(s, line);
+    return false;
 }
 
 /* ---- users change ---- */

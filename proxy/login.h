@@ -29,10 +29,15 @@ bool login_needed(const struct session *s);
 /* For a guarded session, before anything is done: false: the client was told why not. job has a row, and its arity is right,
  * or it has to log in. */
 bool login_lets(struct session *s, const struct job *job);
+/* The same for what was queued in MULTI, when its turn has come. */
+bool login_lets_still(struct session *s, const struct job *job);
 /* Tells a client that has to log in so. */
 bool login_refuse(struct session *s, const struct job *job);
 /* NULL, or Redis's error. verb: AUTH or HELLO, as it came. */
 const char *login_auth(struct session *s, struct slice verb, struct slice user, struct slice password);
+/* What login_auth and, for that user, login_lets would find, without doing anything. */
+bool login_fits(const struct session *s, struct slice user, struct slice password);
+bool login_would_let(const struct session *s, struct slice user, const struct job *job);
 bool login_has_default_password(const struct session *s);
 /* RESET: as a new client. */
 void login_reset(struct session *s);

@@ -1,5 +1,6 @@
 #include "proxy/monitor.h"
 
+#include "proxy/aside.h"
 #include "proxy/dispatch.h"
 #include "proxy/internal.h"
 #include "proxy/pause.h"
@@ -136,9 +137,10 @@ static void put_queued(struct text *t, struct session *s)
     struct request r;
 
     request_init(&r);
-    while (request_next(&r, &rest, &raw)) {
+    for (size_t at = 0; request_next(&r, &rest, &raw); at++) {
         struct job job = {.argv = r.argv, .argc = r.argc, .raw = raw};
-        job.cmd = dispatch_row(s->loop, &job);
+        if (!aside_at(s, at, &job))
+            job.cmd = dispatch_row(s->loop, &job);
         args.len = 0;
         put_args(&args, &job);
         put_line(t, s, &args);

@@ -1,5 +1,6 @@
 #include "proxy/pubsub.h"
 
+#include "proxy/aside.h"
 #include "proxy/dispatch.h"
 #include "proxy/internal.h"
 #include "proxy/slot.h"
@@ -227,7 +228,7 @@ static bool do_sunsubscribe(struct session *s, const struct job *job)
 static const struct {
     const char *name; /* a row of route PUBSUB */
     bool (*fn)(struct session *s, const struct job *job);
-    bool queued;   /* inside MULTI it waits for EXEC; otherwise it is refused there */
+    bool queued;   /* inside MULTI it is a part of the transaction; otherwise the proxy answers it when EXEC is over */
     bool confined; /* RESP2 allows it to a client that is subscribed */
 } handlers[] = {
     {"publish", do_publish, true, false},
@@ -269,16 +270,13 @@ bool pubsub_command(struct session *s, const struct job *job)
 
 bool pubsub_in_multi(struct session *s, const struct job *job)
 {
-    char line[96];
-
     if (job->cmd->container)
         return local_unknown_sub(s, job);
-    if (handlers[find(job->cmd)].queued) {
+    if (handlers[find(job->cmd)].queued)
         transaction_queue(s, job);
-        return true;
-    }
-    snprintf(line, sizeof line, "ERR '%s' inside MULTI is not supported by convproxy", job->cmd->name);
-    return local_error(s, line);
+    else
+        aside_takes(s, job);
+    return true;
 }
 
 /* ---- a client of RESP2 that is subscribed ---- */
@@ -302,12 +300,13 @@ bool pubsub_refuses(struct session *s, const struct job *job)
 {
     char line[256];
     int n = (int)(job->argv[0].len < 64 ? job->argv[0].len : 64);
+    bool exec = job->cmd != NULL && strcmp(job->cmd->name, "exec") == 0;
 
     if (s->resp != RESP2 || is_allowed(job->cmd))
         return false;
     snprintf(line, sizeof line,
-             "ERR Can't execute '%.*s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
-             job->cmd != NULL ? (int)strlen(job->cmd->name) : n, job->cmd != NULL ? job->cmd->name : job->argv[0].p);
+             "%s Can't execute '%.*s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+             exec ? "EXECABORT Transaction discarded because of:" : "ERR", job->cmd != NULL ? (int)strlen(job->cmd->name) : n, job->cmd != NULL ? job->cmd->name : job->argv[0].p);
     return local_error(s, line);
 }
 

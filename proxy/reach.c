@@ -74,9 +74,9 @@ static void answer(struct reach *own_r)
         build_status(&slot->reply, "OK");
     else
         build_int(&slot->reply, own_r->found);
-    slot_complete(slot);
     if (own_r->me && s != NULL && !s->stream.closing)
-        session_end(s);
+        session_end(s); /* its answer is still owed */
+    slot_complete(slot);
     reach_free(own_r);
 }
 

@@ -226,7 +226,7 @@ static struct join *join_new(size_t count)
 /* Nothing is in flight. As in Redis these are told like messages, also to a client that has turned replies off. */
 static void answer_now(struct session *s, struct chain *own_reply)
 {
-    chain_move(&s->stream.out, own_reply);
+    chain_move((s->mute & MUTE_KEPT) != 0 ? &s->loop->unheard : &s->stream.out, own_reply);
     counter_add(&s->loop->stats->replies, 1);
     session_touch(s);
 }

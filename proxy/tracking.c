@@ -1,5 +1,6 @@
 #include "proxy/tracking.h"
 
+#include "proxy/aside.h"
 #include "proxy/dispatch.h"
 #include "proxy/hide.h"
 #include "proxy/internal.h"
@@ -7,6 +8,7 @@
 #include "proxy/push.h"
 #include "proxy/reader.h"
 #include "proxy/slot.h"
+#include "proxy/transaction.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -350,4 +352,26 @@ bool tracking_command(struct session *s, const struct job *job)
     while (!slice_is(job->argv[1], handlers[i].name))
         i++;
     return handlers[i].fn(s, job);
+}
+
+bool tracking_is_about(const struct command *cmd)
+{
+    static const char *const names[] = {"client|tracking", "client|caching", "client|getredir", "client|trackinginfo"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], cmd->name) == 0)
+            return true;
+    return false;
+}
+
+/* A client that tracks has a connection of its own, so Redis answers there; CACHING is about what follows in the transaction. */
+bool tracking_in_multi(struct session *s, const struct job *job)
+{
+    if (strcmp(job->cmd->name, "client|tracking") == 0)
+        return false;
+    if (s->tracking != NULL)
+        transaction_queue(s, job);
+    else
+        aside_takes(s, job);
+    return true;
 }

@@ -16,6 +16,10 @@ struct tracking;
 
 /* One of the four. False: it must wait; the session is paused. */
 bool tracking_command(struct session *s, const struct job *job);
+/* It is one of those that Redis answers while the client tracks. */
+bool tracking_is_about(const struct command *cmd);
+/* The same inside MULTI, where tracking cannot be turned on or off. False: it is not possible. */
+bool tracking_in_multi(struct session *s, const struct job *job);
 /* Only when s->tracking, before each request: the connection tracks, or will before it does anything else. */
 void tracking_ensure(struct session *s);
 /* Only when s->tracking, once a second: the same. While the archive acts for some policy the client shall forget what it has cached. */

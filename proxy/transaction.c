@@ -390,6 +390,8 @@ void transaction_queue(struct session *s, const struct job *job)
 {
     struct transaction *txn = s->txn;
 
+    if (s->aside != NULL && aside_denies(s, job))
+        return;
     if (txn->queued.len + job->raw.len > LIMIT_MULTI_BYTES) {
         txn->spoiled = true;
         answer_error(s, "ERR the commands queued in this MULTI are too large for convproxy");

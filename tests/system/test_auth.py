@@ -147,10 +147,8 @@ def test_secrets_do_not_show(proxy):
         config = {name.decode(): value for name, value in zip(*[iter(conn.cmd("CONFIG", "GET", "*"))] * 2)}
         assert config["masterauth"] == b"***" and config["requirepass"] in (b"", b"***")
         told = [slowlog, repr(config), repr(conn.cmd("CONFIG", "GET", "*.*")), repr(conn.cmd("CONFIG", "GET", "requirepass")), repr(conn.cmd("INFO", "everything"))]
-        assert conn.pipeline(["MULTI"], ["CONFIG", "GET", "master*"], ["DISCARD"])[1].startswith("ERR CONFIG GET of passwords")
-        conn.cmd("MULTI")
-        assert conn.cmd("CONFIG", "SET", "requirepass", "zzz").startswith("ERR CONFIG SET of convproxy's settings")
-        conn.cmd("DISCARD")
+        inside = conn.pipeline(["MULTI"], ["CONFIG", "GET", "masterauth"], ["EXEC"])[2]
+        assert inside == [[b"masterauth", b"***"]]
         conn.cmd("CONFIG", "SET", "masterauth", "")
         conn.cmd("ACL", "DELUSER", "shown")
     told += [proxy.http(path)[1] for path in ("/api/v1/state", "/api/v1/settings", "/metrics")]

@@ -162,12 +162,16 @@ def test_in_a_pipeline_each_reply_has_its_place(proxy, plain, protocol):
     assert told(proxy) == told(plain)
 
 
-def test_subscribing_inside_multi_is_refused(proxy):
-    with RespConn.to(proxy) as conn:
-        assert conn.cmd("MULTI") == "OK"
-        assert conn.cmd("SUBSCRIBE", "x") == "ERR 'subscribe' inside MULTI is not supported by convproxy"
-        assert conn.cmd("EXEC") == "EXECABORT Transaction discarded because of previous errors."
-        assert conn.cmd("PING") == "PONG"
+def test_a_message_does_not_come_before_its_subscription(proxy):
+    """SUBSCRIBE inside MULTI: EXEC's array is whole before anything that is published meanwhile."""
+    with RespConn.to(proxy) as conn, RespConn.to(proxy) as other:
+        conn.pipeline(["MULTI"], ["SUBSCRIBE", "inside"], ["CLIENT", "LIST"])
+        conn.send_cmd("EXEC")
+        while other.cmd("PUBLISH", "inside", "m") == 0:
+            pass
+        subscribed, clients = conn.read()
+        assert subscribed == [b"subscribe", b"inside", 1] and b"cmd=" in clients
+        assert conn.read() == [b"message", b"inside", b"m"]
 
 
 # ---- messages and replies ----
