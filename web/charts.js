@@ -4,7 +4,7 @@ import { h, keyed, setAttr, setText, show } from "./dom.js";
 import { listen } from "./feed.js";
 import { clock, count, ms, rate, seconds, short } from "./format.js";
 
-export const ranges = [
+const ranges = [
   { seconds: 60, label: "1 min", every: 1000 },
   { seconds: 600, label: "10 min", every: 2000 },
   { seconds: 7200, label: "2 h", every: 10000 },
@@ -175,7 +175,6 @@ class Chart {
   }
 }
 
-
 /** {element, done()}: the charts with the choice of their range. */
 export function chartsPanel() {
   const drawn = charts.map((row) => new Chart(row));
@@ -183,6 +182,7 @@ export function chartsPanel() {
   const shaded = h("span", { class: "chip", "data-level": "warn", hidden: true }, "shaded: the archive answered");
   let range = ranges[1];
   let timer = 0;
+  let asked = 0;
   let events = [];
   let over = false;
   let known = { time: [] };
@@ -193,19 +193,19 @@ export function chartsPanel() {
 
   async function refresh() {
     clearTimeout(timer);
-    const asked = range;
     try {
-      if (!document.hidden) await extend(asked);
+      if (!document.hidden) await extend(++asked);
     } catch (problem) {
       if (problem.status === undefined) throw problem; /* the head line tells that nobody answers */
     }
     if (!over) timer = setTimeout(refresh, range.every);
   }
 
-  async function extend(asked) {
-    const doc = await get(address("/api/v1/series", { seconds: asked.seconds, since: known.time.at(-1) }));
-    if (over || asked !== range) return;
-    known = joined(known, doc, asked.seconds / doc.step_s);
+  /* An answer counts only where it was the last that was asked for: an older one belongs behind what is not known any more. */
+  async function extend(mine) {
+    const doc = await get(address("/api/v1/series", { seconds: range.seconds, since: known.time.at(-1) }));
+    if (over || mine !== asked) return;
+    known = joined(known, doc, range.seconds / doc.step_s);
     draw(known);
   }
 

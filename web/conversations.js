@@ -1,6 +1,6 @@
 /* Conversations: find keys, see what each store holds of one, side by side. */
 import { address, get } from "./api.js";
-import { empty, h, keyed, setAttr, setText, show } from "./dom.js";
+import { empty, h, keyed, problemLine, setAttr, setText, show } from "./dom.js";
 import { storeName, things } from "./format.js";
 import { keyPath, keyText, pageText, sidesGrid } from "./sides.js";
 
@@ -12,7 +12,7 @@ const ITEMS = 50;
 function keyList(choose) {
   const input = h("input", { type: "search", value: "*", "aria-label": "Pattern of keys", autocomplete: "off", spellcheck: "false" });
   const status = h("span", { class: "small muted", role: "status" });
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const problem = problemLine();
   const list = h("div", { class: "keys" });
   const none = empty("No such key", "* stands for anything, ? for one character.");
   const more = h("button", { type: "button", hidden: true, onclick: () => load(true) }, "More keys");
@@ -28,13 +28,12 @@ function keyList(choose) {
       if (mine !== asked) return;
       cursor = String(doc.cursor);
       keys = new Map([...(further ? keys : []), ...doc.keys.map((one) => [keyPath(one.key), one])]);
-      show(problem, false);
+      problem.tell();
       setText(status, [things(keys.size, "key") + (cursor === "0" ? "" : " so far"), ...absent(doc)].join(" · "));
       draw();
     } catch (failure) {
       if (failure.status === undefined) throw failure;
-      setText(problem, failure.message);
-      show(problem, true);
+      problem.tell(failure.message);
     }
   }
 
@@ -97,7 +96,7 @@ function conversation(path) {
   const verdict = h("span", { class: "chip", role: "status" });
   const facts = h("span", { class: "small muted" });
   const differences = h("ul", { class: "reasons", hidden: true });
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const problem = problemLine();
   const grid = h("div");
   const range = h("span", { class: "small muted" });
   const older = h("button", { type: "button", onclick: () => load(Math.max(0, (from ?? 0) - ITEMS)) }, "Earlier");
@@ -110,12 +109,11 @@ function conversation(path) {
       const doc = await pageOf(path, wanted);
       if (over) return;
       from = earliest(doc);
-      show(problem, false);
+      problem.tell();
       draw(doc);
     } catch (failure) {
       if (failure.status === undefined) throw failure;
-      setText(problem, failure.message);
-      show(problem, true);
+      problem.tell(failure.message);
     }
   }
 

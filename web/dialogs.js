@@ -1,6 +1,6 @@
 /* Questions and short messages. <dialog> keeps the focus inside and closes with Escape by itself; afterwards the focus is back
  * where it was. */
-import { h } from "./dom.js";
+import { h, problemLine } from "./dom.js";
 
 let titles = 0;
 
@@ -44,7 +44,7 @@ export function steps(list) {
 
 /** Asks before something is done. act() does it, and may throw: the dialog then stays, and says why. */
 export function confirmDialog({ title, will, warnings = [], undo, action, danger = false, fields = [], act }) {
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const problem = problemLine();
   return openDialog({
     title,
     content: () => [
@@ -63,12 +63,11 @@ export function confirmDialog({ title, will, warnings = [], undo, action, danger
 
 async function attempt(button, dialog, problem, act) {
   button.disabled = true;
-  problem.hidden = true;
+  problem.tell();
   try {
     if ((await act(dialog)) !== "stay") dialog.close();
   } catch (failure) {
-    problem.textContent = failure.message;
-    problem.hidden = false;
+    problem.tell(failure.message);
     button.disabled = false;
     button.focus();
   }

@@ -54,6 +54,16 @@ export function sentences(list, items, levelOf = () => null) {
     (element, text) => setAttr(element, "data-level", levelOf(text)));
 }
 
+/** A line that is not there until something goes wrong: tell(text) says what, tell() takes it away. */
+export function problemLine() {
+  const line = h("p", { class: "problem", role: "alert", hidden: true });
+  line.tell = (text = "") => {
+    setText(line, text);
+    show(line, text !== "");
+  };
+  return line;
+}
+
 export function chip(text, level) {
   return h("span", { class: "chip", "data-level": level }, text);
 }

@@ -11,7 +11,7 @@ const ANSWER_MS = 3000; /* the state is told at once, or something is wrong */
 const EVENTS_EVERY_MS = 2000;
 const EVENTS_KEPT = 512;
 
-const snapshot = { state: null, at: 0, since: 0, problem: null, login: false, events: [], eventsKnown: false, next: 0 };
+const snapshot = { state: null, at: 0, since: 0, problem: null, login: false, events: [], next: 0 };
 const listeners = new Set();
 let timer = 0;
 let failures = 0;
@@ -51,7 +51,6 @@ async function askEvents() {
   const answer = await get(address("/api/v1/events", { since: last }));
   if (answer.last < last) snapshot.events = [];
   last = answer.last;
-  snapshot.eventsKnown = true;
   if (answer.events.length > 0) snapshot.events = [...snapshot.events, ...answer.events].slice(-EVENTS_KEPT);
 }
 
@@ -96,12 +95,6 @@ function schedule(pause) {
 export function hurry(forMs = 0) {
   hurryUntil = Math.max(hurryUntil, performance.now() + forMs);
   if (!asking) schedule(0);
-}
-
-/** The next snapshot has events, too. */
-export function hurryEvents() {
-  eventsAsked = -Infinity;
-  hurry();
 }
 
 export function begin() {

@@ -78,7 +78,7 @@ export function listed(words) {
   return `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
 }
 
-export const storeNames = { redis: "Redis", archive: "the archive" };
+const storeNames = { redis: "Redis", archive: "the archive" };
 
 export function storeName(store) {
   return storeNames[store] ?? store;

@@ -29,7 +29,7 @@ function messageOf(role, data) {
 }
 
 /** {role, name, text, at} of a document that is a chat message, else null. */
-export function chatMessage(doc) {
+function chatMessage(doc) {
   if (doc === null || typeof doc !== "object" || Array.isArray(doc)) return null;
   if (typeof doc.role === "string") return messageOf(doc.role, doc);
   if (typeof doc.type === "string" && doc.data !== null && typeof doc.data === "object") return messageOf(doc.type, doc.data);

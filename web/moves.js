@@ -1,7 +1,7 @@
 /* Moves: backfill, drain, verify, TTL audit. Ordering, progress, abort, what was found. */
 import { get, post } from "./api.js";
 import { confirmDialog, toast } from "./dialogs.js";
-import { empty, h, keyed, setAttr, setChip, setText, show } from "./dom.js";
+import { empty, h, keyed, problemLine, setAttr, setChip, setText, show } from "./dom.js";
 import { capital, count, moment, rate, seconds, things } from "./format.js";
 
 const EVERY_MS = 1000;
@@ -83,14 +83,13 @@ function askRepair(body, after) {
 
 /* Repairs ask first; all others change nothing that was not owed already. */
 async function submit(body, problem, after) {
-  show(problem, false);
+  problem.tell();
   if (body.repair) return askRepair(body, after);
   try {
     await order(body);
     after();
   } catch (failure) {
-    setText(problem, failure.message);
-    show(problem, true);
+    problem.tell(failure.message);
   }
 }
 
@@ -101,7 +100,7 @@ function moveForm(policies, after) {
   const deep = h("label", { class: "check" }, h("input", { type: "checkbox", name: "deep" }), "Contents too (deep)");
   const repair = h("label", { class: "check" }, h("input", { type: "checkbox", name: "repair" }), "Repair what is found");
   const does = h("p", { class: "muted" });
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const problem = problemLine();
 
   function adapt() {
     const row = kinds[kind.value];

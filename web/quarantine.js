@@ -1,7 +1,7 @@
 /* Quarantine: states that had to give way when two stores disagreed. Each beside what its key holds now; restore, or drop. */
 import { address, get, post, remove } from "./api.js";
 import { closeButton, confirmDialog, openDialog, toast } from "./dialogs.js";
-import { empty, h, keyed, setText, show } from "./dom.js";
+import { empty, h, keyed, problemLine, setText, show } from "./dom.js";
 import { hurry } from "./feed.js";
 import { moment, storeName, things } from "./format.js";
 import { keyText, sidesGrid } from "./sides.js";
@@ -56,6 +56,16 @@ function askDrop(entry, after) {
       after();
     },
   });
+}
+
+/* So many pages as one list, the oldest first; next is null when there are no more. */
+async function listed(pages) {
+  let list = { entries: [], next: 0 };
+  for (let i = 0; i < pages && list.next !== null; i++) {
+    const page = await get(address("/api/v1/quarantine", { after: list.next, count: LISTED }));
+    list = { ...page, entries: [...list.entries, ...page.entries] };
+  }
+  return list;
 }
 
 /* ---- one entry ---- */
@@ -114,31 +124,44 @@ export function quarantinePage(root) {
   const shown = h("span", { class: "muted small", role: "status" });
   const body = h("tbody");
   const none = empty("Nothing is in quarantine", "When two stores disagree and one state has to give way, it is kept here.");
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const problem = problemLine();
+  const more = h("button", { type: "button", hidden: true, onclick: () => further() }, "More entries");
   let timer = 0;
   let over = false;
+  let asked = 0;
+  let pages = 1;
   const table = h("table", { class: "stacked" }, h("thead", {}, h("tr", {}, ...["Key", "Put aside", "Type"].map((name) => h("th", { scope: "col" }, name)),
     h("th", { scope: "col" }, h("span", { class: "visually-hidden" }, "Look")))), body);
   root.append(h("div", { class: "page-head" }, h("h2", {}, "Quarantine"), shown), problem,
-    h("section", { class: "card flush live" }, h("div", { class: "body" }, none, table)));
+    h("section", { class: "card flush live" }, h("div", { class: "body" }, none, table), h("div", { class: "row key-more" }, more)));
 
   async function refresh() {
     clearTimeout(timer);
     try {
-      if (!document.hidden) draw(await get(address("/api/v1/quarantine", { count: LISTED })));
-      show(problem, false);
+      const mine = ++asked;
+      const list = document.hidden ? null : await listed(pages);
+      if (list !== null && mine === asked) draw(list);
+      problem.tell();
     } catch (failure) {
       if (failure.status === undefined) throw failure;
-      setText(problem, failure.message);
-      show(problem, !failure.away);
+      problem.tell(failure.away ? "" : failure.message);
     }
     if (!over) timer = setTimeout(refresh, EVERY_MS);
   }
 
-  function draw({ entries, total }) {
+  /* The focus goes on with the first of what came: the button may be gone. */
+  async function further() {
+    const before = body.childElementCount;
+    pages++;
+    await refresh();
+    body.children[before]?.querySelector("button").focus();
+  }
+
+  function draw({ entries, total, next }) {
     setText(shown, `${things(total, "entry", "entries")}${total > entries.length ? `, the oldest ${entries.length} are shown` : ""}`);
     show(none, entries.length === 0);
     show(table, entries.length > 0);
+    show(more, next !== null);
     keyed(body, entries, (entry) => entry.number, (entry) => row(entry, () => { hurry(); refresh(); }));
   }
 

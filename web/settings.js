@@ -1,7 +1,7 @@
 /* Settings: value, default, source; those that are live can be changed here. */
 import { address, get, post } from "./api.js";
 import { confirmDialog, toast } from "./dialogs.js";
-import { empty, h, keyed, setAttr, setText, show } from "./dom.js";
+import { empty, h, keyed, problemLine, setAttr, setText, show } from "./dom.js";
 import { hurry } from "./feed.js";
 
 /* The same value may be written in two ways: "30d" and "2592000s", "yes" and "1". */
@@ -90,7 +90,7 @@ export function settingsPage(root) {
   const shown = h("span", { class: "muted small", role: "status" });
   const body = h("tbody");
   const none = empty("No such setting");
-  const problem = h("p", { class: "problem", role: "alert", hidden: true });
+  const problem = problemLine();
   root.append(
     h("div", { class: "page-head" }, h("h2", {}, "Settings"), shown, h("span", { class: "spacer" }), h("div", { class: "segments" }, only), search), problem,
     h("section", { class: "card flush live" }, h("div", { class: "body" }, none, h("table", { class: "stacked" },
@@ -99,12 +99,11 @@ export function settingsPage(root) {
   async function refresh() {
     try {
       all = (await get(address("/api/v1/settings", {}))).settings;
-      show(problem, false);
+      problem.tell();
       draw();
     } catch (failure) {
       if (failure.status === undefined) throw failure;
-      setText(problem, failure.message);
-      show(problem, true);
+      problem.tell(failure.message);
     }
   }
 

@@ -31,7 +31,7 @@ function lengthText(side) {
 }
 
 /* It answers, and can show the key. */
-export function isKnown(side) {
+function isKnown(side) {
   return side.answers !== false && (side.present === false || side.items !== undefined);
 }
 

@@ -98,7 +98,7 @@ async function stateNow() {
 }
 
 /** Asks, switches, and shows the steps. */
-export async function switchPrimary(name, store) {
+async function switchPrimary(name, store) {
   const state = await stateNow();
   const policy = find(state, name);
   if (policy === undefined) return;
@@ -116,7 +116,7 @@ export async function switchPrimary(name, store) {
 }
 
 /** Asks, and switches dual writes. */
-export async function switchDualWrite(name, on) {
+async function switchDualWrite(name, on) {
   const state = await stateNow();
   const policy = find(state, name);
   if (policy === undefined) return;

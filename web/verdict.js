@@ -13,7 +13,7 @@ function lowest(policies) {
 }
 
 /* "Redis answers conv and memory, the archive answers notes." */
-export function whoAnswers(policies) {
+function whoAnswers(policies) {
   const by = new Map();
   for (const policy of policies) by.set(policy.acting, [...(by.get(policy.acting) ?? []), policy.name]);
   const parts = [...by].map(([store, names]) => `${storeName(store)} answers ${listed(names)}`);
@@ -51,7 +51,7 @@ const verdicts = [
   [() => true, (s) => ({ level: "ok", title: "All is well", text: `${whoAnswers(s.policies)} ${promiseText(lowest(s.policies))}` })],
 ];
 
-export function verdictOf(state) {
+function verdictOf(state) {
   return verdicts.find(([holds]) => holds(state))[1](state);
 }
 
@@ -81,7 +81,7 @@ function awayNotes(snapshot) {
   return [capital(snapshot.problem.message), capital(`${age}asked again in ${next} s`)];
 }
 
-export function isStale(snapshot) {
+function isStale(snapshot) {
   return snapshot.problem !== null || snapshot.state === null || (!document.hidden && snapshot.at > 0 && Date.now() - snapshot.at > STALE_MS);
 }
 

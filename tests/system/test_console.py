@@ -104,6 +104,29 @@ def test_charts_of_what_was_before_the_page_was_opened(console, conn):
     expect(throughput).to_have_attribute("aria-label", re.compile(r"requests [\d.]+/s"))
 
 
+def test_a_late_answer_is_not_drawn_over_a_newer_one(chromium, proxy):
+    """Two choices of a range, while what was asked before the first is under way: it is part of an answer that is not shown any more."""
+    tab = Console(chromium, proxy).open()
+    page, held = tab.page, []
+    throughput = page.locator('[data-chart="throughput"]')
+    expect(throughput).not_to_have_attribute("aria-label", re.compile("not known"))
+
+    def answer(route, requests):
+        route.fulfill(json={"step_s": 1, "time": [1000 + requests], "requests": [requests], "acting": {}})
+
+    page.route(re.compile("/api/v1/series"), lambda route: held.append(route) if not held else answer(route, 222))
+    eventually(lambda: page.wait_for_timeout(20) or held)
+    tab.button("1 min").click()
+    tab.button("10 min").click()
+    expect(throughput).to_have_attribute("aria-label", re.compile("requests 222/s"))
+    with page.expect_response(lambda response: response.url == held[0].request.url):
+        answer(held[0], 111)
+    page.wait_for_function("new Promise((done) => setTimeout(() => done(true), 50))")  # it is read, and drawn or not
+    assert "requests 222/s" in throughput.get_attribute("aria-label")
+    tab.check()
+    tab.close()
+
+
 def test_commands_can_be_sorted(console, conn):
     for _ in range(5):
         conn.cmd("GET", "greeting")
@@ -429,25 +452,25 @@ def test_a_store_that_is_down_is_told_beside_the_other(console, conn, redis_serv
 
 
 @pytest.fixture
-def torn(chromium, make_proxy, fresh_redis):
-    """Redis was written to past the proxy while it was thought lost: two states of conv:a and of conv:b, one each in quarantine."""
+def torn(request, chromium, make_proxy, fresh_redis):
+    """Redis was written to past the proxy while it was thought lost: two states of conv:a and of conv:b, or of the keys that the test
+    names, one each in quarantine."""
+    keys = getattr(request, "param", ["conv:a", "conv:b"])
     proxy = make_proxy(fresh_redis.url, settings={"redis.probe_interval": "100ms"}).start()
     acts(proxy, "redis")
     with RespConn.to(proxy) as conn:
-        for key in ("conv:a", "conv:b"):
-            conn.cmd("RPUSH", key, "first")
+        conn.pipeline(*(("RPUSH", key, "first") for key in keys))
         fresh_redis.kill()
         acts(proxy, "archive")
-        for key in ("conv:a", "conv:b"):
-            conn.cmd("RPUSH", key, "second")
+        conn.pipeline(*(("RPUSH", key, "second") for key in keys))
     fresh_redis.start()
     direct = fresh_redis.client(decode_responses=True)
     direct.flushall()
-    for key in ("conv:a", "conv:b"):
+    for key in keys:
         direct.rpush(key, "mine", "alone")
     proxy.post_json("/api/v1/primary", {"policy": "conv", "store": "redis"})
     acts(proxy, "redis")
-    eventually(lambda: proxy.get_json("/api/v1/quarantine")["total"] == 2, timeout=15)
+    eventually(lambda: proxy.get_json("/api/v1/quarantine")["total"] == len(keys), timeout=15)
     tab = Console(chromium, proxy).open()
     tab.go("Quarantine")
     yield tab, direct
@@ -494,6 +517,26 @@ def test_the_quarantine_is_looked_at_and_emptied(torn):
     expect(rows).to_have_count(0)
     expect(console.page.locator("main")).to_contain_text("Nothing is in quarantine")
     assert direct.lrange("conv:b", 0, -1) == ["mine", "alone"]
+
+
+@pytest.mark.parametrize("torn", [[f"conv:{i}" for i in range(104)]], indirect=True, ids=["104"])
+def test_a_long_quarantine_comes_in_pages(torn):
+    console, _ = torn
+    rows = console.page.locator("tbody tr")
+    status = console.page.locator(".page-head").get_by_role("status")
+    expect(status).to_have_text("104 entries, the oldest 100 are shown")
+    expect(rows).to_have_count(100)
+    console.button("More entries").focus()
+    console.page.keyboard.press("Enter")
+    expect(rows).to_have_count(104)
+    expect(status).to_have_text("104 entries")
+    expect(console.button("More entries")).to_be_hidden()
+    expect(rows.nth(100).get_by_role("button").first).to_be_focused()  # the keyboard goes on where the list did
+    console.page.keyboard.press("Enter")
+    expect(console.dialog).to_contain_text("Put aside")
+    console.confirm("Drop")
+    console.confirm("Drop")
+    expect(rows).to_have_count(103)  # all pages stay
 
 
 # ---- events ----
