@@ -3,7 +3,7 @@
  * Invariants: one pass. Bytes of strings are not looked at beyond escapes and control bytes, as most readers do: UTF-8 is the
  *             reader's matter.
  * Source:     RFC 8259. Arrays and objects may be JSON_DEPTH deep inside one another.
- * Threads:    any.          Used by: proxy/policing, sync/counting. */
+ * Threads:    any.          Used by: proxy/policing, sync/tenancy. */
 #ifndef ENGINE_JSON_H
 #define ENGINE_JSON_H
 

@@ -64,9 +64,7 @@ enum err audit_step(struct move_at *at, enum move_step *ret)
         return e;
     for (size_t i = 0; i < n; i++)
         move_found(at, at->page.entries[i].key);
-    at->place.cursor = next;
-    move_done(at, at->page.n, next == 0 ? 1 : page_progress(next));
-    if (next == 0)
+    if (!move_paged(at, next))
         *ret = STEP_OVER;
     return ERR_NONE;
 }

@@ -127,9 +127,7 @@ static enum err mark(struct move_at *at)
         e = mark_page(at);
     if (e != ERR_NONE)
         return e;
-    at->place.cursor = next;
-    move_done(at, at->page.n, next == 0 ? 1 : page_progress(next));
-    if (next == 0) {
+    if (!move_paged(at, next)) {
         at->place.stage = MARK_GONE;
         at->place.hash = 0; /* an earlier run of the move may have left its end there */
     }

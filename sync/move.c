@@ -42,3 +42,10 @@ enum err move_page(struct move_at *at, uint64_t *ret_next)
     at->looked = at->page.looked > at->limit ? at->page.looked : at->limit;
     return e;
 }
+
+bool move_paged(struct move_at *at, uint64_t next)
+{
+    at->place.cursor = next;
+    move_done(at, at->page.n, next == 0 ? 1 : page_progress(next));
+    return next != 0;
+}

@@ -78,8 +78,10 @@ bool move_wants(void *at, struct slice key);
 void move_found(struct move_at *at, struct slice key);
 /* More keys are done; part: how much of this stage that makes (0 to 1), from which the total is estimated. */
 void move_done(struct move_at *at, size_t keys, double part);
-/* The next page of the policy's keys in Redis. *ret_next: the cursor when the page is done, 0: there are no more. */
+/* The next page of the policy's keys in Redis. *ret_next: what move_paged gets when the page is done. */
 MUST_USE enum err move_page(struct move_at *at, uint64_t *ret_next);
+/* It is: its keys count as done. False: it was the last one. */
+MUST_USE bool move_paged(struct move_at *at, uint64_t next);
 
 /* Keys that get a higher version and a mark, all in one step, so that the copier carries what Redis has. */
 struct marking {

@@ -18,7 +18,6 @@
 #define CREDIT_US 50000  /* so much of the rate may be used at once */
 #define REST_US   2000000
 #define NAP_MS    5
-#define PRINTABLE 32 /* bytes of a key that are shown as an example */
 
 static const struct move_row rows[] = {
     [MOVE_BACKFILL] = {"backfill", 0, backfill_step},

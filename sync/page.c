@@ -130,3 +130,8 @@ double page_progress(uint64_t cursor)
     }
     return done;
 }
+
+double page_hash_progress(int64_t hash)
+{
+    return hash < 0 ? 1 : (double)hash / (double)(1ll << ARCHIVE_HASH_BITS);
+}

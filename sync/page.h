@@ -35,5 +35,7 @@ MUST_USE enum err page_of_redis(struct page *p, struct link *l, const char *matc
                                 size_t limit, page_want want, void *ctx);
 /* How much of Redis' keyspace lies behind this cursor, 0 to 1: its bits count backwards (SCAN's guarantee while tables are resized). */
 double page_progress(uint64_t cursor);
+/* The same of the archive's keys; hash as page_of_archive leaves it. */
+double page_hash_progress(int64_t hash);
 
 #endif

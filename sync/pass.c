@@ -123,7 +123,7 @@ static void count(struct sync *s, const struct pass *pass, const struct page *p,
         return;
     s->pass_done += (int64_t)p->looked;
     if (hash > 0)
-        s->pass_total = (int64_t)((double)s->pass_done / ((double)hash / (double)(1ll << ARCHIVE_HASH_BITS)));
+        s->pass_total = (int64_t)((double)s->pass_done / page_hash_progress(hash));
 }
 
 enum err pass_step(struct side *t, struct pass *pass, struct page *page)

@@ -202,7 +202,6 @@ enum err tenancy_of_redis(struct tenancy *t, struct link *l, size_t *ret_looked,
     if (e != ERR_NONE)
         return e;
     struct look *looks = arena_get(&t->page.arena, t->page.n * sizeof *looks + 1);
-    memset(looks, 0, t->page.n * sizeof *looks);
     e = look_at(t, l, looks);
     if (e == ERR_NONE && t->policy->format != FORMAT_ANY)
         e = look_inside(t, l, looks);

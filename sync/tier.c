@@ -123,10 +123,8 @@ static enum err of_redis(struct move_at *at)
         e = demote_page(at);
     if (e != ERR_NONE)
         return e;
-    at->place.cursor = next;
     at->place.seen.keys += (int64_t)at->page.n;
-    move_done(at, at->page.n, next == 0 ? 1 : page_progress(next));
-    if (next == 0) {
+    if (!move_paged(at, next)) {
         tiers_seen(at->stores->tiers, at->policy->name, &at->place.seen);
         at->place.stage = OF_ARCHIVE;
         at->place.before = at->tally.done;
@@ -231,7 +229,7 @@ static enum err of_archive(struct move_at *at, enum move_step *ret)
     if (e != ERR_NONE)
         return e;
     at->place.hash = hash;
-    move_done(at, n, hash < 0 ? 1 : (double)hash / (double)(1ll << ARCHIVE_HASH_BITS));
+    move_done(at, n, page_hash_progress(hash));
     if (hash < 0) {
         tiers_swept(at->stores->tiers, at->policy->name, clock_wall_us());
         *ret = STEP_OVER;

@@ -149,7 +149,7 @@ static enum err demote_one(struct side *t, struct slice key)
     struct demotion d = {.key = key,
                          .policy = policy->name,
                          .tier = {.level = RECORD_WARM,
-                                  .importance = 50,
+                                  .importance = TIERS_NEUTRAL,
                                   .seen_ms = clock_wall_us() / 1000,
                                   .accesses = uses_count(t->sync->uses, key)}};
     enum err e = demote_keys(&stores, &arena, &d, 1);

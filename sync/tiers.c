@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NEUTRAL 50
 #define JSON_MOST (1u << 20) /* a larger value is not parsed for one number */
 
 struct tiers {
@@ -42,7 +41,7 @@ void tiers_free(struct tiers *own_t)
 
 static int hundredths(double importance)
 {
-    return importance >= 0 && importance <= 1 ? (int)lround(importance * 100) : NEUTRAL;
+    return importance >= 0 && importance <= 1 ? (int)lround(importance * 100) : TIERS_NEUTRAL;
 }
 
 static int importance_of_text(struct slice text)
@@ -50,20 +49,20 @@ static int importance_of_text(struct slice text)
     char number[32], *end;
 
     if (text.len == 0 || text.len >= sizeof number)
-        return NEUTRAL;
+        return TIERS_NEUTRAL;
     memcpy(number, text.p, text.len);
     number[text.len] = '\0';
     double value = strtod(number, &end);
-    return *end == '\0' ? hundredths(value) : NEUTRAL;
+    return *end == '\0' ? hundredths(value) : TIERS_NEUTRAL;
 }
 
 /* Of an object, or of the last one in an array. */
 static int importance_of_json(struct slice text, const char *member)
 {
-    int importance = NEUTRAL;
+    int importance = TIERS_NEUTRAL;
 
     if (text.len == 0 || text.len > JSON_MOST || (text.p[0] != '{' && text.p[0] != '['))
-        return NEUTRAL;
+        return TIERS_NEUTRAL;
     cJSON *doc = cJSON_ParseWithLength(text.p, text.len);
     const cJSON *at = doc;
     if (cJSON_IsArray(at))
@@ -80,16 +79,16 @@ int tiers_importance(const struct policy_conf *policy, const struct object *o)
     struct slice member = {policy->tier_importance, strlen(policy->tier_importance)};
 
     if (member.len == 0)
-        return NEUTRAL;
+        return TIERS_NEUTRAL;
     if (o->type == OBJECT_HASH) {
         int64_t at = dict_find(o->v.hash, member);
-        return at >= 0 ? importance_of_text(o->v.hash->entries[at].value) : NEUTRAL;
+        return at >= 0 ? importance_of_text(o->v.hash->entries[at].value) : TIERS_NEUTRAL;
     }
     if (o->type == OBJECT_STRING)
         return importance_of_json(o->v.string, policy->tier_importance);
     if (o->type == OBJECT_LIST && o->v.list->count > 0)
         return importance_of_json(*list_at(o->v.list, o->v.list->count - 1), policy->tier_importance);
-    return NEUTRAL;
+    return TIERS_NEUTRAL;
 }
 
 /* ---- rules ---- */

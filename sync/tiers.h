@@ -11,13 +11,14 @@
 #include "executor/record.h"
 
 #define TIERS_POLICIES 64
+#define TIERS_NEUTRAL  50 /* the importance of a key that tells none, in hundredths */
 
 struct tiers;
 
 struct tiers *tiers_new(void);
 void tiers_free(struct tiers *own_t);
 
-/* How important it is, in hundredths: what the policy's setting names in it, else 50. */
+/* How important it is, in hundredths: what the policy's setting names in it, else TIERS_NEUTRAL. */
 int tiers_importance(const struct policy_conf *policy, const struct object *o);
 enum record_level tiers_level(const struct policy_conf *policy, int64_t idle_ms);
 /* The rules: whether a key of this importance, used so often, belongs in Redis however old it is; and whether it may leave at all. */

@@ -154,8 +154,7 @@ static enum err of_archive(struct move_at *at)
     if (at->order->deep)
         set_pace(at);
     at->place.hash = hash;
-    double part = hash < 0 ? 1 : (double)hash / (double)(1ll << ARCHIVE_HASH_BITS);
-    move_done(at, at->page.n, part);
+    move_done(at, at->page.n, page_hash_progress(hash));
     at->tally.total += at->tally.total; /* Redis has about as many */
     if (hash < 0) {
         at->place.stage = OF_REDIS;
@@ -192,9 +191,7 @@ static enum err of_redis(struct move_at *at)
     if (e != ERR_NONE)
         return e;
     set_pace(at);
-    at->place.cursor = next;
-    move_done(at, at->page.n, next == 0 ? 1 : page_progress(next));
-    if (next == 0)
+    if (!move_paged(at, next))
         at->place.stage = REST;
     return ERR_NONE;
 }

@@ -82,10 +82,11 @@ def make_targets():
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_names_exists(page):
     text = (ROOT / page).read_text()
+    assert settings(), "docs/settings.md has no rows"
+    groups = {name.split(".")[0] for name in settings() if "." in name} | POLICIES
     bad = []
     for code in in_code(text):
         bad += [f"{name}: nowhere in the code" for name in [re.sub(r"\{.*\}$", "", code)] if NAME.match(name) and not known(name)]
-        groups = {name.split(".")[0] for name in settings() if "." in name} | POLICIES
         bad += [f"{name}: no such setting" for name in SETTING.findall(code) if name.split(".")[0] in groups and not is_setting(name)]
         bad += [f"{path}: no such HTTP path" for path in PATH.findall(code) if not any(is_like(r, path) for r in routes())]
         bad += [f"convctl {command}: no such command" for _, command in CONVCTL.findall(code) if command not in convctl_commands()]
