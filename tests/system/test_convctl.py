@@ -2,20 +2,14 @@
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 from harness import NOBODY, eventually, free_port
-from harness.proxy import binary
+from harness.ctl import convctl, convctl_of, convctl_path
 
 pytestmark = pytest.mark.managed
 
 OK, UNHEALTHY, USAGE, UNREACHABLE = 0, 1, 2, 3
-
-
-def convctl(*args, env=None):
-    command = [str(Path(binary()).parent / "convctl"), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=env)
 
 
 @pytest.fixture
@@ -23,7 +17,7 @@ def ctl(fresh_proxy, fresh_redis):
     """convctl with the URL of this test's proxy; ctl.proxy and ctl.redis are the servers."""
 
     def run(*args, **options):
-        return convctl("--url", fresh_proxy.admin_url(""), *args, **options)
+        return convctl_of(fresh_proxy, *args, **options)
 
     eventually(lambda: fresh_proxy.metrics()["redis_up"] == 1)
     run.proxy, run.redis = fresh_proxy, fresh_redis
@@ -54,7 +48,7 @@ def test_health_and_exit_codes(ctl):
 
 
 def test_watch_shows_rates(ctl):
-    watch = [str(Path(binary()).parent / "convctl"), "-u", ctl.proxy.admin_url(""), "watch", "-n", "0.5", "-c", "2"]
+    watch = [convctl_path(), "-u", ctl.proxy.admin_url(""), "watch", "-n", "0.5", "-c", "2"]
     with subprocess.Popen(watch, stdout=subprocess.PIPE, text=True) as running:
         first = running.stdout.readline()
         assert first.startswith("watch ")
@@ -91,7 +85,7 @@ def archived(make_proxy):
     proxy = make_proxy(NOBODY, settings={"archive.faults": "yes"}).start()
 
     def run(*args, **options):
-        return convctl("--url", proxy.admin_url(""), *args, **options)
+        return convctl_of(proxy, *args, **options)
 
     eventually(lambda: proxy.get_json("/api/v1/primary")["placement"][0]["acting"] == "archive")
     run.proxy = proxy
@@ -154,7 +148,7 @@ def test_primary_asks_where_somebody_can_answer(ctl):
     assert done.returncode == USAGE and "--yes" in done.stderr
     for answer, store in ((b"n\n", "redis"), (b"y\n", "archive")):
         leader, follower = os.openpty()
-        command = [str(Path(binary()).parent / "convctl"), "-u", ctl.proxy.admin_url(""), "primary", "mongo"]
+        command = [convctl_path(), "-u", ctl.proxy.admin_url(""), "primary", "mongo"]
         with subprocess.Popen(command, stdin=follower, stdout=subprocess.PIPE, text=True) as running:
             os.write(leader, answer)
             out = running.stdout.read()

@@ -6,24 +6,20 @@ import json
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from harness import RespConn, RespError
 from harness import eventually as wait_until
-from harness.proxy import binary
+from harness.ctl import convctl as convctl_alone
+from harness.ctl import convctl_of as convctl
+from harness.ctl import convctl_path
 from test_failover import World
 
 pytestmark = [pytest.mark.managed, pytest.mark.timeout(120)]
 
 OK, REFUSED, USAGE = 0, 1, 2
 eventually = functools.partial(wait_until, timeout=30)
-CONVCTL = str(Path(binary()).parent / "convctl")
 ALLOWED = {"redis.faults": "yes", "archive.faults": "yes"}
-
-
-def convctl(proxy, *args):
-    return subprocess.run([CONVCTL, "-u", proxy.admin_url(""), *map(str, args)], capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture
@@ -83,7 +79,7 @@ def test_redis_is_paused_and_convctl_killed(world):
     async def story():
         async with world.load():
             await world.some_load()
-            with subprocess.Popen([CONVCTL, "-u", world.proxy.admin_url(""), "chaos", "pause", "redis", "--for", "7s", "-y"],
+            with subprocess.Popen([convctl_path(), "-u", world.proxy.admin_url(""), "chaos", "pause", "redis", "--for", "7s", "-y"],
                                   stdout=subprocess.DEVNULL) as running:  # fmt: skip
                 await world.until(lambda: not over(world.proxy))
                 running.send_signal(signal.SIGKILL)
@@ -259,7 +255,7 @@ def test_bad_orders(proxy):
 
 @pytest.mark.parametrize("args", [["cut"], ["cut", "mars"], ["melt", "redis"], ["cut", "redis", "--for", "6m"], ["delay", "redis", "--by", "0"]], ids=" ".join)
 def test_wrong_usage(args):
-    done = subprocess.run([CONVCTL, "chaos", *args, "--yes"], capture_output=True, text=True, timeout=20, check=False)
+    done = convctl_alone("chaos", *args, "--yes")
     assert done.returncode == USAGE and done.stderr and not done.stdout
 
 

@@ -6,16 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from harness.ctl import convctl, convctl_path
 from harness.proxy import binary
 
 ROOT = Path(__file__).resolve().parents[2]
-CONVCTL = Path(binary()).parent / "convctl"
 OK, USAGE, UNREACHABLE = 0, 2, 3
 ROW = re.compile(r'^(COMMAND|OPTION)\(([^,]+), ([^,]+), ([^,]+),', re.MULTILINE)
-
-
-def convctl(*args, env=None):
-    return subprocess.run([str(CONVCTL), *args], capture_output=True, text=True, timeout=20, check=False, env=env)
 
 
 def rows(kind):
@@ -174,7 +170,7 @@ def test_a_token_is_not_in_ps():
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        with subprocess.Popen([str(CONVCTL), "-u", url, "--token", "geheim", "health"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        with subprocess.Popen([convctl_path(), "-u", url, "--token", "geheim", "health"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
             client, _ = server.accept()
             assert b"Bearer geheim" in client.recv(4096)
             line = Path(f"/proc/{running.pid}/cmdline").read_bytes()

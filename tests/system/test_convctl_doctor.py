@@ -5,7 +5,6 @@ import functools
 import json
 import re
 import shutil
-import subprocess
 import threading
 import time
 import urllib.error
@@ -17,7 +16,7 @@ import pytest
 import redis
 from harness import RedisServer, RespConn
 from harness import eventually as wait_until
-from harness.proxy import binary
+from harness.ctl import convctl, convctl_of
 
 pytestmark = [pytest.mark.managed, pytest.mark.timeout(120)]
 
@@ -29,15 +28,10 @@ NAMES = re.findall(r'^CHECK\("([a-z-]+)"', (ROOT / "tools/doctor.def").read_text
 CHECKED = set()  # by the tests of this file
 
 
-def convctl(url, *args, env=None):
-    return subprocess.run([str(Path(binary()).parent / "convctl"), "-u", url, *map(str, args)],
-                          capture_output=True, text=True, timeout=60, check=False, env=env)  # fmt: skip
-
-
 def examine(proxy_or_url, *args, env=None):
     """{check: verdict}, with the words of each in .what"""
     url = proxy_or_url if isinstance(proxy_or_url, str) else proxy_or_url.admin_url("")
-    done = convctl(url, "doctor", "--json", *args, env=env)
+    done = convctl("-u", url, "doctor", "--json", *args, env=env)
     assert done.stdout, done.stderr
     found = json.loads(done.stdout)["checks"]
     assert [row["name"] for row in found] == NAMES
@@ -88,22 +82,22 @@ def config(server, **values):
 
 
 def test_what_it_prints(proxy):
-    done = convctl(proxy.admin_url(""), "doctor")
+    done = convctl_of(proxy, "doctor")
     assert done.returncode == BAD, done.stderr
     assert re.search(r"^FAIL    persistence +appendonly is no, save is \"\"\n        why    .*\n        mend   redis-cli CONFIG SET appendonly yes",
                      done.stdout, re.MULTILINE)  # fmt: skip
     assert "\nok " not in done.stdout and "(--all shows all)" in done.stdout and "\033" not in done.stdout
-    shown = convctl(proxy.admin_url(""), "doctor", "--all").stdout
+    shown = convctl_of(proxy, "doctor", "--all").stdout
     assert len(re.findall(r"^(?:ok|WARN|FAIL|skipped) ", shown, re.MULTILINE)) == len(NAMES)
-    assert len(re.findall("^ +mend: ", convctl(proxy.admin_url(""), "doctor", "--list").stdout, re.MULTILINE)) == len(NAMES)
+    assert len(re.findall("^ +mend: ", convctl_of(proxy, "doctor", "--list").stdout, re.MULTILINE)) == len(NAMES)
 
 
 def test_exit_codes(proxy, redis_server):
-    assert convctl("http://127.0.0.1:1", "doctor").returncode == UNREACHABLE
-    assert convctl(proxy.admin_url(""), "doctor", "--other", "nowhere").returncode == USAGE
+    assert convctl("-u", "http://127.0.0.1:1", "doctor").returncode == UNREACHABLE
+    assert convctl_of(proxy, "doctor", "--other", "nowhere").returncode == USAGE
     with config(redis_server, appendonly="yes"):
-        assert convctl(proxy.admin_url(""), "doctor").returncode == OK
-        assert convctl(proxy.admin_url(""), "doctor", "--strict").returncode == BAD
+        assert convctl_of(proxy, "doctor").returncode == OK
+        assert convctl_of(proxy, "doctor", "--strict").returncode == BAD
 
 
 # ---- the proxy ----

@@ -4,23 +4,18 @@ import json
 import os
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 from harness import NOBODY, SERVES_ALL, RespConn
 from harness import eventually as wait_until
-from harness.proxy import binary
+from harness.ctl import convctl_of as convctl
+from harness.ctl import convctl_path
 
 pytestmark = [pytest.mark.managed, pytest.mark.timeout(60)]
 
 PROXY_SETTINGS = {"redis.probe_interval": "50ms"}
 eventually = functools.partial(wait_until, timeout=30)
 OK, BAD, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4
-CONVCTL = str(Path(binary()).parent / "convctl")
-
-
-def convctl(proxy, *args, **options):
-    return subprocess.run([CONVCTL, "-u", proxy.admin_url(""), *map(str, args)], capture_output=True, text=True, timeout=40, check=False, **options)
 
 
 @pytest.fixture
@@ -71,7 +66,7 @@ def test_the_report_as_text(filled, fresh_redis):
 
 
 def test_interrupted_it_reports_what_it_has_seen(filled):
-    with subprocess.Popen([CONVCTL, "-u", filled.admin_url(""), "memory-report", "--rate", "60", "--json"],
+    with subprocess.Popen([convctl_path(), "-u", filled.admin_url(""), "memory-report", "--rate", "60", "--json"],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:  # fmt: skip
         running.stderr.readline()  # its first progress
         running.send_signal(signal.SIGINT)
@@ -123,7 +118,7 @@ def test_cleanup(filled):
 
 def test_cleanup_asks_at_a_terminal(filled):
     leader, follower = os.openpty()
-    with subprocess.Popen([CONVCTL, "-u", filled.admin_url(""), "cleanup", "cache:*"], stdin=follower, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen([convctl_path(), "-u", filled.admin_url(""), "cleanup", "cache:*"], stdin=follower, stdout=subprocess.PIPE, text=True) as running:
         os.write(leader, b"n\n")
         out = running.stdout.read()
     os.close(leader)

@@ -1,10 +1,8 @@
 """convctl quarantine: what was put aside is listed, shown beside what its key holds, put back (and that undone), put elsewhere, dropped."""
 import json
-import subprocess
-from pathlib import Path
 
 import pytest
-from harness.proxy import binary
+from harness.ctl import convctl_of
 from test_quarantine import torn  # noqa: F401
 
 pytestmark = [pytest.mark.managed, pytest.mark.timeout(90)]
@@ -16,8 +14,7 @@ def test_quarantine(torn):  # noqa: F811
     proxy, _, direct = torn
 
     def convctl(*args):
-        command = [str(Path(binary()).parent / "convctl"), "-u", proxy.admin_url(""), "quarantine", *map(str, args)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
+        return convctl_of(proxy, "quarantine", *args)
 
     listed = convctl()
     assert listed.returncode == OK and listed.stdout == convctl("ls").stdout and listed.stdout.endswith("2 in quarantine\n")

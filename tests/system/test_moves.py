@@ -4,22 +4,17 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 import redis
 from harness import RespConn, eventually
-from harness.proxy import binary
+from harness.ctl import convctl_of as convctl
+from harness.ctl import convctl_path
 
 pytestmark = pytest.mark.managed
 
 OK, UNHEALTHY, USAGE = 0, 1, 2
 KINDS = ["backfill", "drain", "verify", "ttl-audit"]
-
-
-def convctl(proxy, *args, **options):
-    command = [str(Path(binary()).parent / "convctl"), "--url", proxy.admin_url(""), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, **options)
 
 
 def acts(proxy, store="redis"):
@@ -303,7 +298,7 @@ def test_convctl_draws_a_bar_on_a_terminal(pair):
     for i in range(60):
         client.rpush(f"conv:{i}", "a")
     leader, follower = os.openpty()
-    command = [str(Path(binary()).parent / "convctl"), "-u", proxy.admin_url(""), "verify", "--rate", "60"]
+    command = [convctl_path(), "-u", proxy.admin_url(""), "verify", "--rate", "60"]
     with subprocess.Popen(command, stdout=follower) as running:
         os.close(follower)
         shown = b""
@@ -323,7 +318,7 @@ def test_convctl_leaves_a_move_alone(pair):
     proxy, client, _ = pair
     for i in range(200):
         client.rpush(f"conv:{i}", "a")
-    command = [str(Path(binary()).parent / "convctl"), "-u", proxy.admin_url(""), "verify", "--rate", "10"]
+    command = [convctl_path(), "-u", proxy.admin_url(""), "verify", "--rate", "10"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         number = int(running.stdout.readline().split(":")[0].removeprefix("move "))
         eventually(lambda: move(proxy, number)["state"] == "running")

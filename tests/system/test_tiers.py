@@ -3,15 +3,13 @@ is done to it meanwhile, nothing is lost, and nothing is there twice."""
 import json
 import random
 import sqlite3
-import subprocess
 import threading
 import time
-from pathlib import Path
 
 import bson
 import pytest
 from harness import Proxy, RedisServer, RespConn, RespError, eventually
-from harness.proxy import binary
+from harness.ctl import convctl_of
 
 pytestmark = [pytest.mark.managed, pytest.mark.timeout(120)]
 
@@ -348,10 +346,7 @@ def test_what_tiers_can_not_have_is_refused(shared, change, words):
 
 
 def convctl(world, *words):
-    tool = Path(binary()).parent / "convctl"
-    if not tool.exists():  # a build for a sanitizer may have the proxy alone
-        tool = Path(__file__).resolve().parents[2] / "build" / "convctl"
-    done = subprocess.run([tool, "--url", world.proxy.admin_url(""), *words], capture_output=True, text=True, timeout=30)
+    done = convctl_of(world.proxy, *words)
     return done.returncode, done.stdout + done.stderr
 
 

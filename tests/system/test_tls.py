@@ -10,7 +10,7 @@ import time
 import pytest
 import redis
 from harness import RespConn, eventually, free_port
-from harness.proxy import run_once
+from harness.proxy import run_once, taken_over
 from harness.resp import encode
 from harness.tls import Authority, PiecemealTls, TlsProxy
 from test_clients_node import CLIENTS, why_not
@@ -428,13 +428,7 @@ def test_takeover(make, authority, tmp_path):
     proxy = make({"proxy.handover": tmp_path / "handover.sock", "proxy.drain_time": "60s"})
     with proxy.tls_conn(authority.trusting()) as stays, RespConn.to(proxy) as goes:
         assert stays.cmd("CLIENT", "SETNAME", "stays") == goes.cmd("CLIENT", "SETNAME", "goes") == "OK"
-        old = proxy.process
-        with open(proxy.log_path, "ab") as log:
-            proxy.process = subprocess.Popen(
-                [*proxy.command(), "--takeover"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=proxy.environment(), cwd=proxy.directory(),
-            )  # fmt: skip
-        try:
+        with taken_over(proxy) as old:
             with eventually(lambda: conn_to_process(proxy, authority, proxy.process.pid), timeout=20) as fresh:
                 names = eventually(lambda: (text := fresh.cmd("CLIENT", "LIST")) and b"name=goes" in text and text)
                 assert b"name=stays" not in names
@@ -442,10 +436,6 @@ def test_takeover(make, authority, tmp_path):
             stays.close()
             assert old.wait(20) == 0
             assert goes.cmd("CLIENT", "GETNAME") == b"goes"
-        finally:
-            if old.poll() is None:
-                old.kill()
-                old.wait(10)
 
 
 @pytest.mark.sanitize

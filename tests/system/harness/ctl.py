@@ -11,6 +11,17 @@ def convctl_path():
     return str(Path(binary()).parent / "convctl")
 
 
+def convctl(*args, env=None, timeout=60):
+    """convctl ARGS, however it ends: a CompletedProcess with text."""
+    command = [convctl_path(), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=env, stdin=subprocess.DEVNULL)
+
+
+def convctl_of(proxy, *args, **options):
+    """The same with the URL of a proxy."""
+    return convctl("--url", proxy.admin_url(""), *args, **options)
+
+
 class Convctl:
     """ctl("export", "--out", path): a CompletedProcess with text, of convctl with the URL of a proxy. code: the exit code that it must have; None: any."""
 
