@@ -23,6 +23,7 @@ def served(tmp_path_factory):
     proxy = Proxy(tmp_path_factory.mktemp("proxy"), server.url, settings={"proxy.threads": 2}).start()
     with RespConn.to(proxy) as conn:
         eventually(lambda: conn.cmd("SET", "conv:ready", "1") == "OK")
+    proxy.behind = server
     yield proxy
     proxy.stop()
     server.kill()
@@ -45,6 +46,12 @@ def named(prefix, command):
     return [prefix + word[1:] if isinstance(word, str) and word.startswith("@") else word for word in command]
 
 
+def staged(side, prefix, *waits, resp=2):
+    """Who waits for raw keys waits in Redis, wherever the client is; the next one comes behind."""
+    behind = getattr(side, "behind", None) if prefix == "raw:" else None
+    return stage(side, *(named(prefix, wait) for wait in waits), resp=resp, behind=behind)
+
+
 def play(side, prefix, scene, resp, told):
     """(who still waits after each step, what the steps and the waiters were told, what can be seen in the end), all as bytes. told: who
     has to wait after each step, where that takes a moment: on managed keys an element is given right behind the answer to its push."""
@@ -54,7 +61,7 @@ def play(side, prefix, scene, resp, told):
         for step in before:
             reply = conn.cmd(*named(prefix, step))
             assert not isinstance(reply, RespError), reply
-    with RespConn.to(side) as asker, stage(side, *(named(prefix, wait) for wait in waits), resp=resp) as (conn, waiters):
+    with RespConn.to(side) as asker, staged(side, prefix, *waits, resp=resp) as (conn, waiters):
 
         def ask(command):
             conn.send_cmd(*named(prefix, command))
@@ -184,7 +191,7 @@ def test_random_schedule(served, plain, prefix):
         pushes = [("RPUSH", rng.choice(keys), f"{i}a", f"{i}b") for i in range(5)]
         steps = []
         for side in (plain, served):
-            with stage(side, *(named(prefix, wait) for wait in waits)) as (conn, waiters):
+            with staged(side, prefix, *waits) as (conn, waiters):
                 heard = []
                 for at, push in enumerate(pushes):
                     conn.cmd(*named(prefix, push))
@@ -264,7 +271,7 @@ def test_inside_multi_nothing_waits(served, plain, prefix):
 @pytest.mark.parametrize("how", ["close", "reset", "half", "kill"])
 def test_nothing_is_taken_for_a_client_that_is_gone(served, prefix, how):
     key = prefix + "k"
-    with stage(served, ("BLPOP", key, "0"), ("BLPOP", key, "0")) as (conn, [gone, stays]):
+    with staged(served, prefix, ("BLPOP", "@k", "0"), ("BLPOP", "@k", "0")) as (conn, [gone, stays]):
         if how == "kill":
             assert conn.cmd("CLIENT", "KILL", "ID", gone.id) == 1
         elif how == "half":
@@ -283,7 +290,7 @@ def test_nothing_is_taken_for_a_client_that_is_gone(served, prefix, how):
 @pytest.mark.parametrize("reason, reply", [((), None), (("TIMEOUT",), None), (("error",), "UNBLOCKED client unblocked via CLIENT UNBLOCK")])
 def test_client_unblock(served, prefix, reason, reply):
     key = prefix + "k"
-    with stage(served, ("BLPOP", key, "0"), ("BLPOP", key, "0")) as (conn, [first, second]):
+    with staged(served, prefix, ("BLPOP", "@k", "0"), ("BLPOP", "@k", "0")) as (conn, [first, second]):
         assert conn.cmd("CLIENT", "UNBLOCK", first.id, *reason) == 1
         assert first.read() == reply
         eventually(lambda: flags_of(conn, first.id) == "N")

@@ -242,7 +242,7 @@ def test_only_where_it_moves_to_is_of_another_type(world):
 def test_raw_blocks_outlive_the_deadline_and_have_a_limit(tmp_path):
     world = World(tmp_path, **{"redis.timeout": "200ms", "redis.slow_timeout": "300ms", "redis.pinned_max": 2, "proxy.threads": 1})
     try:
-        with stage(world.proxy, ("BLPOP", "q", "0"), ("BLPOP", "q", "0")) as (conn, [first, second]):
+        with stage(world.proxy, ("BLPOP", "q", "0"), ("BLPOP", "q", "0"), behind=world.redis) as (conn, [first, second]):
             assert conn.cmd("BLPOP", "q", "0") == "ERR too many clients wait, watch or track at once (setting redis.pinned_max)"
             assert conn.cmd("WATCH", "x").startswith("ERR too many")
             time.sleep(0.5)  # longer than both deadlines

@@ -46,7 +46,7 @@ def copied(world, *keys):
 
 
 def settled(self):
-    eventually(lambda: not self.marks() and self.behind.cmd("EXISTS", "cvp:suspect") == 0, 20)
+    eventually(lambda: "phase redis" in self.status() and not self.marks() and self.behind.cmd("EXISTS", "cvp:suspect") == 0, 20)
 
 
 Served.settled = settled
