@@ -405,8 +405,10 @@ static const struct {
 
 static size_t find(const struct command *cmd)
 {
-    size_t i = 0;
-    while (i < ROWS && (cmd == NULL || strcmp(rows[i].name, cmd->name) != 0))
+    bool may_be = cmd != NULL && cmd->nspecs == 0 && (cmd->cats & CAT_KEYSPACE) != 0; /* most requests name keys */
+    size_t i = may_be ? 0 : ROWS;
+
+    while (i < ROWS && strcmp(rows[i].name, cmd->name) != 0)
         i++;
     return i;
 }
@@ -414,11 +416,14 @@ static size_t find(const struct command *cmd)
 /* Other databases are Redis's alone; but FLUSHALL is about all of them. */
 bool keyspace_handles(const struct session *s, const struct command *cmd)
 {
+    const struct acting *acting = &s->loop->acting;
+
+    if (acting->any ? acting->whole : !hold_tiers(s->loop))
+        return false;
     size_t i = find(cmd);
-    if (!s->loop->acting.any)
-        return i < LISTS && s->db == 0 && hold_tiers(s->loop);
-    return !s->loop->acting.whole && i < ROWS &&
-           (s->db == 0 || strcmp(rows[i].name, "flushall") == 0);
+    if (!acting->any)
+        return i < LISTS && s->db == 0;
+    return i < ROWS && (s->db == 0 || strcmp(rows[i].name, "flushall") == 0);
 }
 
 bool keyspace_command(struct session *s, const struct job *job)
