@@ -246,17 +246,14 @@ void overview_guarantee(const struct overview *o, const struct policy_conf *poli
 }
 
 /* Not before the first probe has ended: until then nothing is known to be wrong. */
-void overview_tell_guarantees(const struct server *server, struct guarantee_log *log)
+void overview_tell_guarantees(const struct overview *o, struct guarantee_log *log)
 {
-    struct overview o;
     struct guarantee g;
 
-    overview_take(&o, server);
-    for (size_t i = 0; i < o.settings->policy_count && o.redis.known; i++) {
-        overview_guarantee(&o, &o.settings->policies[i], &g);
-        guarantee_log_tell(log, o.settings->policies[i].name, &g);
+    for (size_t i = 0; i < o->settings->policy_count && o->redis.known; i++) {
+        overview_guarantee(o, &o->settings->policies[i], &g);
+        guarantee_log_tell(log, o->settings->policies[i].name, &g);
     }
-    overview_done(&o);
 }
 
 /* ---- sums ---- */

@@ -1,7 +1,7 @@
 /* proxy/overview — one look at the whole process: what metrics, INFO and the admin documents are written from.
  * Owns:       a reference to the settings, copies of everything else.
  * Invariants: all numbers of one overview are of about the same moment; none is NaN.
- * Threads:    any.          Used by: proxy/metrics, proxy/info, proxy/state, proxy/primary. */
+ * Threads:    any.          Used by: proxy/metrics, proxy/info, proxy/state, proxy/primary, proxy/series. */
 #ifndef PROXY_OVERVIEW_H
 #define PROXY_OVERVIEW_H
 
@@ -57,7 +57,7 @@ const struct placement_policy *overview_place(const struct overview *o, const st
 /* What is promised for the policy's acknowledged writes. */
 void overview_guarantee(const struct overview *o, const struct policy_conf *policy, struct guarantee *ret);
 /* Logs what has changed of them since the last call. */
-void overview_tell_guarantees(const struct server *server, struct guarantee_log *log);
+void overview_tell_guarantees(const struct overview *o, struct guarantee_log *log);
 /* For how long, in s, the archive has been owed copies without a break; 0: it is owed none. */
 double overview_copy_lag_s(const struct overview *o);
 /* What the last verify of each policy has found and not repaired. */

@@ -28,6 +28,7 @@
 #define COUNT_EVERY_S 60   /* others may have put something aside */
 
 static _Atomic int64_t entries = -1;
+static _Atomic bool counting; /* a job of quarantined_second is under way */
 
 /* ---- what all need ---- */
 
@@ -450,6 +451,7 @@ static void run_count(struct clerk_job *own_job, const struct clerk_tools *tools
 {
     if (tools != NULL)
         count(tools);
+    atomic_store(&counting, false);
     free(own_job);
 }
 
@@ -462,7 +464,7 @@ void quarantined_second(const struct server *server)
     struct sync_report report = {.waiting = 0};
     int64_t now_us = clock_mono_us();
 
-    if (clerk == NULL || executor == NULL || server_sync(server) == NULL || !executor_up(executor))
+    if (clerk == NULL || executor == NULL || server_sync(server) == NULL || !executor_up(executor) || atomic_load(&counting))
         return;
     sync_report(server_sync(server), &report);
     uint64_t put = report.handoff.quarantined;
@@ -474,6 +476,9 @@ void quarantined_second(const struct server *server)
     job->run = run_count;
     counted_at = put;
     counted_us = now_us;
-    if (!clerk_do(clerk, job))
+    atomic_store(&counting, true);
+    if (!clerk_do(clerk, job)) {
+        atomic_store(&counting, false);
         free(job);
+    }
 }

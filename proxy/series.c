@@ -1,7 +1,6 @@
 #include "proxy/series.h"
 
 #include "base/clock.h"
-#include "proxy/overview.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -157,19 +156,16 @@ static void add_long(struct sample *s)
     add(&longs, s);
 }
 
-void series_second(const struct server *server)
+void series_second(const struct overview *o)
 {
-    struct overview o;
     struct sample s = {.time_s = clock_wall_us() / 1000000}, ten;
 
-    overview_take(&o, server);
-    look_at_stores(&s, &o);
+    look_at_stores(&s, o);
     ten = s;
     bool is_tenth = shorts.count % LONG_STEP == LONG_STEP - 1;
-    look_at_latency(&s, &o, 0);
+    look_at_latency(&s, o, 0);
     if (is_tenth || before.mono_us == 0)
-        look_at_latency(&ten, &o, 1);
-    overview_done(&o);
+        look_at_latency(&ten, o, 1);
     look_at_rates(&s);
     pthread_mutex_lock(&lock);
     add(&shorts, &s);

@@ -9,7 +9,7 @@
 #ifndef PROXY_SERIES_H
 #define PROXY_SERIES_H
 
-#include "proxy/server.h"
+#include "proxy/overview.h"
 
 #include <cjson/cJSON.h>
 
@@ -17,7 +17,7 @@
 #define SERIES_LONG_S  7200 /* and of 10 s */
 
 /* Once a second. */
-void series_second(const struct server *s);
+void series_second(const struct overview *o);
 /* The last so many seconds, in columns: {step_s, time: [s since 1970], requests: […], …, acting: {policy: ["redis", …]}}; samples
  * after `since` (s since 1970) only, 0: all. Up to SERIES_SHORT_S in steps of 1 s, above in steps of 10 s. */
 cJSON *series_json(int64_t seconds, int64_t since);

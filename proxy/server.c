@@ -391,6 +391,19 @@ void server_open_handover(struct server *s)
     settings_unref(now);
 }
 
+static void on_second(struct server *s)
+{
+    struct overview o;
+
+    overview_take(&o, s);
+    overview_tell_guarantees(&o, s->guarantees);
+    series_second(&o);
+    overview_done(&o);
+    acl_log_second(clock_mono_us());
+    quarantined_second(s);
+    orders_second(s);
+}
+
 /* The loops read Redis's clock for every managed write: kept where no lock is needed. */
 static void on_tick(uv_timer_t *timer)
 {
@@ -402,13 +415,8 @@ static void on_tick(uv_timer_t *timer)
         server_reopen_admin(s);
     digest_tick(clock_mono_us());
     depot_tick(s->depot, clock_mono_us());
-    if (++s->ticks % TICKS_A_SECOND != 0)
-        return;
-    overview_tell_guarantees(s, s->guarantees);
-    acl_log_second(clock_mono_us());
-    series_second(s);
-    quarantined_second(s);
-    orders_second(s);
+    if (++s->ticks % TICKS_A_SECOND == 0)
+        on_second(s);
 }
 
 /* ---- set-up, in order ---- */
