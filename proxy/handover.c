@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proxy/bequest.h"
 #include "proxy/handover_door.h"
 #include "proxy/handover_state.h"
 #include "proxy/handover_wire.h"
@@ -42,6 +43,7 @@ struct handover {
     uv_timer_t timer;
     uv_async_t wake;
 
+    struct bequest_out bequest;
     size_t offered;               /* listeners sent; one more than there are: OFFERED as well */
     struct parcel_queue outgoing; /* not (fully) sent; at_byte of the first one's parts are */
     bool head_sent;
@@ -91,13 +93,19 @@ static void watch_close(struct watch **place)
 
 /* ---- sending ---- */
 
+/* Comes before what depends on it: a listener at which users log in, a client whose user was made a moment ago. */
+static int send_state(struct handover *h)
+{
+    return bequest_send(&h->bequest, h->server, h->peer->fd);
+}
+
 static int send_offer(struct handover *h)
 {
     size_t count;
     const struct listen_socket *sockets = server_sockets(h->server, &count);
+    int rc = send_state(h);
 
-    while (h->offered <= count) {
-        int rc;
+    while (rc == 0 && h->offered <= count) {
         if (h->offered < count) {
             const struct listen_socket *s = &sockets[h->offered];
             rc = wire_send(h->peer->fd, WIRE_LISTENER, h->offered,
@@ -105,11 +113,9 @@ static int send_offer(struct handover *h)
         } else {
             rc = wire_send(h->peer->fd, WIRE_OFFERED, session_ids_beyond(), (struct slice){NULL, 0}, -1);
         }
-        if (rc < 0)
-            return rc;
-        h->offered++;
+        h->offered += rc == 0;
     }
-    return 0;
+    return rc;
 }
 
 static int send_pieces(struct handover *h, const struct parcel *p)
@@ -128,9 +134,11 @@ static int send_pieces(struct handover *h, const struct parcel *p)
 
 static int send_parcels(struct handover *h)
 {
-    while (h->outgoing.head != NULL) {
+    int rc = send_state(h);
+
+    while (rc == 0 && h->outgoing.head != NULL) {
         struct parcel *p = h->outgoing.head;
-        int rc = h->head_sent ? 0 : wire_send_client(h->peer->fd, p);
+        rc = h->head_sent ? 0 : wire_send_client(h->peer->fd, p);
         if (rc < 0)
             return rc;
         h->head_sent = true;
@@ -144,12 +152,15 @@ static int send_parcels(struct handover *h)
         h->sent++;
         parcel_push(&h->untaken, parcel_pop(&h->outgoing));
     }
-    return 0;
+    return rc;
 }
 
 static int send_done(struct handover *h)
 {
-    int rc = h->done_sent ? 0 : wire_send(h->peer->fd, WIRE_DONE, h->taken, (struct slice){NULL, 0}, -1);
+    int rc = send_state(h);
+
+    if (rc == 0)
+        rc = wire_send(h->peer->fd, WIRE_DONE, h->taken, (struct slice){NULL, 0}, -1);
     h->done_sent = rc == 0;
     return rc;
 }
@@ -165,7 +176,7 @@ static void pump(struct handover *h)
         rc = send_offer(h);
     else if (h->state == HANDOVER_GIVING)
         rc = send_parcels(h);
-    else if (h->state == HANDOVER_ENDING)
+    else if (h->state == HANDOVER_ENDING && !h->done_sent)
         rc = send_done(h);
     if (h->peer == NULL)
         return;
@@ -266,6 +277,8 @@ static void on_timer(uv_timer_t *timer)
         handle(h, HEV_EMPTY, NULL);
     else if ((h->untaken.head != NULL || h->outgoing.head != NULL) && waited_us > PROGRESS_MS * 1000)
         handle(h, HEV_LATE, "no client was taken in time");
+    else
+        pump(h); /* users may have changed */
 }
 
 static void set_timer(struct handover *h, uint64_t first_ms, uint64_t then_ms)
@@ -276,6 +289,7 @@ static void set_timer(struct handover *h, uint64_t first_ms, uint64_t then_ms)
 static void begin_greeting(struct handover *h)
 {
     h->offered = 0;
+    bequest_reset(&h->bequest);
     h->sent = h->taken = 0;
     h->done_sent = false;
     set_timer(h, GREETING_MS, 0);
@@ -564,6 +578,7 @@ void handover_free(struct handover *own_h)
     while ((p = parcel_pop(&own_h->inbox)) != NULL)
         parcel_free(p);
     uv_mutex_destroy(&own_h->lock);
+    bequest_reset(&own_h->bequest);
     free(own_h->path);
     free(own_h);
 }

@@ -4,7 +4,7 @@
  *
  *   successor                          the process that runs
  *   HELLO ──────────────────────────▶  another version, or not now: REFUSED
- *         ◀── LISTENER (one each), OFFERED
+ *         ◀── STATE …, LISTENER (one each), OFFERED; STATE again, before anything else, when it has changed
  *   READY ──────────────────────────▶  the successor accepts on the listeners it has named
  *         ◀── CLIENT, PIECE …          once for each client
  *   TAKEN ──────────────────────────▶  so many clients are the successor's; it serves none before it has said
@@ -21,7 +21,7 @@
 
 #include <sys/un.h>
 
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 #define WIRE_DATA    65536 /* most bytes in a message, behind its head */
 
 enum wire_kind {
@@ -36,6 +36,7 @@ enum wire_kind {
     WIRE_DONE,
     WIRE_BYE,
     WIRE_CANCEL, /* data: why; the process that runs goes on, the successor must not */
+    WIRE_STATE,  /* data: bytes of what proxy/bequest tells; number: how many come behind them */
 };
 
 struct wire_head {

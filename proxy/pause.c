@@ -3,10 +3,12 @@
 #include "base/clock.h"
 #include "proxy/internal.h"
 #include "proxy/round.h"
+#include "proxy/server.h"
 #include "proxy/slot.h"
 #include "proxy/transaction.h"
 #include "resp/frame.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +127,29 @@ bool pause_holds(struct session *s, const struct job *job)
     return true;
 }
 
+/* ---- what a successor is told ---- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct pause_report in_force;
+
+/* As begin: a second one makes the first no shorter and no milder. */
+static void note(bool on, bool all, int64_t until_us)
+{
+    pthread_mutex_lock(&lock);
+    bool over = !on || in_force.until_us <= clock_mono_us();
+    in_force.all = (!over && in_force.all) || all;
+    in_force.until_us = over || until_us > in_force.until_us ? until_us : in_force.until_us;
+    in_force.orders++;
+    pthread_mutex_unlock(&lock);
+}
+
+void pause_report(struct pause_report *ret)
+{
+    pthread_mutex_lock(&lock);
+    *ret = in_force;
+    pthread_mutex_unlock(&lock);
+}
+
 /* ---- all loops ---- */
 
 struct order {
@@ -164,6 +189,7 @@ static bool order(struct session *s, const struct job *job, const struct order *
     o->round = (struct round){.asker = s->loop, .visit = visit, .drop = drop};
     o->slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
     slot_defer(o->slot, s->current);
+    note(o->on, o->all, o->until_us);
     session_pause(s, PAUSE_ORDER); /* the next request of this client already knows */
     round_start(&o->round);
     return true;
@@ -199,4 +225,34 @@ bool pause_command(struct session *s, const struct job *job)
 bool pause_unpause(struct session *s, const struct job *job)
 {
     return order(s, job, &(struct order){.on = false});
+}
+
+static void begin_inherited(struct loop *l, void *own_arg)
+{
+    struct pause_report *order = own_arg;
+
+    if (!l->closed && !l->draining)
+        begin(l, order->all, order->until_us);
+    free(order);
+}
+
+static void end_inherited(struct loop *l, void *unused)
+{
+    pause_end(l);
+}
+
+void pause_inherit(struct server *s, int64_t until_us, bool all)
+{
+    struct loop *l;
+
+    note(until_us != 0, all, until_us);
+    for (unsigned i = 0; (l = server_loop(s, i)) != NULL; i++) {
+        struct pause_report *order = malloc(sizeof *order);
+        if (order == NULL)
+            abort();
+        *order = (struct pause_report){.until_us = until_us, .all = all};
+        if (until_us == 0)
+            free(order);
+        loop_post(l, until_us != 0 ? begin_inherited : end_inherited, until_us != 0 ? order : NULL);
+    }
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/address.h"
+#include "proxy/bequest.h"
 #include "proxy/handover_wire.h"
 #include "proxy/server.h"
 #include "proxy/session.h"
@@ -39,6 +40,7 @@ struct takeover {
     int64_t start_us;
     struct parcel *partial; /* a client whose parts are not all here */
     size_t at_byte;
+    struct bequest_in bequest;
     struct parcel_queue untold; /* whole, but TAKEN was not sent */
     uint64_t received, told;
     struct wire_message message;
@@ -71,6 +73,11 @@ static int await(struct takeover *t)
     return rc;
 }
 
+static void take_state(struct takeover *t)
+{
+    bequest_piece(&t->bequest, (struct slice){t->message.packet.data, t->message.len}, t->message.number);
+}
+
 /* 1: another message may follow, 0: that was all, -1: it can't be done. */
 static int take_offer(struct takeover *t, char *why, size_t why_cap)
 {
@@ -87,6 +94,10 @@ static int take_offer(struct takeover *t, char *why, size_t why_cap)
     }
     if (t->message.fd >= 0)
         close(t->message.fd);
+    if (t->message.kind == WIRE_STATE) {
+        take_state(t);
+        return 1;
+    }
     if (t->message.kind == WIRE_OFFERED && t->message.version == WIRE_VERSION) {
         session_ids_start(t->message.number);
         return 0;
@@ -207,6 +218,7 @@ void takeover_free(struct takeover *own_t)
     for (size_t i = 0; i < own_t->count; i++)
         free(own_t->offers[i].address);
     free(own_t->offers);
+    bequest_done(&own_t->bequest);
     free(own_t);
 }
 
@@ -271,6 +283,13 @@ static bool take_piece(struct takeover *t)
     return true;
 }
 
+/* Before the loops have heard of it nobody comes who depends on it: it is posted first. */
+static void on_state(struct takeover *t)
+{
+    take_state(t);
+    bequest_apply(&t->bequest, t->server);
+}
+
 static void on_message(struct takeover *t)
 {
     enum wire_kind kind = t->message.kind;
@@ -280,6 +299,8 @@ static void on_message(struct takeover *t)
         on_cancel(t);
     else if (kind == WIRE_DONE)
         on_done(t);
+    else if (kind == WIRE_STATE)
+        on_state(t);
     else
         good = (kind == WIRE_CLIENT && take_client(t)) || (kind == WIRE_PIECE && take_piece(t));
     if (t->message.fd >= 0)
@@ -358,6 +379,7 @@ void takeover_start(struct takeover *t, struct server *server, uv_loop_t *uv)
 {
     t->server = server;
     t->start_us = clock_mono_us();
+    bequest_apply(&t->bequest, server);
     if (uv_poll_init(uv, &t->poll, t->sock) != 0)
         abort();
     uv_timer_init(uv, &t->timer);

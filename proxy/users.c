@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "config/file.h"
+#include "proxy/users_state.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -10,24 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct user_set {
-    atomic_size_t refs;
-    size_t count;
-    struct acl_user *users[]; /* counted, in the order of their names */
-};
-
-struct users {
-    pthread_mutex_t change; /* held for a whole change; order: change, then lock */
-    pthread_mutex_t lock;
-    struct user_set *now;
-    char *file;     /* acl.file; "": none */
-    char *password; /* as the settings said last; "": none */
-    struct text_list lines;
-    bool beyond_settings; /* ACL has changed something since they were the settings' */
-};
-
-enum { LINE_RULES = 512 };
 
 static const char *const no_file =
     "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command and "
@@ -66,11 +49,16 @@ void user_set_unref(struct user_set *own_set)
     free(own_set);
 }
 
+static struct user_set *set_ref(struct user_set *set)
+{
+    atomic_fetch_add(&set->refs, 1);
+    return set;
+}
+
 struct user_set *users_current(struct users *u)
 {
     pthread_mutex_lock(&u->lock);
-    struct user_set *set = u->now;
-    atomic_fetch_add(&set->refs, 1);
+    struct user_set *set = set_ref(u->now);
     pthread_mutex_unlock(&u->lock);
     return set;
 }
@@ -81,8 +69,7 @@ static int compare(struct slice a, struct slice b)
     return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-/* The place of the first user whose name is not before name. */
-static size_t place_of(const struct user_set *set, struct slice name)
+size_t users_place(const struct user_set *set, struct slice name)
 {
     size_t low = 0, high = set->count;
     while (low < high) {
@@ -95,15 +82,15 @@ static size_t place_of(const struct user_set *set, struct slice name)
     return low;
 }
 
-static bool is_at(const struct user_set *set, size_t at, struct slice name)
+bool users_is_at(const struct user_set *set, size_t at, struct slice name)
 {
     return at < set->count && compare(acl_user_name(set->users[at]), name) == 0;
 }
 
 struct acl_user *user_set_find(const struct user_set *set, struct slice name)
 {
-    size_t at = place_of(set, name);
-    return is_at(set, at, name) ? set->users[at] : NULL;
+    size_t at = users_place(set, name);
+    return users_is_at(set, at, name) ? set->users[at] : NULL;
 }
 
 struct acl_user *user_set_default(const struct user_set *set)
@@ -121,11 +108,10 @@ struct acl_user *user_set_at(const struct user_set *set, size_t i)
     return set->users[i];
 }
 
-/* set with the user in the place of the one of that name, if there is one. */
-static struct user_set *set_with(const struct user_set *set, struct acl_user *own_user)
+struct user_set *users_with(const struct user_set *set, struct acl_user *own_user)
 {
-    size_t at = place_of(set, acl_user_name(own_user));
-    bool there = is_at(set, at, acl_user_name(own_user));
+    size_t at = users_place(set, acl_user_name(own_user));
+    bool there = users_is_at(set, at, acl_user_name(own_user));
     struct user_set *fresh = set_new(set->count + !there);
 
     for (size_t i = 0; i < at; i++)
@@ -136,7 +122,7 @@ static struct user_set *set_with(const struct user_set *set, struct acl_user *ow
     return fresh;
 }
 
-static struct user_set *set_without(const struct user_set *set, size_t at)
+struct user_set *users_without(const struct user_set *set, size_t at)
 {
     struct user_set *fresh = set_new(set->count - 1);
     for (size_t i = 0; i < set->count; i++)
@@ -159,19 +145,26 @@ static void replace(struct user_set **set, struct user_set *own_fresh)
     *set = own_fresh;
 }
 
-static void publish(struct users *u, struct user_set *own_fresh)
+void users_publish(struct users *u, struct user_set *own_fresh)
 {
     pthread_mutex_lock(&u->lock);
     struct user_set *old = u->now;
     u->now = own_fresh;
     pthread_mutex_unlock(&u->lock);
+    atomic_fetch_add(&u->serial, 1);
     user_set_unref(old);
+}
+
+/* What stands in the settings or the file now. */
+static void set_given(struct users *u, struct user_set *own_set)
+{
+    user_set_unref(u->given);
+    u->given = own_set;
 }
 
 /* ---- one user ---- */
 
-/* The user of that name with rules on top; NULL: *ret_why says why not, as ACL SETUSER words it. */
-static struct acl_user *changed(const struct user_set *set, struct slice name, const struct slice *rules, size_t count,
+struct acl_user *users_changed(const struct user_set *set, struct slice name, const struct slice *rules, size_t count,
                                 const struct acl_words *words, char **ret_why)
 {
     const struct acl_user *old = user_set_find(set, name);
@@ -198,9 +191,9 @@ bool users_put(struct users *u, struct slice name, const struct slice *rules, si
     if (acl_has_blank(name))
         return refuse(ret_why, "ERR Usernames can't contain spaces or null characters");
     pthread_mutex_lock(&u->change);
-    struct acl_user *fresh = changed(u->now, name, rules, count, &words, ret_why);
+    struct acl_user *fresh = users_changed(u->now, name, rules, count, &words, ret_why);
     if (fresh != NULL) {
-        publish(u, set_with(u->now, fresh));
+        users_publish(u, users_with(u->now, fresh));
         u->beyond_settings = true;
     }
     pthread_mutex_unlock(&u->change);
@@ -213,10 +206,10 @@ size_t users_remove(struct users *u, const struct slice *names, size_t count)
 
     pthread_mutex_lock(&u->change);
     for (size_t i = 0; i < count; i++) {
-        size_t at = place_of(u->now, names[i]);
-        if (!is_at(u->now, at, names[i]))
+        size_t at = users_place(u->now, names[i]);
+        if (!users_is_at(u->now, at, names[i]))
             continue;
-        publish(u, set_without(u->now, at));
+        users_publish(u, users_without(u->now, at));
         u->beyond_settings = true;
         removed++;
     }
@@ -226,19 +219,14 @@ size_t users_remove(struct users *u, const struct slice *names, size_t count)
 
 /* ---- lines: "alice on >secret …", with or without "user" in front ---- */
 
-struct line {
-    struct slice words[LINE_RULES];
-    size_t count;
-};
-
-static bool split(const char *text, size_t len, struct line *ret)
+bool users_split(const char *text, size_t len, struct users_line *ret)
 {
     ret->count = 0;
     for (size_t at = 0; at < len;) {
         size_t begin = at;
         while (at < len && strchr(" \t\r", text[at]) == NULL)
             at++;
-        if (at > begin && ret->count == LINE_RULES)
+        if (at > begin && ret->count == USERS_LINE_RULES)
             return false;
         if (at > begin)
             ret->words[ret->count++] = (struct slice){text + begin, at - begin};
@@ -248,7 +236,7 @@ static bool split(const char *text, size_t len, struct line *ret)
 }
 
 /* Adds a line's user to *set. Each may stand there once; a user begins from nothing, but for default. */
-static bool add_line(struct user_set **set, const struct user_set *before, const struct line *line,
+static bool add_line(struct user_set **set, const struct user_set *before, const struct users_line *line,
                      const struct acl_words *words, char **ret_why)
 {
     struct slice name = line->words[1];
@@ -258,13 +246,13 @@ static bool add_line(struct user_set **set, const struct user_set *before, const
         return refuse(ret_why, "a user without a name");
     if (before != NULL && user_set_find(*set, name) != user_set_find(before, name))
         return refuse(ret_why, "user '%.*s' stands here twice", (int)name.len, name.p);
-    struct acl_user *fresh = changed(*set, name, line->words + 2, line->count - 2, words, &why);
+    struct acl_user *fresh = users_changed(*set, name, line->words + 2, line->count - 2, words, &why);
     if (fresh == NULL) {
         refuse(ret_why, "%s", strchr(why, ' ') + 1);
         free(why);
         return false;
     }
-    replace(set, set_with(*set, fresh));
+    replace(set, users_with(*set, fresh));
     return true;
 }
 
@@ -274,13 +262,13 @@ static bool add_line(struct user_set **set, const struct user_set *before, const
 static bool add_file_line(struct user_set **set, const struct user_set *start, const char *text, size_t len,
                           const struct acl_words *words, char **ret_why)
 {
-    struct line *line = malloc(sizeof *line);
+    struct users_line *line = malloc(sizeof *line);
     bool good;
 
     if (line == NULL)
         abort();
-    if (!split(text, len, line))
-        good = refuse(ret_why, "more than %d rules", LINE_RULES);
+    if (!users_split(text, len, line))
+        good = refuse(ret_why, "more than %d rules", USERS_LINE_RULES);
     else if (line->count == 0 || line->words[0].p[0] == '#')
         good = true;
     else if (line->count < 2 || !slice_is(line->words[0], "user"))
@@ -299,7 +287,7 @@ static struct user_set *read_file(const char *path, const struct acl_words *word
     char *text, *why = NULL;
     size_t len, at = 0, number = 1;
 
-    replace(&set, set_with(start, acl_user_ref(start->users[0]))); /* so that default counts as not in the file yet */
+    replace(&set, users_with(start, acl_user_ref(start->users[0]))); /* so that default counts as not in the file yet */
     if (file_read(path, &text, &len, NULL, &error) != ERR_NONE) {
         refuse(ret_why, "Error loading ACLs, opening file '%s': %s", path, error.reason);
         goto bad;
@@ -332,10 +320,12 @@ bool users_load(struct users *u, const struct learned *learned, char **ret_why)
         return refuse(ret_why, "%s", no_file);
     pthread_mutex_lock(&u->change);
     struct user_set *set = read_file(u->file, &words, &why);
-    if (set != NULL)
-        publish(u, set);
-    else
+    if (set != NULL) {
+        set_given(u, set_ref(set));
+        users_publish(u, set);
+    } else {
         refuse(ret_why, "ERR %s", why);
+    }
     pthread_mutex_unlock(&u->change);
     free(why);
     return set != NULL;
@@ -379,6 +369,8 @@ bool users_save(struct users *u, char **ret_why)
     pthread_mutex_lock(&u->change);
     char *text = all_lines(u->now);
     bool good = file_replace(u->file, text, &error) == ERR_NONE;
+    if (good)
+        set_given(u, set_ref(u->now));
     pthread_mutex_unlock(&u->change);
     if (!good)
         log_event(LOG_ERROR, "acl_not_saved", LOG_STR("file", u->file), LOG_STR("reason", error.reason));
@@ -426,14 +418,14 @@ static void set_password(struct user_set **set, const char *password)
         abort(); /* a password may be any text */
     secret_wipe(rule, strlen(rule));
     free(rule);
-    replace(set, set_with(*set, fresh));
+    replace(set, users_with(*set, fresh));
 }
 
-static bool read_line(const char *text, struct line *line, char **ret_why)
+static bool read_line(const char *text, struct users_line *line, char **ret_why)
 {
     /* "user" may be left out. */
-    if (!split(text, strlen(text), line) || line->count == LINE_RULES)
-        return refuse(ret_why, "more than %d rules", LINE_RULES - 1);
+    if (!users_split(text, strlen(text), line) || line->count == USERS_LINE_RULES)
+        return refuse(ret_why, "more than %d rules", USERS_LINE_RULES - 1);
     if (line->count > 0 && slice_is(line->words[0], "user") && line->count > 1)
         return true;
     memmove(line->words + 1, line->words, line->count * sizeof line->words[0]);
@@ -446,7 +438,7 @@ static bool read_line(const char *text, struct line *line, char **ret_why)
 static bool add_setting_line(struct user_set **set, const struct user_set *before, const char *text, char **ret_why)
 {
     const struct acl_words words = {.learned = NULL, .foreseen = true};
-    struct line *line = malloc(sizeof *line);
+    struct users_line *line = malloc(sizeof *line);
     char *why = NULL;
 
     if (line == NULL)
@@ -463,18 +455,18 @@ static bool add_setting_line(struct user_set **set, const struct user_set *befor
 /* A user of the setting begins anew: whatever ACL SETUSER has made of him is gone, default's password stays with requirepass. */
 static void forget_line(struct user_set **set, const char *text)
 {
-    struct line *line = malloc(sizeof *line);
+    struct users_line *line = malloc(sizeof *line);
     char *why = NULL;
 
     if (line == NULL)
         abort();
     if (read_line(text, line, &why)) {
-        size_t at = place_of(*set, line->words[1]);
-        bool there = is_at(*set, at, line->words[1]);
+        size_t at = users_place(*set, line->words[1]);
+        bool there = users_is_at(*set, at, line->words[1]);
         if (slice_is(line->words[1], "default"))
-            replace(set, set_with(*set, acl_user_default()));
+            replace(set, users_with(*set, acl_user_default()));
         else if (there)
-            replace(set, set_without(*set, at));
+            replace(set, users_without(*set, at));
     }
     free(why);
     free(line);
@@ -517,10 +509,11 @@ static void remember(struct users *u, const struct settings *s, char *own_passwo
         text_list_add(&u->lines, s->users.items[i]);
 }
 
-/* A new set of what u has and what the settings say anew; NULL: why says what is wrong with them. */
-static struct user_set *updated(struct users *u, const struct settings *s, const char *password, char **ret_why)
+/* set with what the settings say anew; NULL: why says what is wrong with them. */
+static struct user_set *updated(const struct users *u, struct user_set *set, const struct settings *s, const char *password,
+                                char **ret_why)
 {
-    struct user_set *set = users_current(u);
+    set = set_ref(set);
     bool lines = !same_lines(&u->lines, &s->users);
     bool good = !lines || take_lines(&set, &u->lines, &s->users, ret_why);
 
@@ -537,13 +530,16 @@ static bool take_settings(struct users *u, const struct settings *s, char **ret_
     if (u->file[0] != '\0' && s->users.count > 0)
         return refuse(ret_why, "there are users in the setting users and in acl.file; expected one of them");
     char *password = password_of(s, ret_why);
-    struct user_set *set = password != NULL ? updated(u, s, password, ret_why) : NULL;
+    struct user_set *given = password != NULL ? updated(u, u->given, s, password, ret_why) : NULL;
+    struct user_set *set = given != NULL ? updated(u, u->now, s, password, ret_why) : NULL;
 
     if (set == NULL) {
+        user_set_unref(given);
         free(password);
         return false;
     }
-    publish(u, set);
+    set_given(u, given);
+    users_publish(u, set);
     u->beyond_settings &= same_lines(&u->lines, &s->users);
     remember(u, s, password);
     return true;
@@ -572,7 +568,8 @@ static bool start(struct users *u, const struct settings *s, char **ret_why)
     struct user_set *set = read_file(s->acl_file, &words, ret_why);
     if (set == NULL)
         return false;
-    publish(u, set);
+    set_given(u, set_ref(set));
+    users_publish(u, set);
     return take_settings(u, s, ret_why);
 }
 
@@ -586,6 +583,7 @@ struct users *users_new(const struct settings *s, bool *ret_good, char *why, siz
     pthread_mutex_init(&u->change, NULL);
     pthread_mutex_init(&u->lock, NULL);
     u->now = set_start();
+    u->given = set_ref(u->now);
     u->file = strdup(s->acl_file);
     u->password = strdup("");
     *ret_good = start(u, s, &reason);
@@ -600,6 +598,7 @@ void users_free(struct users *own_u)
     if (own_u == NULL)
         return;
     user_set_unref(own_u->now);
+    user_set_unref(own_u->given);
     text_list_done(&own_u->lines);
     secret_wipe(own_u->password, strlen(own_u->password));
     free(own_u->password);

@@ -303,17 +303,23 @@ def test_a_client_keeps_its_user_when_another_process_takes_over(make_proxy, red
 
     settings = {"proxy.handover": tmp_path / "handover.sock", "requirepass": "pw"}
     proxy = make_proxy(redis_server.url, "users:\n  - alice on >a +get +acl|whoami ~*\n", settings=settings).start()
-    with RespConn.to(proxy) as alice, RespConn.to(proxy) as stranger, RespConn.to(proxy) as gone, login(proxy, "pw") as default:
+    with RespConn.to(proxy) as alice, RespConn.to(proxy) as stranger, RespConn.to(proxy) as passing, login(proxy, "pw") as default:
         assert alice.cmd("AUTH", "alice", "a") == "OK"
         default.cmd("ACL", "SETUSER", "passing", "on", ">p", "+ping")
-        assert gone.cmd("AUTH", "passing", "p") == "OK"
+        assert passing.cmd("AUTH", "passing", "p") == "OK"
         assert stranger.cmd("PING").startswith("NOAUTH")
         take_over(proxy)
         assert alice.cmd("ACL", "WHOAMI") == b"alice"
         assert alice.cmd("SET", "k", "v").startswith("NOPERM")
         assert default.cmd("ACL", "WHOAMI") == b"default"
         assert stranger.cmd("PING").startswith("NOAUTH")
-        assert gone.closed(), "ACL SETUSER's users are gone with the process: its clients are closed"
+        assert passing.cmd("ACL", "WHOAMI").startswith("NOPERM") and passing.cmd("PING") == "PONG"
+        old_settings = proxy.config_path.read_text()
+        proxy.config_path.write_text("")
+        default.cmd("ACL", "DELUSER", "passing")
+        take_over(proxy)
+        assert alice.closed() and passing.closed(), "the new process has no such users: their clients are closed"
+        proxy.config_path.write_text(old_settings)
 
 
 def test_the_state_says_nothing_of_passwords(proxy):

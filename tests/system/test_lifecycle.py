@@ -89,7 +89,7 @@ class Wire:
     def __exit__(self, *problem):
         self.sock.close()
 
-    def send(self, kind, number=0, data=b"", version=2, fds=()):
+    def send(self, kind, number=0, data=b"", version=3, fds=()):
         socket.send_fds(self.sock, [HEAD.pack(b"cvph", version, kind, number) + data], fds)
 
     def receive(self):
@@ -443,7 +443,7 @@ def test_other_version_is_refused_and_nothing_happens(old):
         wire.send(HELLO, version=7, data=b"from the future")
         kind, _, text, _ = wire.receive()
         assert kind == REFUSED
-        assert re.search(rb"\(pid \d+\) speaks version 2 of the hand-over, the new one version 7", text)
+        assert re.search(rb"\(pid \d+\) speaks version 3 of the hand-over, the new one version 7", text)
         assert conn.cmd("PING") == "PONG"
     eventually(lambda: old.http("/readyz")[0] == 200)  # Redis may just have been met
     take_over(old)
@@ -452,8 +452,8 @@ def test_other_version_is_refused_and_nothing_happens(old):
 @pytest.mark.parametrize(
     "answers, text",
     [
-        ([dict(kind=REFUSED, data=b"not today", version=3)], "refused: not today"),
-        ([dict(kind=OFFERED, version=3)], "speaks version 3 of the hand-over, this one version 2"),
+        ([dict(kind=REFUSED, data=b"not today", version=4)], "refused: not today"),
+        ([dict(kind=OFFERED, version=4)], "speaks version 4 of the hand-over, this one version 3"),
         ([], "has closed the connection"),
         ([dict(kind=CANCEL, data=b"changed my mind")], "refused: changed my mind"),
     ],
