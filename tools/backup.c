@@ -165,23 +165,16 @@ static int finish(struct backup *b, const char *skipped)
 static int tell_proxy(const struct backup *b, const char *kind, double bytes, double keys)
 {
     struct options quiet = *b->options;
-    struct answer answer;
     cJSON *json = cJSON_CreateObject();
-    int code = EXIT_OK;
 
+    quiet.json = false;
     cJSON_AddStringToObject(json, "kind", kind);
     cJSON_AddStringToObject(json, "path", b->name);
     cJSON_AddNumberToObject(json, "bytes", bytes);
     cJSON_AddNumberToObject(json, "keys", keys);
-    char *own_text = cJSON_PrintUnformatted(json);
-    cJSON *doc = ctl_call(&quiet, "POST", "/api/v1/backups", own_text, &answer, &code);
-    if (doc != NULL && answer.status != 200)
-        code = fail("the backup is whole, but the proxy was not told", screen_text(doc, "error"));
-    if (doc != NULL)
-        answer_done(&answer);
-    cJSON_Delete(doc);
-    cJSON_Delete(json);
-    free(own_text);
+    int code = ctl_change(&quiet, "/api/v1/backups", json, NULL, NULL);
+    if (code != EXIT_OK)
+        fprintf(stderr, "convctl: the backup is whole, but the proxy was not told\n");
     return code;
 }
 

@@ -127,18 +127,6 @@ static double total(const cJSON *manifest, const char *member)
     return sum;
 }
 
-static bool has_kind(const cJSON *manifest, const char *kind)
-{
-    const cJSON *row;
-
-    cJSON_ArrayForEach(row, paint_find(manifest, "files"))
-    {
-        if (strcmp(screen_text(row, "kind"), kind) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void show(const struct options *o, const char *name, const cJSON *manifest, bool first)
 {
     if (o->json) {
@@ -148,7 +136,7 @@ static void show(const struct options *o, const char *name, const cJSON *manifes
         free(own_text);
     } else if (manifest != NULL) {
         printf("%s  %10s keys  %10s  %s\n", name, paint_count(total(manifest, "keys")), paint_bytes(total(manifest, "bytes")),
-               has_kind(manifest, "rdb") ? "keys, rdb" : "keys");
+               paint_row(paint_find(manifest, "files"), "kind", "rdb") != NULL ? "keys, rdb" : "keys");
     } else {
         printf("%s  not complete\n", name);
     }

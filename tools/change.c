@@ -1,7 +1,8 @@
 #include "tools/change.h"
 
-#include "tools/screen.h"
+#include "tools/paint.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define SWITCH_LOOK_S 0.1
@@ -11,15 +12,11 @@
 
 static int settings_get(const struct options *o, const char *pattern)
 {
-    char path[1024] = "/api/v1/settings?match=";
-    size_t at = strlen(path);
+    char *own_path = ctl_path("/api/v1/settings?match=", pattern);
+    int code = ctl_show(o, own_path, screen_settings);
 
-    for (const char *p = pattern; *p != '\0'; p++) {
-        if (at + 4 > sizeof path)
-            return ctl_usage_error("the pattern is too long: ", pattern);
-        at += (size_t)snprintf(path + at, 4, "%%%02X", (unsigned char)*p);
-    }
-    return ctl_show(o, path, screen_settings);
+    free(own_path);
+    return code;
 }
 
 static void print_changed(FILE *out, const cJSON *doc)
@@ -50,7 +47,7 @@ static int settings_set(const struct options *o, int argc, const char *const *ar
         snprintf(name, sizeof name, "%.*s", (int)(equals - argv[i]), argv[i]);
         cJSON_AddStringToObject(doc, name, equals + 1);
     }
-    return ctl_change_by(o, "/api/v1/settings", doc, print_changed, NULL);
+    return ctl_change(o, "/api/v1/settings", doc, print_changed, NULL);
 }
 
 int run_settings(struct options *o, const struct args *args)
@@ -89,18 +86,6 @@ static int confirm(const struct options *o, const char *store)
 
 /* ---- until the switch is done ---- */
 
-static const cJSON *placed(const cJSON *doc, const char *policy)
-{
-    const cJSON *item;
-
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(doc, "placement"))
-    {
-        if (strcmp(screen_text(item, "policy"), policy) == 0)
-            return item;
-    }
-    return NULL;
-}
-
 /* Requests wait no more, and the store answers; Redis also while keys are still given back to it. */
 static bool is_there(const cJSON *item, const char *store)
 {
@@ -118,7 +103,7 @@ int primary_wait(const struct options *o, const char *policy, const char *store)
         cJSON *doc = ctl_document(o, "/api/v1/primary", &code);
         if (doc == NULL)
             return code;
-        const cJSON *item = placed(doc, policy);
+        const cJSON *item = paint_row(paint_find(doc, "placement"), "policy", policy);
         bool there = item != NULL && is_there(item, store);
         if (!o->json && !o->quiet && strcmp(place, screen_text(item, "place")) != 0)
             screen_placement_of(stdout, item);
@@ -153,7 +138,7 @@ int run_primary(struct options *o, const struct args *args)
     json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "policy", policy != NULL ? policy : "");
     cJSON_AddStringToObject(json, "store", store);
-    code = ctl_change_by(o, "/api/v1/primary", json, screen_switched, &switched);
+    code = ctl_change(o, "/api/v1/primary", json, screen_switched, &switched);
     if (switched == NULL)
         return code;
     snprintf(name, sizeof name, "%s", screen_text(switched, "policy"));
@@ -172,5 +157,5 @@ int run_fault(struct options *o, const struct args *args)
         return ctl_show(o, "/api/v1/archive/faults", screen_faults);
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "plan", plan);
-    return ctl_change_by(o, "/api/v1/archive/faults", json, screen_faults, NULL);
+    return ctl_change(o, "/api/v1/archive/faults", json, screen_faults, NULL);
 }

@@ -78,35 +78,19 @@ static void say_all(FILE *out, const cJSON *doc)
 
 static double left_of(const cJSON *doc, const char *store)
 {
-    const cJSON *row;
-
-    cJSON_ArrayForEach(row, paint_find(doc, "chaos"))
-    {
-        if (strcmp(screen_text(row, "store"), store) == 0)
-            return screen_number(row, "secondsLeft");
-    }
-    return 0;
+    return screen_number(paint_row(paint_find(doc, "chaos"), "store", store), "secondsLeft");
 }
 
 /* ---- orders ---- */
 
 static int end_all(const struct options *o)
 {
-    struct answer answer;
     int code;
-    cJSON *doc = ctl_call(o, "DELETE", PATH, NULL, &answer, &code);
+    cJSON *doc = ctl_order(o, "DELETE", PATH, NULL, &code);
 
-    if (doc == NULL)
-        return code;
-    code = answer.status == 200 ? EXIT_OK : EXIT_UNHEALTHY;
-    if (code != EXIT_OK)
-        fprintf(stderr, "convctl: refused: %s\n", screen_text(doc, "error"));
-    else if (o->json)
-        puts(answer.body);
-    else
+    if (doc != NULL && !o->json)
         say_all(stdout, doc);
     cJSON_Delete(doc);
-    answer_done(&answer);
     return code;
 }
 
@@ -163,7 +147,7 @@ static int begin(const struct options *o, const struct wish *w, bool wait)
         cJSON_AddNumberToObject(json, "delayMs", w->delay_s * 1000);
         cJSON_AddNumberToObject(json, "jitterMs", w->jitter_s * 1000);
     }
-    int code = ctl_change_by(o, PATH, json, say_all, &doc);
+    int code = ctl_change(o, PATH, json, say_all, &doc);
     cJSON_Delete(doc);
     return code == EXIT_OK && wait ? watch(o, w) : code;
 }

@@ -1,6 +1,7 @@
 #include "tools/cleanup.h"
 
 #include "tools/item.h"
+#include "tools/keypage.h"
 #include "tools/paint.h"
 #include "tools/progress.h"
 #include "tools/screen.h"
@@ -21,8 +22,7 @@ struct cleanup {
     struct progress progress;
     uint64_t matched, deleted, refused;
     char examples[EXAMPLES][100];
-    struct slice *keys; /* of one page, copied; NULL rows are not kept while counting */
-    size_t nkeys, cap;
+    struct keypage page;
     bool ended; /* somebody has interrupted it */
 };
 
@@ -65,17 +65,7 @@ static bool look(struct cleanup *c)
 
 static void keep(void *ctx, struct slice key)
 {
-    struct cleanup *c = ctx;
-    char *copy = malloc(key.len + 1);
-
-    if (c->nkeys == c->cap) {
-        c->cap = c->cap > 0 ? 2 * c->cap : 2048;
-        c->keys = realloc(c->keys, c->cap * sizeof *c->keys);
-    }
-    if (copy == NULL || c->keys == NULL)
-        abort();
-    memcpy(copy, key.p, key.len);
-    c->keys[c->nkeys++] = (struct slice){copy, key.len};
+    keypage_add(&((struct cleanup *)ctx)->page, key);
 }
 
 static void refused(struct cleanup *c, struct slice key, const char *why)
@@ -93,26 +83,19 @@ static bool unlink_page(struct cleanup *c)
     struct link *l = c->store.link;
     uint64_t before = c->refused;
 
-    for (size_t i = 0; i < c->nkeys; i++)
-        link_put(l, (struct slice[]){WORD("UNLINK"), c->keys[i]}, 2);
-    for (size_t i = 0; i < c->nkeys; i++) {
+    for (size_t i = 0; i < c->page.n; i++)
+        link_put(l, (struct slice[]){WORD("UNLINK"), c->page.keys[i]}, 2);
+    for (size_t i = 0; i < c->page.n; i++) {
         const redisReply *r = link_get(l);
         if (r == NULL)
             return store_failed(&c->store, NULL) || failed(c);
         if (r->type == REDIS_REPLY_ERROR)
-            refused(c, c->keys[i], r->str);
+            refused(c, c->page.keys[i], r->str);
         else
             c->deleted += r->type == REDIS_REPLY_INTEGER ? (uint64_t)r->integer : 0;
     }
     link_done(l);
-    return c->nkeys == 0 || c->refused - before < c->nkeys;
-}
-
-static void forget(struct cleanup *c)
-{
-    for (size_t i = 0; i < c->nkeys; i++)
-        free((char *)(uintptr_t)c->keys[i].p);
-    c->nkeys = 0;
+    return c->page.n == 0 || c->refused - before < c->page.n;
 }
 
 static bool erase(struct cleanup *c, double rate)
@@ -123,7 +106,7 @@ static bool erase(struct cleanup *c, double rate)
     progress_begin(&c->progress, c->options, "cleanup", (int64_t)c->matched, rate);
     do {
         ok = (store_scan(&c->store, &cursor, c->pattern, keep, c) || failed(c)) && unlink_page(c);
-        forget(c);
+        keypage_clear(&c->page);
         c->ended = !progress_step(&c->progress, c->deleted, 0);
     } while (ok && cursor != 0 && !c->ended);
     progress_end(&c->progress);
@@ -160,9 +143,7 @@ static void say_end(const struct cleanup *c, bool dry, bool ok)
     cJSON_AddNumberToObject(doc, "deleted", (double)c->deleted);
     cJSON_AddNumberToObject(doc, "refused", (double)c->refused);
     cJSON_AddBoolToObject(doc, "interrupted", c->ended);
-    char *own_text = cJSON_PrintUnformatted(doc);
-    puts(own_text != NULL ? own_text : "{}");
-    free(own_text);
+    ctl_print(doc);
     cJSON_Delete(doc);
 }
 
@@ -203,6 +184,7 @@ int run_cleanup(struct options *o, const struct args *args)
     if (c == NULL)
         abort();
     *c = (struct cleanup){.options = o, .pattern = args->words[0]};
+    keypage_init(&c->page);
     int code = EXIT_WRONG_USAGE;
     if (c->pattern[strspn(c->pattern, "*")] == '\0')
         ctl_usage_error("a cleanup of everything is a FLUSHALL; expected a pattern like governance:acme:session:*, not ", c->pattern);
@@ -212,7 +194,7 @@ int run_cleanup(struct options *o, const struct args *args)
         code = cleanup(c, args_flag(args, "dry-run"), rate);
         store_done(&c->store);
     }
-    free(c->keys);
+    keypage_done(&c->page);
     free(c);
     return code;
 }

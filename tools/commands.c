@@ -83,3 +83,8 @@ bool option_belongs(const struct ctl_option *option, const char *command)
             return true;
     return false;
 }
+
+bool option_is_of(const struct ctl_option *option, const char *command)
+{
+    return command == NULL ? option_is_common(option) : option_belongs(option, command);
+}

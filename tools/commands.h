@@ -38,5 +38,7 @@ const struct ctl_option *options_at(size_t i);
 bool option_is_common(const struct ctl_option *option);
 /* An option of that command, not a common one. */
 bool option_belongs(const struct ctl_option *option, const char *command);
+/* The same; NULL stands for the common ones. */
+bool option_is_of(const struct ctl_option *option, const char *command);
 
 #endif

@@ -26,7 +26,7 @@ static void put_options(FILE *out, const char *command)
 {
     for (size_t i = 0; i < options_count(); i++) {
         const struct ctl_option *option = options_at(i);
-        if (option_is_common(option) || (command != NULL && option_belongs(option, command)))
+        if (option_is_common(option) || option_is_of(option, command))
             fprintf(out, " --%s", option->name);
     }
 }
@@ -112,7 +112,7 @@ static void zsh_options(FILE *out, const char *command)
 {
     for (size_t i = 0; i < options_count(); i++) {
         const struct ctl_option *option = options_at(i);
-        if (command == NULL ? !option_is_common(option) : !option_belongs(option, command))
+        if (!option_is_of(option, command))
             continue;
         fprintf(out, "        '--%s%s[", option->name, option->value != NULL ? "=" : "");
         put_quoted(out, option->help, "[]:\\");

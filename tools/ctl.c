@@ -77,39 +77,62 @@ int ctl_show(const struct options *o, const char *path, void (*print)(FILE *out,
     return refused || unwell ? EXIT_UNHEALTHY : EXIT_OK;
 }
 
-int ctl_change(const struct options *o, const char *path, const char *json,
-               void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc)
+cJSON *ctl_order(const struct options *o, const char *method, const char *path, cJSON *own_json, int *ret_code)
 {
     struct answer answer;
-    int code = EXIT_OK;
-    cJSON *doc = ctl_call(o, "POST", path, json, &answer, &code);
-
-    if (doc == NULL)
-        return code;
-    bool ok = answer.status == 200;
-    if (o->json)
-        puts(answer.body);
-    else if (ok)
-        print(stdout, doc);
-    else
-        fprintf(stderr, "convctl: refused: %s\n", screen_text(doc, "error"));
-    answer_done(&answer);
-    if (ok && ret_doc != NULL)
-        *ret_doc = doc;
-    else
-        cJSON_Delete(doc);
-    return ok ? EXIT_OK : EXIT_UNHEALTHY;
-}
-
-int ctl_change_by(const struct options *o, const char *path, cJSON *own_json,
-                  void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc)
-{
-    char *own_text = cJSON_PrintUnformatted(own_json);
-    int code = own_text != NULL ? ctl_change(o, path, own_text, print, ret_doc) : EXIT_UNHEALTHY;
+    char *own_text = own_json != NULL ? cJSON_PrintUnformatted(own_json) : NULL;
+    cJSON *doc = ctl_call(o, method, path, own_text, &answer, ret_code);
 
     cJSON_Delete(own_json);
     free(own_text);
+    if (doc == NULL)
+        return NULL;
+    bool ok = answer.status == 200;
+    if (o->json)
+        puts(answer.body);
+    else if (!ok)
+        fprintf(stderr, "convctl: refused: %s\n", screen_text(doc, "error"));
+    answer_done(&answer);
+    *ret_code = ok ? EXIT_OK : EXIT_UNHEALTHY;
+    if (ok)
+        return doc;
+    cJSON_Delete(doc);
+    return NULL;
+}
+
+int ctl_change(const struct options *o, const char *path, cJSON *own_json,
+               void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc)
+{
+    int code;
+    cJSON *doc = ctl_order(o, "POST", path, own_json, &code);
+
+    if (doc != NULL && !o->json && print != NULL)
+        print(stdout, doc);
+    if (ret_doc != NULL)
+        *ret_doc = doc;
+    else
+        cJSON_Delete(doc);
     return code;
+}
+
+void ctl_print(const cJSON *doc)
+{
+    char *own_text = cJSON_PrintUnformatted(doc);
+
+    puts(own_text != NULL ? own_text : "{}");
+    free(own_text);
+}
+
+char *ctl_path(const char *path, const char *value)
+{
+    char *text = malloc(strlen(path) + 3 * strlen(value) + 1), *at = text;
+
+    if (text == NULL)
+        abort();
+    at += sprintf(at, "%s", path);
+    for (; *value != '\0'; value++)
+        at += sprintf(at, "%%%02X", (unsigned char)*value);
+    return text;
 }
 
 int ctl_confirm(bool yes, const char *what, const char *question)

@@ -30,12 +30,16 @@ cJSON *ctl_call(const struct options *o, const char *method, const char *path, c
 cJSON *ctl_document(const struct options *o, const char *path, int *ret_code);
 /* Shows a document. */
 int ctl_show(const struct options *o, const char *path, void (*print)(FILE *out, const cJSON *doc));
-/* A change: what the proxy answers is shown, or its refusal. *ret_doc may be NULL, otherwise it gets the document. */
-int ctl_change(const struct options *o, const char *path, const char *json,
+/* Sends a document, which is taken (NULL: none). The answer, or NULL after a message: EXIT_UNHEALTHY when the proxy refuses it. With
+ * --json the answer is printed, a refusal too. */
+cJSON *ctl_order(const struct options *o, const char *method, const char *path, cJSON *own_json, int *ret_code);
+/* A POST of that: without --json what the proxy answers is printed (print NULL: it is not). ret_doc may be NULL, otherwise it gets the answer. */
+int ctl_change(const struct options *o, const char *path, cJSON *own_json,
                void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc);
-/* The same with a document, which is taken. */
-int ctl_change_by(const struct options *o, const char *path, cJSON *own_json,
-                  void (*print)(FILE *out, const cJSON *doc), cJSON **ret_doc);
+/* A document on standard output, in one line. */
+void ctl_print(const cJSON *doc);
+/* The path with a value behind it, every byte of which is escaped. malloc'ed. */
+char *ctl_path(const char *path, const char *value);
 /* Whoever sits at a terminal is asked; a script says --yes. EXIT_OK: go on. what: as in "a switch needs --yes". */
 int ctl_confirm(bool yes, const char *what, const char *question);
 /* From now on SIGINT and SIGTERM do not end the program: they end ctl_pause, and ctl_interrupted is true. */

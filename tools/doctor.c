@@ -70,9 +70,7 @@ static void tell_json(const struct finding *findings, const unsigned *counts)
         cJSON_AddItemToArray(list, finding_json(i, &findings[i]));
     for (int v = DOCTOR_OK; v <= DOCTOR_SKIPPED; v++)
         cJSON_AddNumberToObject(doc, verdicts[v].name, counts[v]);
-    char *own_text = cJSON_Print(doc);
-    puts(own_text != NULL ? own_text : "{}");
-    free(own_text);
+    ctl_print(doc);
     cJSON_Delete(doc);
 }
 
@@ -87,7 +85,7 @@ static void tell_text(const struct finding *findings, const unsigned *counts, bo
            counts[DOCTOR_FAIL], counts[DOCTOR_SKIPPED], all || counts[DOCTOR_OK] + counts[DOCTOR_SKIPPED] == 0 ? "" : " (--all shows all)");
 }
 
-static int list_checks(const struct options *o)
+static int list_checks(void)
 {
     for (size_t i = 0; i < CHECKS; i++)
         printf("%-18s %s\n%-18s mend: %s\n", checks[i].name, checks[i].why, "", checks[i].mend);
@@ -102,7 +100,7 @@ int run_doctor(struct options *o, const struct args *args)
     double mib = 256;
 
     if (args_flag(args, "list"))
-        return list_checks(o);
+        return list_checks();
     if (!args_number(args, "disk-free", 0, 1e9, &mib))
         return EXIT_WRONG_USAGE;
     if (args_value(args, "other") != NULL && !client_url_ok(args_value(args, "other")))

@@ -19,7 +19,6 @@ struct config;
 struct settings;
 
 struct patient {
-    const struct options *options;
     cJSON *state, *settings, *moves, *backups;
     char *metrics;
     /* Redis itself; info NULL: it could not be asked, and why says why. */
@@ -36,7 +35,7 @@ int run_doctor(struct options *o, const struct args *args);
 
 /* ---- for the checks ---- */
 
-/* A setting's value; "" when there is none. Valid until 16 calls later. */
+/* A setting's value; "" when there is none. */
 const char *patient_setting(const struct patient *p, const char *name);
 /* A sample of /metrics without labels; -1: there is none. */
 double patient_metric(const struct patient *p, const char *name);

@@ -3,15 +3,14 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "sync/link.h"
-#include "tools/screen.h"
+#include "tools/paint.h"
 
 #include <hiredis/hiredis.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HOUR_S   3600
-#define SETS_MAX 64
+#define HOUR_S 3600
 
 /* ---- the proxy ---- */
 
@@ -30,19 +29,6 @@ static char *metrics(const struct options *o)
 
 /* ---- Redis itself ---- */
 
-static const cJSON *row_of(const cJSON *settings, const char *name)
-{
-    const cJSON *row;
-
-    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(settings, "settings"))
-    {
-        const cJSON *its = cJSON_GetObjectItemCaseSensitive(row, "name");
-        if (cJSON_IsString(its) && strcmp(its->valuestring, name) == 0)
-            return row;
-    }
-    return NULL;
-}
-
 /* "redis://user:***@host" as "redis://user@host" is no use with a hidden password: the environment has it, or nobody. */
 static void visible_url(const char *url, char *buf, size_t cap)
 {
@@ -53,7 +39,8 @@ static void visible_url(const char *url, char *buf, size_t cap)
         snprintf(buf, cap, "%.*s%s", (int)(scheme + 3 - url), url, hidden + 5);
 }
 
-static void add_set(const char **sets, size_t *n, const char *name, const char *value)
+/* malloc'ed. */
+static char *set_of(const char *name, const char *value)
 {
     size_t cap = strlen(name) + strlen(value) + 2;
     char *text = malloc(cap);
@@ -61,30 +48,27 @@ static void add_set(const char **sets, size_t *n, const char *name, const char *
     if (text == NULL)
         abort();
     snprintf(text, cap, "%s=%s", name, value);
-    if (*n < SETS_MAX)
-        sets[(*n)++] = text;
-    else
-        free(text);
+    return text;
 }
 
 /* Connects as the proxy does: with its certificates, and with the password of this environment. */
 static struct config *connect_settings(const struct patient *p, const char *given, char *why, size_t cap)
 {
     static const char *const same[] = {"redis.tls_ca", "redis.tls_cert", "redis.tls_key", "redis.tls_verify"};
-    const char *sets[SETS_MAX], *password = getenv("REDIS_PASSWORD");
+    const char *sets[4 + sizeof same / sizeof same[0]], *password = getenv("REDIS_PASSWORD");
     size_t n = 0;
     char url[600];
     struct config *config = config_new();
     struct config_error error;
 
     visible_url(given != NULL ? given : patient_setting(p, "redis.url"), url, sizeof url);
-    add_set(sets, &n, "redis.url", url);
-    add_set(sets, &n, "redis.password", password != NULL ? password : "");
-    add_set(sets, &n, "archive.url", "");
-    add_set(sets, &n, "redis.connect_timeout", "3s");
+    sets[n++] = set_of("redis.url", url);
+    sets[n++] = set_of("redis.password", password != NULL ? password : "");
+    sets[n++] = set_of("archive.url", "");
+    sets[n++] = set_of("redis.connect_timeout", "3s");
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
         if (patient_setting(p, same[i])[0] != '\0')
-            add_set(sets, &n, same[i], patient_setting(p, same[i]));
+            sets[n++] = set_of(same[i], patient_setting(p, same[i]));
     struct config_start start = {.sets = sets, .set_count = n};
     bool ok = config_load(config, &start, &error) == ERR_NONE;
     for (size_t i = 0; i < n; i++)
@@ -164,7 +148,7 @@ int patient_init(struct patient *p, const struct options *o, const char *redis, 
     int code = EXIT_OK;
     struct options elsewhere = *o;
 
-    *p = (struct patient){.options = o, .other_url = other, .disk_free_mib = 256};
+    *p = (struct patient){.other_url = other};
     signal(SIGPIPE, SIG_IGN);
     const struct {
         const char *path;
@@ -196,8 +180,8 @@ void patient_done(struct patient *p)
 
 const char *patient_setting(const struct patient *p, const char *name)
 {
-    const char *value = screen_text(row_of(p->settings, name), "value");
-    return strcmp(value, "-") == 0 ? "" : value;
+    const cJSON *value = paint_find(paint_row(paint_find(p->settings, "settings"), "name", name), "value");
+    return cJSON_IsString(value) ? value->valuestring : "";
 }
 
 /* The line that begins with the name, and what stands behind the separator. */

@@ -5,6 +5,7 @@
 #include "tools/paint.h"
 #include "tools/screen.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -102,16 +103,23 @@ enum verdict check_persist_errors(const struct patient *p, char *what, size_t ca
     return n > 0 ? DOCTOR_WARN : DOCTOR_OK;
 }
 
-enum verdict check_flapping(const struct patient *p, char *what, size_t cap)
+/* The largest of these numbers; 0: there are none. */
+static double most_of(const cJSON *list, const char *member)
 {
     double most = 0;
-    const cJSON *policy;
+    const cJSON *row;
 
-    cJSON_ArrayForEach(policy, paint_find(p->state, "policies"))
+    cJSON_ArrayForEach(row, list)
     {
-        double n = screen_number(policy, "failovers");
-        most = n > most ? n : most;
+        most = fmax(most, screen_number(row, member));
     }
+    return most;
+}
+
+enum verdict check_flapping(const struct patient *p, char *what, size_t cap)
+{
+    double most = most_of(paint_find(p->state, "policies"), "failovers");
+
     SAY("%s failovers since the proxy was started, %s ago", paint_count(most), paint_duration(screen_number(p->state, "uptimeSeconds")));
     return most >= FLAPS ? DOCTOR_WARN : DOCTOR_OK;
 }
@@ -209,14 +217,8 @@ enum verdict check_missing_ttl(const struct patient *p, char *what, size_t cap)
 
 enum verdict check_backups(const struct patient *p, char *what, size_t cap)
 {
-    double newest = 0;
-    const cJSON *row;
+    double newest = most_of(paint_find(p->backups, "backups"), "lastSuccess");
 
-    cJSON_ArrayForEach(row, paint_find(p->backups, "backups"))
-    {
-        double at = screen_number(row, "lastSuccess");
-        newest = at > newest ? at : newest;
-    }
     if (newest == 0)
         return SAY("no backup has succeeded yet"), DOCTOR_WARN;
     double age = (double)clock_wall_us() / 1e6 - newest / 1000;

@@ -4,7 +4,6 @@
 #include "tools/item.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,16 +50,6 @@ static void count(struct dump *d, struct slice line)
     d->facts.bytes += line.len + 1;
 }
 
-static void finish_sha(struct dump *d)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-
-    EVP_DigestFinal_ex(d->sha, digest, &n);
-    for (unsigned i = 0; i < n && 2 * i + 2 < sizeof d->facts.sha256; i++)
-        snprintf(d->facts.sha256 + 2 * i, 3, "%02x", digest[i]);
-}
-
 /* ---- the header ---- */
 
 static bool take_header(struct dump *d)
@@ -97,9 +86,7 @@ struct dump *dump_open(const char *path, bool partial, char *why)
         abort();
     d->bytes = bytes;
     d->partial = partial;
-    d->sha = EVP_MD_CTX_new();
-    if (d->sha == NULL || EVP_DigestInit_ex(d->sha, EVP_sha256(), NULL) != 1)
-        abort();
+    d->sha = sha_new();
     if (take_header(d))
         return d;
     snprintf(why, DUMP_WHY, "%s", d->why);
@@ -130,7 +117,7 @@ static enum dump_step take_end(struct dump *d, const cJSON *end)
     const cJSON *sha = cJSON_GetObjectItemCaseSensitive(end, "sha256");
     struct slice line;
 
-    finish_sha(d);
+    sha_end(d->sha, d->facts.sha256);
     if (!is_number(end, "keys", d->facts.keys))
         return bad(d, "the end counts other keys than there are: lines are missing, or came in");
     if (!is_number(end, "bytes", d->facts.bytes))
@@ -149,7 +136,7 @@ static enum dump_step take_cut(struct dump *d)
 {
     d->facts.cut = d->ended = true;
     if (d->partial) {
-        finish_sha(d);
+        sha_end(d->sha, d->facts.sha256);
         return DUMP_END;
     }
     return bad(d, "the file ends here, without its end: it was cut, or never finished (--partial takes what is there)");

@@ -13,6 +13,7 @@
 
 #include "engine/arena.h"
 #include "engine/object.h"
+#include "tools/sha.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -21,7 +22,6 @@
 #define DUMP_FORMAT   "convproxy-export"
 #define DUMP_VERSION  1
 #define DUMP_LINE_MAX (1u << 30)
-#define DUMP_SHA_HEX  64
 #define DUMP_WHY      256
 
 struct dump;
@@ -35,7 +35,7 @@ struct dump_facts {
     uint64_t lines; /* the number of the last line that was read */
     bool whole;     /* the end was there, and true */
     bool cut;       /* it ends without an end, which `partial` allows */
-    char sha256[DUMP_SHA_HEX + 1]; /* of all lines but the end; after DUMP_END */
+    char sha256[SHA_HEX + 1]; /* of all lines but the end; after DUMP_END */
 };
 
 /* Reads the header. partial: a file that ends too early is read as far as it goes. NULL: why (DUMP_WHY bytes). */

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,9 +37,7 @@ static struct dumpfile *new_file(const char *path)
     f->to_stdout = strcmp(path, "-") == 0;
     snprintf(f->path, sizeof f->path, "%s", path);
     snprintf(f->part, sizeof f->part, "%.4000s.part", path);
-    f->sha = EVP_MD_CTX_new();
-    if (f->sha == NULL || EVP_DigestInit_ex(f->sha, EVP_sha256(), NULL) != 1)
-        abort();
+    f->sha = sha_new();
     if (dump_is_compressed(path))
         f->zstd = ZSTD_createCCtx();
     return f;
@@ -249,15 +246,10 @@ static void sync_folder(const char *path)
 
 bool dumpfile_finish(struct dumpfile *f)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    char line[256];
-    unsigned n = 0;
-    int at = snprintf(line, sizeof line, "{\"end\":true,\"keys\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"sha256\":\"", f->keys, f->bytes);
+    char line[256], sha[SHA_HEX + 1];
 
-    EVP_DigestFinal_ex(f->sha, digest, &n);
-    for (unsigned i = 0; i < n; i++)
-        at += snprintf(line + at, sizeof line - (size_t)at, "%02x", digest[i]);
-    at += snprintf(line + at, sizeof line - (size_t)at, "\"}\n");
+    sha_end(f->sha, sha);
+    int at = snprintf(line, sizeof line, "{\"end\":true,\"keys\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"sha256\":\"%s\"}\n", f->keys, f->bytes, sha);
     put_line(f, line, (size_t)at);
     dumpfile_flush(f);
     if (!f->broken && !f->to_stdout && fsync(fileno(f->file)) != 0)

@@ -4,6 +4,7 @@
 #include "tools/dump.h"
 #include "tools/dumpfile.h"
 #include "tools/item.h"
+#include "tools/keypage.h"
 #include "tools/keyset.h"
 #include "tools/paint.h"
 #include "tools/progress.h"
@@ -27,9 +28,8 @@ struct export {
     struct dumpfile *file;
     struct keyset seen;
     struct progress progress;
-    struct arena arena, keys_arena;
-    struct slice *keys; /* of the page of SCAN, in keys_arena */
-    size_t nkeys, cap;
+    struct arena arena;
+    struct keypage page;
     const cJSON *policy; /* whose keys are scanned; NULL: those of a pattern */
     uint64_t skipped;
     int64_t flushed_us;
@@ -74,15 +74,9 @@ static void take_key(void *ctx, struct slice key)
 {
     struct export *e = ctx;
 
-    if ((e->policy != NULL && store_policy_of(&e->store, key) != e->policy) || !keyset_add(&e->seen, key))
-        return;
-    if (e->nkeys == e->cap) {
-        e->cap = e->cap == 0 ? 1024 : 2 * e->cap;
-        e->keys = realloc(e->keys, e->cap * sizeof *e->keys);
-        if (e->keys == NULL)
-            abort();
-    }
-    e->keys[e->nkeys++] = arena_copy(&e->keys_arena, key);
+    bool wanted = e->policy == NULL || store_policy_of(&e->store, key) == e->policy;
+    if (wanted && keyset_add(&e->seen, key))
+        keypage_add(&e->page, key);
 }
 
 static void skip(struct export *e, struct slice key, const char *why)
@@ -140,10 +134,9 @@ static bool put_page(struct export *e)
 {
     bool ok = true;
 
-    for (size_t at = 0; ok && at < e->nkeys; at += STORE_PIECE)
-        ok = put_piece(e, e->keys + at, e->nkeys - at < STORE_PIECE ? e->nkeys - at : STORE_PIECE);
-    e->nkeys = 0;
-    arena_reset(&e->keys_arena);
+    for (size_t at = 0; ok && at < e->page.n; at += STORE_PIECE)
+        ok = put_piece(e, e->page.keys + at, e->page.n - at < STORE_PIECE ? e->page.n - at : STORE_PIECE);
+    keypage_clear(&e->page);
     return ok;
 }
 
@@ -177,7 +170,7 @@ static bool scan_policies(struct export *e)
 
     cJSON_ArrayForEach(p, store_policies(&e->store))
     {
-        bool wanted = e->wish->policy == NULL || strcmp(screen_text(p, "name"), e->wish->policy) == 0;
+        bool wanted = e->wish->policy == NULL || p == paint_row(store_policies(&e->store), "name", e->wish->policy);
         e->policy = p;
         if (wanted && !scan(e, NULL))
             return false;
@@ -222,15 +215,8 @@ static bool scan_all(struct export *e)
 
 static bool has_policy(const struct export *e)
 {
-    const cJSON *p;
-
-    if (e->wish->policy == NULL)
+    if (e->wish->policy == NULL || paint_row(store_policies(&e->store), "name", e->wish->policy) != NULL)
         return true;
-    cJSON_ArrayForEach(p, store_policies(&e->store))
-    {
-        if (strcmp(screen_text(p, "name"), e->wish->policy) == 0)
-            return true;
-    }
     fprintf(stderr, "convctl: there is no policy %s\n", e->wish->policy);
     return false;
 }
@@ -296,7 +282,7 @@ int export_to(const struct options *o, const struct export_wish *w, struct expor
         return e.code;
     keyset_init(&e.seen);
     arena_init(&e.arena);
-    arena_init(&e.keys_arena);
+    keypage_init(&e.page);
     if (!has_policy(&e))
         e.code = EXIT_WRONG_USAGE;
     else if (!open_file(&e))
@@ -310,9 +296,8 @@ int export_to(const struct options *o, const struct export_wish *w, struct expor
         e.code = EXIT_UNHEALTHY;
     dumpfile_free(e.file);
     arena_done(&e.arena);
-    arena_done(&e.keys_arena);
+    keypage_done(&e.page);
     keyset_done(&e.seen);
-    free(e.keys);
     store_done(&e.store);
     return e.code;
 }

@@ -16,16 +16,11 @@
 
 static void say(const struct procedure *p, const char *step, const char *text)
 {
-    cJSON *doc;
-    char *own_text;
-
     if (p->options->json) {
-        doc = cJSON_CreateObject();
+        cJSON *doc = cJSON_CreateObject();
         cJSON_AddStringToObject(doc, "step", step);
         cJSON_AddStringToObject(doc, "text", text);
-        own_text = cJSON_PrintUnformatted(doc);
-        puts(own_text != NULL ? own_text : "{}");
-        free(own_text);
+        ctl_print(doc);
         cJSON_Delete(doc);
     } else {
         printf("%-12s %s\n", step, text);
@@ -33,29 +28,13 @@ static void say(const struct procedure *p, const char *step, const char *text)
     fflush(stdout);
 }
 
+/* The answer is none of the steps that --json prints. */
 static int post(const struct procedure *p, const char *path, cJSON *own_json, cJSON **ret_doc)
 {
     struct options quiet = *p->options;
-    struct answer answer;
-    int code = EXIT_OK;
-    char *own_text = cJSON_PrintUnformatted(own_json);
 
     quiet.json = false;
-    cJSON *doc = ctl_call(&quiet, "POST", path, own_text, &answer, &code);
-    free(own_text);
-    cJSON_Delete(own_json);
-    if (doc == NULL)
-        return code;
-    if (answer.status != 200) {
-        fprintf(stderr, "convctl: refused: %s\n", screen_text(doc, "error"));
-        code = EXIT_UNHEALTHY;
-    }
-    answer_done(&answer);
-    if (code == EXIT_OK && ret_doc != NULL)
-        *ret_doc = doc;
-    else
-        cJSON_Delete(doc);
-    return code;
+    return ctl_change(&quiet, path, own_json, NULL, ret_doc);
 }
 
 /* ---- steps ---- */

@@ -8,19 +8,13 @@
 
 bool procedure_look(struct procedure *p)
 {
-    const cJSON *item;
     cJSON *state = ctl_document(p->options, "/api/v1/state", &p->code);
 
     if (state == NULL)
         return false;
     cJSON_Delete(p->state);
     p->state = state;
-    p->item = NULL;
-    cJSON_ArrayForEach(item, paint_find(state, "policies"))
-    {
-        if (strcmp(screen_text(item, "name"), p->policy) == 0)
-            p->item = item;
-    }
+    p->item = paint_row(paint_find(state, "policies"), "name", p->policy);
     if (p->item != NULL)
         return true;
     fprintf(stderr, "convctl: there is no policy %s\n", p->policy);

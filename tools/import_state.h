@@ -10,7 +10,7 @@
 
 struct import_state {
     char path[4096]; /* "": none is kept */
-    char sha256[DUMP_SHA_HEX + 1];
+    char sha256[SHA_HEX + 1];
     enum import_mode mode;
     uint64_t lines; /* of the file that are done */
     int64_t written_us;

@@ -39,14 +39,6 @@ static void draw(const struct options *o, const struct watch *w, const cJSON *st
     screen_watch(stdout, state, before, seconds);
 }
 
-static void print_line(cJSON *state)
-{
-    char *own_text = cJSON_PrintUnformatted(state);
-
-    puts(own_text != NULL ? own_text : "{}");
-    free(own_text);
-}
-
 /* Goes on while the proxy cannot be reached: that is when somebody watches. */
 static int watch(const struct options *o, const struct watch *w)
 {
@@ -64,7 +56,7 @@ static int watch(const struct options *o, const struct watch *w)
             continue;
         int64_t now_us = clock_mono_us();
         if (o->json)
-            print_line(state);
+            ctl_print(state);
         else
             draw(o, w, state, before, (double)(now_us - before_us) / 1e6);
         fflush(stdout);

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,16 +28,13 @@ bool manifest_is_folder(const char *path)
 
 /* ---- files ---- */
 
-static bool hash_file(const char *path, char hex[DUMP_SHA_HEX + 1], int64_t *ret_bytes)
+static bool hash_file(const char *path, char hex[SHA_HEX + 1], int64_t *ret_bytes)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE], room[65536];
-    unsigned len = 0;
+    unsigned char room[65536];
     size_t n;
     FILE *in = fopen(path, "re");
-    EVP_MD_CTX *sha = EVP_MD_CTX_new();
+    EVP_MD_CTX *sha = sha_new();
 
-    if (sha == NULL || EVP_DigestInit_ex(sha, EVP_sha256(), NULL) != 1)
-        abort();
     *ret_bytes = 0;
     while (in != NULL && (n = fread(room, 1, sizeof room, in)) > 0) {
         EVP_DigestUpdate(sha, room, n);
@@ -47,16 +43,14 @@ static bool hash_file(const char *path, char hex[DUMP_SHA_HEX + 1], int64_t *ret
     bool ok = in != NULL && !ferror(in);
     if (in != NULL)
         fclose(in);
-    EVP_DigestFinal_ex(sha, digest, &len);
+    sha_end(sha, hex);
     EVP_MD_CTX_free(sha);
-    for (unsigned i = 0; i < len; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     return ok;
 }
 
 cJSON *manifest_row(const char *folder, const char *name, const char *kind)
 {
-    char path[PATH_ROOM], hex[DUMP_SHA_HEX + 1];
+    char path[PATH_ROOM], hex[SHA_HEX + 1];
     int64_t bytes;
 
     join(path, folder, name);
@@ -137,7 +131,7 @@ static bool check_content(const char *path, const char *kind, char *why)
 
 static bool check_row(const char *folder, const cJSON *row, FILE *complaints)
 {
-    char path[PATH_ROOM], hex[DUMP_SHA_HEX + 1], why[WHY_ROOM] = "";
+    char path[PATH_ROOM], hex[SHA_HEX + 1], why[WHY_ROOM] = "";
     const char *name = text_of(row, "name");
     int64_t bytes;
 
@@ -181,18 +175,13 @@ bool manifest_check(const char *folder, FILE *complaints)
 bool manifest_keys_file(const char *folder, char *path, size_t cap)
 {
     cJSON *doc = manifest_read(folder);
-    const cJSON *row;
-    bool found = false;
+    const cJSON *row = paint_row(paint_find(doc, "files"), "kind", "keys");
 
-    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(doc, "files"))
-    {
-        if (!found && strcmp(text_of(row, "kind"), "keys") == 0) {
-            snprintf(path, cap, "%.3500s/%.500s", folder, text_of(row, "name"));
-            found = true;
-        }
-    }
-    cJSON_Delete(doc);
-    if (!found)
+    if (row != NULL)
+        snprintf(path, cap, "%.3500s/%.500s", folder, text_of(row, "name"));
+    else
         fprintf(stderr, "convctl: %s: it has no export of the keys\n", folder);
+    bool found = row != NULL;
+    cJSON_Delete(doc);
     return found;
 }

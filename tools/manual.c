@@ -89,7 +89,7 @@ static void put_options(FILE *out, const char *command)
 
     for (size_t i = 0; i < options_count(); i++) {
         const struct ctl_option *option = options_at(i);
-        if (command == NULL ? !option_is_common(option) : !option_belongs(option, command))
+        if (!option_is_of(option, command))
             continue;
         option_text(option, text, sizeof text);
         put_row(out, text, option->help);
@@ -170,7 +170,7 @@ static void markdown_options(FILE *out, const char *command)
     fputs("\n| option | |\n|---|---|\n", out);
     for (size_t i = 0; i < options_count(); i++) {
         const struct ctl_option *option = options_at(i);
-        if (command == NULL ? !option_is_common(option) : !option_belongs(option, command))
+        if (!option_is_of(option, command))
             continue;
         option_text(option, text, sizeof text);
         fprintf(out, "| `%s` | %s |\n", text + strspn(text, " "), option->help);
@@ -220,7 +220,7 @@ static void man_options(FILE *out, const char *command)
     fputs(".Bl -tag -width Ds\n", out);
     for (size_t i = 0; i < options_count(); i++) {
         const struct ctl_option *option = options_at(i);
-        if (command == NULL ? !option_is_common(option) : !option_belongs(option, command))
+        if (!option_is_of(option, command))
             continue;
         fputs(".It ", out);
         if (option->letter != 0)

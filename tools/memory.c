@@ -1,6 +1,7 @@
 #include "tools/memory.h"
 
 #include "sync/reply.h"
+#include "tools/keypage.h"
 #include "tools/paint.h"
 #include "tools/progress.h"
 #include "tools/screen.h"
@@ -34,8 +35,7 @@ struct report {
     size_t top;
     double rate, sample; /* keys; 0: all */
     struct progress progress;
-    struct slice *keys; /* of one page, copied */
-    size_t nkeys, cap;
+    struct keypage page;
     uint64_t seen;
     bool partial;
 };
@@ -122,24 +122,7 @@ static struct group *group_of(struct report *r, struct slice key)
 
 static void keep(void *ctx, struct slice key)
 {
-    struct report *r = ctx;
-    char *copy = malloc(key.len + 1);
-
-    if (r->nkeys == r->cap) {
-        r->cap = r->cap > 0 ? 2 * r->cap : 2048;
-        r->keys = realloc(r->keys, r->cap * sizeof *r->keys);
-    }
-    if (copy == NULL || r->keys == NULL)
-        abort();
-    memcpy(copy, key.p, key.len);
-    r->keys[r->nkeys++] = (struct slice){copy, key.len};
-}
-
-static void forget(struct report *r)
-{
-    for (size_t i = 0; i < r->nkeys; i++)
-        free((char *)(uintptr_t)r->keys[i].p);
-    r->nkeys = 0;
+    keypage_add(&((struct report *)ctx)->page, key);
 }
 
 static const char *word_of(const redisReply *reply)
@@ -187,9 +170,9 @@ static bool ask_piece(struct report *r, const struct slice *keys, size_t n)
 
 static bool ask_page(struct report *r)
 {
-    for (size_t at = 0; at < r->nkeys && !r->partial; at += PIECE) {
-        size_t n = r->nkeys - at < PIECE ? r->nkeys - at : PIECE;
-        if (!ask_piece(r, r->keys + at, n))
+    for (size_t at = 0; at < r->page.n && !r->partial; at += PIECE) {
+        size_t n = r->page.n - at < PIECE ? r->page.n - at : PIECE;
+        if (!ask_piece(r, r->page.keys + at, n))
             return false;
         r->seen += n;
         r->partial = !progress_step(&r->progress, r->seen, 0);
@@ -213,7 +196,7 @@ static bool look(struct report *r)
         if (!scan_page(r, &cursor))
             return false;
         bool ok = ask_page(r);
-        forget(r);
+        keypage_clear(&r->page);
         if (!ok)
             return false;
     } while (cursor != 0 && !r->partial && (r->sample == 0 || (double)r->seen < r->sample));
@@ -296,9 +279,7 @@ static void say_json(const struct report *r, int64_t total)
     cJSON_AddNumberToObject(doc, "maxMemory", maxmemory(r));
     cJSON_AddNumberToObject(doc, "archiveBytes", screen_number(r->store.state, "archive.bytes"));
     cJSON_AddNumberToObject(doc, "archiveDocuments", screen_number(r->store.state, "archive.documents"));
-    char *own_text = cJSON_Print(doc);
-    puts(own_text != NULL ? own_text : "{}");
-    free(own_text);
+    ctl_print(doc);
     cJSON_Delete(doc);
 }
 
@@ -330,6 +311,7 @@ int run_memory_report(struct options *o, const struct args *args)
     if (r == NULL)
         abort();
     *r = (struct report){.options = o, .policy = args_value(args, "policy"), .rate = RATE};
+    keypage_init(&r->page);
     int code = EXIT_WRONG_USAGE;
     if (args_number(args, "top", 0, TALLY_TOP_MAX, &top) && args_number(args, "sample", 1, 1e12, &r->sample) &&
         args_number(args, "rate", 0, 1e7, &r->rate)) {
@@ -344,7 +326,7 @@ int run_memory_report(struct options *o, const struct args *args)
         free((char *)(uintptr_t)r->groups[i].prefix.p);
     }
     free(r->groups);
-    free(r->keys);
+    keypage_done(&r->page);
     free(r);
     return code;
 }

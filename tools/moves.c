@@ -69,9 +69,7 @@ static void draw(const struct options *o, const cJSON *move, unsigned look)
     bool due = over || (!o->quiet && (look + 1) % LINE_LOOKS == 0);
 
     if (o->json && due) {
-        char *own_text = cJSON_PrintUnformatted(move);
-        puts(own_text != NULL ? own_text : "{}");
-        free(own_text);
+        ctl_print(move);
     } else if (!o->json && bar) {
         fputs("\r\033[K", stdout);
         screen_move(stdout, move, true);
@@ -104,7 +102,7 @@ static bool look(const struct options *o, double id, unsigned n, unsigned *tries
     return over;
 }
 
-static int watch(const struct options *o, double id)
+int moves_watch(const struct options *o, double id)
 {
     unsigned tries = 0;
     int code = EXIT_OK;
@@ -128,10 +126,6 @@ static void say_ordered(FILE *out, const cJSON *doc)
             screen_text(doc, "policy"));
 }
 
-static void say_nothing(FILE *out, const cJSON *doc)
-{
-}
-
 static int order(const struct options *o, const char *kind, const struct wish *w)
 {
     struct options quiet = *o;
@@ -143,10 +137,10 @@ static int order(const struct options *o, const char *kind, const struct wish *w
     cJSON_AddBoolToObject(json, "deep", w->deep);
     cJSON_AddNumberToObject(json, "rate", w->rate);
     quiet.json = o->json && w->no_wait; /* otherwise the JSON is that of the progress */
-    int code = ctl_change_by(&quiet, PATH, json, o->json || o->quiet ? say_nothing : say_ordered, &doc);
+    int code = ctl_change(&quiet, PATH, json, o->json || o->quiet ? NULL : say_ordered, &doc);
     double id = screen_number(doc, "id");
     cJSON_Delete(doc);
-    return code != EXIT_OK || w->no_wait ? code : watch(o, id);
+    return code != EXIT_OK || w->no_wait ? code : moves_watch(o, id);
 }
 
 int moves_run(struct options *o, const struct args *args)
@@ -176,7 +170,7 @@ static int by_id(const struct options *o, const struct args *args, const char *p
         return ctl_usage_error("expected the number of a move, which convctl moves shows, not ", text);
     cJSON *json = cJSON_CreateObject();
     cJSON_AddNumberToObject(json, "id", *ret_id);
-    return ctl_change_by(o, path, json, say, NULL);
+    return ctl_change(o, path, json, say, NULL);
 }
 
 int moves_abort(struct options *o, const struct args *args)
@@ -192,19 +186,14 @@ int moves_resume(struct options *o, const struct args *args)
     double id;
 
     quiet.json = o->json && no_wait;
-    int code = by_id(&quiet, args, PATH "/resume", o->json || o->quiet ? say_nothing : screen_resumed, &id);
-    return code != EXIT_OK || no_wait ? code : watch(o, id);
+    int code = by_id(&quiet, args, PATH "/resume", o->json || o->quiet ? NULL : screen_resumed, &id);
+    return code != EXIT_OK || no_wait ? code : moves_watch(o, id);
 }
 
 int moves_do(const struct options *o, const char *kind, const char *policy)
 {
     struct wish w = {.policy = policy};
     return order(o, kind, &w);
-}
-
-int moves_watch(const struct options *o, double id)
-{
-    return watch(o, id);
 }
 
 /* ---- dual writes ---- */
@@ -223,5 +212,5 @@ int moves_dual_write(struct options *o, const struct args *args)
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "policy", policy_of(args));
     cJSON_AddBoolToObject(json, "on", on);
-    return ctl_change_by(o, "/api/v1/dual-write", json, screen_dual_write, NULL);
+    return ctl_change(o, "/api/v1/dual-write", json, screen_dual_write, NULL);
 }

@@ -22,6 +22,19 @@ const cJSON *paint_find(const cJSON *doc, const char *path)
     return doc;
 }
 
+const cJSON *paint_row(const cJSON *list, const char *member, const char *text)
+{
+    const cJSON *row;
+
+    cJSON_ArrayForEach(row, list)
+    {
+        const cJSON *its = cJSON_GetObjectItemCaseSensitive(row, member);
+        if (cJSON_IsString(its) && strcmp(its->valuestring, text) == 0)
+            return row;
+    }
+    return NULL;
+}
+
 double screen_number(const cJSON *doc, const char *path)
 {
     const cJSON *item = paint_find(doc, path);

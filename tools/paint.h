@@ -10,6 +10,8 @@
 
 /* The member at a path like "redis.latencyMs.p95"; NULL: there is none. */
 const cJSON *paint_find(const cJSON *doc, const char *path);
+/* The row of a list whose member is exactly this text; NULL: there is none. */
+const cJSON *paint_row(const cJSON *list, const char *member, const char *text);
 const char *paint_bytes(double n);
 const char *paint_count(double n); /* 1234567 as 1,234,567 */
 const char *paint_duration(double s);

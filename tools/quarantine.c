@@ -9,29 +9,6 @@
 #define PATH       "/api/v1/quarantine"
 #define ITEM_SHOWN 160 /* bytes of an item, as text */
 
-/* ---- calls ---- */
-
-/* NULL after a message. Anything but 200 is a refusal. */
-static cJSON *call(const struct options *o, const char *method, const char *path, const char *body, int *code)
-{
-    struct answer answer;
-    cJSON *doc = ctl_call(o, method, path, body, &answer, code);
-
-    if (doc == NULL)
-        return NULL;
-    bool ok = answer.status == 200;
-    if (o->json)
-        puts(answer.body);
-    else if (!ok)
-        fprintf(stderr, "convctl: refused: %s\n", screen_text(doc, "error"));
-    *code = ok ? EXIT_OK : EXIT_UNHEALTHY;
-    answer_done(&answer);
-    if (ok)
-        return doc;
-    cJSON_Delete(doc);
-    return NULL;
-}
-
 /* A key or an item as one line: text as it is, all else as JSON. */
 static void put_value(const cJSON *value, int most)
 {
@@ -67,7 +44,7 @@ static int list(const struct options *o)
 
     do {
         snprintf(path, sizeof path, PATH "?after=%.0f&count=100", after);
-        cJSON *doc = call(o, "GET", path, NULL, &code);
+        cJSON *doc = ctl_order(o, "GET", path, NULL, &code);
         const cJSON *entry;
         if (doc == NULL)
             return code;
@@ -112,7 +89,7 @@ static void say_state(const char *title, const cJSON *state)
 static int show(const struct options *o, const char *path)
 {
     int code;
-    cJSON *doc = call(o, "GET", path, NULL, &code);
+    cJSON *doc = ctl_order(o, "GET", path, NULL, &code);
 
     if (doc == NULL || o->json) {
         cJSON_Delete(doc);
@@ -150,17 +127,14 @@ static int restore(const struct options *o, double number, const char *as)
     cJSON *body = cJSON_CreateObject();
     if (as != NULL)
         cJSON_AddStringToObject(body, "as", as);
-    char *own_text = cJSON_PrintUnformatted(body);
     snprintf(path, sizeof path, PATH "/%.0f/restore", number);
-    cJSON *doc = call(o, "POST", path, own_text, &code);
+    cJSON *doc = ctl_order(o, "POST", path, body, &code);
     if (doc != NULL && !o->json) {
         printf("restored   entry %.0f as ", number);
         put_value(paint_find(doc, "key"), ITEM_SHOWN);
         printf("\nto undo    %s\n", screen_text(doc, "undo"));
     }
     cJSON_Delete(doc);
-    cJSON_Delete(body);
-    free(own_text);
     return code;
 }
 
@@ -174,7 +148,7 @@ static int drop(const struct options *o, double number)
     if (code != EXIT_OK)
         return code;
     snprintf(path, sizeof path, PATH "/%.0f", number);
-    cJSON *doc = call(o, "DELETE", path, NULL, &code);
+    cJSON *doc = ctl_order(o, "DELETE", path, NULL, &code);
     if (doc != NULL && !o->json)
         printf("dropped    entry %.0f\n", number);
     cJSON_Delete(doc);

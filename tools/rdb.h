@@ -24,7 +24,6 @@ struct rdb_wish {
 
 struct rdb_result {
     const char *how; /* "copied": BGSAVE and its file; "replicated": SYNC */
-    int64_t bytes;
 };
 
 /* False: why. */

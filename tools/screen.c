@@ -185,15 +185,8 @@ static double rate(const cJSON *now, const cJSON *before, const char *path, doub
 /* The object of the list whose name is that of item. */
 static const cJSON *same_name(const cJSON *list, const cJSON *item)
 {
-    const cJSON *other, *name = paint_find(item, "name");
-
-    cJSON_ArrayForEach(other, list)
-    {
-        const cJSON *its = paint_find(other, "name");
-        if (cJSON_IsString(its) && cJSON_IsString(name) && strcmp(its->valuestring, name->valuestring) == 0)
-            return other;
-    }
-    return NULL;
+    const cJSON *name = paint_find(item, "name");
+    return cJSON_IsString(name) ? paint_row(list, "name", name->valuestring) : NULL;
 }
 
 struct line {

@@ -55,29 +55,15 @@ static int move_key(const struct options *o, const char *key, const char *to)
 
     cJSON_AddStringToObject(json, "key", key);
     cJSON_AddStringToObject(json, "to", to);
-    return ctl_change_by(o, PATH, json, show_moved, NULL);
-}
-
-/* Where the key is asked for; every byte of it is escaped. */
-static char *path_of(const char *key)
-{
-    size_t n = strlen(key);
-    char *path = malloc(sizeof PATH "?key=" + 3 * n), *at = path;
-
-    if (path == NULL)
-        abort();
-    at += sprintf(at, "%s", PATH "?key=");
-    for (size_t i = 0; i < n; i++)
-        at += sprintf(at, "%%%02X", (unsigned char)key[i]);
-    return path;
+    return ctl_change(o, PATH, json, show_moved, NULL);
 }
 
 static int show_one(const struct options *o, const char *key)
 {
-    char *path = path_of(key);
-    int code = ctl_show(o, path, show_key);
+    char *own_path = ctl_path(PATH "?key=", key);
+    int code = ctl_show(o, own_path, show_key);
 
-    free(path);
+    free(own_path);
     return code;
 }
 
