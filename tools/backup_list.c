@@ -10,13 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MOST 4096 /* folders that are looked at */
-
-struct found {
-    char *names[MOST]; /* by name, so the newest last */
-    size_t count;
-};
-
 static bool is_incomplete(const char *name)
 {
     size_t len = strlen(name), tail = strlen(BACKUP_INCOMPLETE);
@@ -35,31 +28,22 @@ static bool is_ours(const char *name)
     return name[i] == '\0' || strcmp(name + i, BACKUP_INCOMPLETE) == 0;
 }
 
-static int by_name(const void *a, const void *b)
+static int is_wanted(const struct dirent *entry)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return is_ours(entry->d_name);
 }
 
-static bool find_all(const char *dir, struct found *f)
+/* By name, so the newest last. -1: errno. */
+static int find_all(const char *dir, struct dirent ***ret)
 {
-    DIR *d = opendir(dir);
-    const struct dirent *entry;
-
-    f->count = 0;
-    if (d == NULL)
-        return false;
-    while ((entry = readdir(d)) != NULL && f->count < MOST)
-        if (is_ours(entry->d_name))
-            f->names[f->count++] = strdup(entry->d_name);
-    closedir(d);
-    qsort(f->names, f->count, sizeof f->names[0], by_name);
-    return true;
+    return scandir(dir, ret, is_wanted, alphasort);
 }
 
-static void done(struct found *f)
+static void done(struct dirent **own_found, int n)
 {
-    for (size_t i = 0; i < f->count; i++)
-        free(f->names[i]);
+    for (int i = 0; i < n; i++)
+        free(own_found[i]);
+    free(own_found);
 }
 
 /* ---- removing ---- */
@@ -88,18 +72,14 @@ static bool remove_folder(const char *folder)
 
 int backup_prune(const char *dir, size_t keep)
 {
-    struct found *f = calloc(1, sizeof *f);
+    struct dirent **found = NULL;
     char path[4096];
     size_t whole = 0;
-    int removed = 0;
+    int removed = 0, n = find_all(dir, &found);
 
-    if (f == NULL || !find_all(dir, f)) {
-        free(f);
-        return 0;
-    }
-    for (size_t i = f->count; i-- > 0;) {
-        snprintf(path, sizeof path, "%.3900s/%s", dir, f->names[i]);
-        if (is_incomplete(f->names[i])) {
+    for (int i = n; i-- > 0;) {
+        snprintf(path, sizeof path, "%.3800s/%s", dir, found[i]->d_name);
+        if (is_incomplete(found[i]->d_name)) {
             (void)remove_folder(path); /* it has said why not */
             continue;
         }
@@ -108,8 +88,7 @@ int backup_prune(const char *dir, size_t keep)
             removed += remove_folder(path);
         cJSON_Delete(manifest);
     }
-    done(f);
-    free(f);
+    done(found, n);
     return removed;
 }
 
@@ -144,27 +123,27 @@ static void show(const struct options *o, const char *name, const cJSON *manifes
 
 int backup_list(const struct options *o, const char *dir)
 {
-    struct found *f = calloc(1, sizeof *f);
+    struct dirent **found = NULL;
     char path[4096];
+    int n = find_all(dir, &found);
 
-    if (f == NULL || !find_all(dir, f)) {
+    if (n < 0) {
         fprintf(stderr, "convctl: %s: %s\n", dir, strerror(errno));
-        free(f);
         return EXIT_UNHEALTHY;
     }
     fputs(o->json ? "[" : "", stdout);
-    for (size_t i = 0; i < f->count; i++) {
-        snprintf(path, sizeof path, "%.3900s/%s", dir, f->names[i]);
-        cJSON *manifest = is_incomplete(f->names[i]) ? NULL : manifest_read(path);
-        show(o, f->names[i], manifest, i == 0);
+    for (int i = 0; i < n; i++) {
+        const char *name = found[i]->d_name;
+        snprintf(path, sizeof path, "%.3800s/%s", dir, name);
+        cJSON *manifest = is_incomplete(name) ? NULL : manifest_read(path);
+        show(o, name, manifest, i == 0);
         cJSON_Delete(manifest);
     }
     if (o->json)
         puts("]");
-    else if (f->count == 0)
+    else if (n == 0)
         puts("no backups");
-    done(f);
-    free(f);
+    done(found, n);
     return EXIT_OK;
 }
 

@@ -6,7 +6,6 @@
 #include "tools/moves.h"
 #include "tools/paint.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define LOOK_S    1.0

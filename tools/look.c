@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "tools/screen.h"
 
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -42,24 +42,35 @@ static bool says(struct fetch *f, const char *what)
 
 /* ---- connecting: with the proxy's own variables (REDIS_PASSWORD, REDIS_TLS_CA …) ---- */
 
+/* Those of this process that begin with REDIS_, but for the address; the list is malloc'ed, its texts are not. */
+static const char **variables(void)
+{
+    size_t n = 0, all = 0;
+
+    while (environ[all] != NULL)
+        all++;
+    const char **list = calloc(all + 1, sizeof *list);
+    if (list == NULL)
+        abort();
+    for (char **e = environ; *e != NULL; e++)
+        if (strncmp(*e, "REDIS_", 6) == 0 && strncmp(*e, "REDIS_URL=", 10) != 0)
+            list[n++] = *e;
+    return list;
+}
+
 static bool configure(struct fetch *f)
 {
-    const char *env[64], *sets[2];
     char url[700];
-    size_t n = 0;
+    const char *sets[] = {url, "archive.url="}, **own_env = variables();
+    struct config_start start = {.sets = sets, .set_count = 2, .env = own_env};
     struct config_error error;
     struct reason reason;
 
-    for (char **e = environ; *e != NULL && n + 1 < sizeof env / sizeof env[0]; e++)
-        if (strncmp(*e, "REDIS_", 6) == 0 && strncmp(*e, "REDIS_URL=", 10) != 0)
-            env[n++] = *e;
-    env[n] = NULL;
     snprintf(url, sizeof url, "redis.url=%s", f->wish->url);
-    sets[0] = url;
-    sets[1] = "archive.url=";
-    struct config_start start = {.sets = sets, .set_count = 2, .env = env};
     f->config = config_new();
-    if (config_load(f->config, &start, &error) != ERR_NONE)
+    enum err e = config_load(f->config, &start, &error);
+    free(own_env);
+    if (e != ERR_NONE)
         return says(f, error.reason);
     f->settings = config_current(f->config);
     if (!redis_url_parse(f->wish->url, &f->url, &reason))
