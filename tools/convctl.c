@@ -17,6 +17,7 @@
 #include "tools/memory.h"
 #include "tools/moves.h"
 #include "tools/quarantine.h"
+#include "tools/tenants.h"
 #include "tools/tiers.h"
 #include "version.h"
 

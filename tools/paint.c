@@ -124,6 +124,20 @@ void paint_list(FILE *out, const cJSON *doc, const char *name, const char *title
     }
 }
 
+int paint_value(FILE *out, const cJSON *value, int most)
+{
+    char *own_text = cJSON_IsString(value) ? NULL : cJSON_PrintUnformatted(value);
+    const char *text = cJSON_IsString(value) ? value->valuestring : own_text != NULL ? own_text : "-";
+    int n = 0;
+
+    for (; text[n] != '\0' && n < most; n++)
+        putc((unsigned char)text[n] < ' ' || text[n] == 127 ? '?' : text[n], out);
+    if (text[n] != '\0')
+        n += fprintf(out, "...");
+    free(own_text);
+    return n;
+}
+
 void paint_bar(FILE *out, double part)
 {
     int n = (int)(part * BAR_WIDTH + 0.5);

@@ -17,6 +17,8 @@ const char *paint_count(double n); /* 1234567 as 1,234,567 */
 const char *paint_duration(double s);
 /* Each text of a list, in a line with the title. */
 void paint_list(FILE *out, const cJSON *doc, const char *name, const char *title);
+/* A key or an item as one line, of at most so many bytes: text as it is, all else as JSON. How many it has put. */
+int paint_value(FILE *out, const cJSON *value, int most);
 /* part: 0 to 1, of BAR_WIDTH. */
 void paint_bar(FILE *out, double part);
 

@@ -9,19 +9,6 @@
 #define PATH       "/api/v1/quarantine"
 #define ITEM_SHOWN 160 /* bytes of an item, as text */
 
-/* A key or an item as one line: text as it is, all else as JSON. */
-static void put_value(const cJSON *value, int most)
-{
-    char *own_text = cJSON_IsString(value) ? NULL : cJSON_PrintUnformatted(value);
-    const char *text = cJSON_IsString(value) ? value->valuestring : own_text != NULL ? own_text : "-";
-
-    for (int i = 0; text[i] != '\0' && i < most; i++)
-        putchar((unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i]);
-    if (strlen(text) > (size_t)most)
-        fputs("...", stdout);
-    free(own_text);
-}
-
 /* ---- ls ---- */
 
 static void say_entry(const cJSON *e)
@@ -31,7 +18,7 @@ static void say_entry(const cJSON *e)
         printf("can't be read: %s\n", screen_text(e, "damaged"));
         return;
     }
-    put_value(paint_find(e, "key"), ITEM_SHOWN);
+    paint_value(stdout, paint_find(e, "key"), ITEM_SHOWN);
     printf("   %s of %s   %s   %s\n", screen_text(e, "type"), paint_count(screen_number(e, "length")), screen_text(e, "at"),
            screen_text(e, "why"));
 }
@@ -81,7 +68,7 @@ static void say_state(const char *title, const cJSON *state)
     cJSON_ArrayForEach(item, paint_find(state, "items"))
     {
         fputs("  ", stdout);
-        put_value(item, ITEM_SHOWN);
+        paint_value(stdout, item, ITEM_SHOWN);
         putchar('\n');
     }
 }
@@ -96,7 +83,7 @@ static int show(const struct options *o, const char *path)
         return code;
     }
     printf("entry %.0f of key ", screen_number(doc, "number"));
-    put_value(paint_find(doc, "key"), ITEM_SHOWN);
+    paint_value(stdout, paint_find(doc, "key"), ITEM_SHOWN);
     printf("\n%s, %s\n", screen_text(doc, "why"), screen_text(doc, "at"));
     say_state("put aside", paint_find(doc, "entry"));
     say_state("Redis", paint_find(doc, "redis"));
@@ -131,7 +118,7 @@ static int restore(const struct options *o, double number, const char *as)
     cJSON *doc = ctl_order(o, "POST", path, body, &code);
     if (doc != NULL && !o->json) {
         printf("restored   entry %.0f as ", number);
-        put_value(paint_find(doc, "key"), ITEM_SHOWN);
+        paint_value(stdout, paint_find(doc, "key"), ITEM_SHOWN);
         printf("\nto undo    %s\n", screen_text(doc, "undo"));
     }
     cJSON_Delete(doc);
