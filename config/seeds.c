@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SENTINEL_FORM "expected redis+sentinel://[user:password@]host[:port],…/mastername[/db]"
-#define CLUSTER_FORM  "expected redis+cluster://[user:password@]host[:port],…"
+#define SENTINEL_FORM "expected redis[s]+sentinel://[user:password@]host[:port],…/mastername[/db]"
+#define CLUSTER_FORM  "expected redis[s]+cluster://[user:password@]host[:port],…"
 
 static const struct {
     const char *scheme;
@@ -15,14 +15,27 @@ static const struct {
     int port;
 } kinds[] = {
     [REDIS_SINGLE] = {"", "", 0},
-    [REDIS_SENTINEL] = {"redis+sentinel://", SENTINEL_FORM, 26379},
-    [REDIS_CLUSTER] = {"redis+cluster://", CLUSTER_FORM, 6379},
+    [REDIS_SENTINEL] = {"+sentinel://", SENTINEL_FORM, 26379}, /* behind "redis" or "rediss" */
+    [REDIS_CLUSTER] = {"+cluster://", CLUSTER_FORM, 6379},
 };
+
+static bool is_tls(const char *url)
+{
+    return strncmp(url, "rediss+", 7) == 0;
+}
+
+/* Where the scheme goes on behind its first word. */
+static const char *behind_redis(const char *url)
+{
+    return url + (is_tls(url) ? 6 : strncmp(url, "redis+", 6) == 0 ? 5 : 0);
+}
 
 enum redis_kind redis_kind(const char *url)
 {
-    for (enum redis_kind kind = REDIS_CLUSTER; kind > REDIS_SINGLE; kind--)
-        if (strncmp(url, kinds[kind].scheme, strlen(kinds[kind].scheme)) == 0)
+    const char *scheme = behind_redis(url);
+
+    for (enum redis_kind kind = REDIS_CLUSTER; kind > REDIS_SINGLE && scheme != url; kind--)
+        if (strncmp(scheme, kinds[kind].scheme, strlen(kinds[kind].scheme)) == 0)
             return kind;
     return REDIS_SINGLE;
 }
@@ -108,11 +121,11 @@ static bool parse_path(struct redis_seeds *seeds, const char *p)
 
 bool redis_seeds_parse(const char *text, struct redis_seeds *ret_seeds, struct reason *why)
 {
-    struct redis_seeds seeds = {.kind = redis_kind(text)};
+    struct redis_seeds seeds = {.kind = redis_kind(text), .tls = is_tls(text)};
 
     if (seeds.kind == REDIS_SINGLE)
         return because(why, "it names one server; " SENTINEL_FORM);
-    text += strlen(kinds[seeds.kind].scheme);
+    text = behind_redis(text) + strlen(kinds[seeds.kind].scheme);
     const char *end = text + strcspn(text, "/?#");
     if (!parse_hosts(&seeds, text, end) || !parse_path(&seeds, end)) {
         redis_seeds_done(&seeds);
@@ -153,7 +166,7 @@ char *redis_seeds_url(const struct redis_seeds *seeds, const char *host, int por
     bool login = seeds->password != NULL, v6 = strchr(host, ':') != NULL;
     char *user = encode(seeds->user != NULL ? seeds->user : "");
     char *password = encode(login ? seeds->password : "");
-    char *url = must_print("redis://%s%s%s%s%s%s%s:%d/%d", user, login ? ":" : "", password, login ? "@" : "",
+    char *url = must_print("redis%s://%s%s%s%s%s%s%s:%d/%d", seeds->tls ? "s" : "", user, login ? ":" : "", password, login ? "@" : "",
                            v6 ? "[" : "", host, v6 ? "]" : "", port, seeds->db);
 
     free(user);

@@ -2,6 +2,7 @@
  *
  *      redis+sentinel://[user:password@]host[:port],host[:port],…/mastername[/db]
  *      redis+cluster://[user:password@]host[:port],host[:port],…
+ *      rediss+… for TLS, to all of them
  *
  * User and password are Redis's own; those of the sentinels are the settings redis.sentinel_user and redis.sentinel_password.
  * Owns:    the strings of struct redis_seeds, until _done.
@@ -24,13 +25,14 @@ struct redis_seeds {
     char *master;          /* the name that the sentinels know; NULL for a cluster */
     char *user, *password; /* NULL when the URL has none */
     int db;
+    bool tls;
 };
 
 enum redis_kind redis_kind(const char *url);
 /* As redis_url_parse; a URL of kind REDIS_SINGLE is refused. */
 MUST_USE bool redis_seeds_parse(const char *text, struct redis_seeds *ret_seeds, struct reason *why);
 void redis_seeds_done(struct redis_seeds *seeds);
-/* redis://user:password@host:port/db with all that needs it percent-encoded; the caller frees it. */
+/* redis[s]://user:password@host:port/db with all that needs it percent-encoded; the caller frees it. */
 char *redis_seeds_url(const struct redis_seeds *seeds, const char *host, int port);
 
 /* The URL that connections are made to: redis.url, or what was found by it; "": nothing was found yet. */

@@ -28,7 +28,7 @@ struct blocking {
     struct tls_line line;
     int64_t patience_us;
     _Atomic bool interrupted;
-    bool inside; /* it does not lead to Redis */
+    bool inside; /* faults of Redis do not concern it: it leads elsewhere */
 };
 
 #define FAULT_LOOK_US 5000 /* how often the valve is looked at while it is shut */
@@ -144,7 +144,9 @@ static bool shake(struct blocking *w, char *why, size_t why_cap)
     free(buf);
     if (tls_is_open(w->tls))
         return true;
-    snprintf(why, why_cap, "%s", n == 0 ? "Redis closed the connection" : blocking_why(w, (int)n));
+    snprintf(why, why_cap, "%s", n == 0            ? "Redis closed the connection"
+                                 : n == -ETIMEDOUT ? "no answer in time to TLS: it may be one that speaks without"
+                                                   : blocking_why(w, (int)n));
     return false;
 }
 
@@ -164,6 +166,18 @@ static bool secure(struct blocking *w, const struct settings *s, const struct re
 
 struct blocking *blocking_open(const struct settings *s, const struct redis_url *url, int64_t patience_ms, char *why, size_t why_cap)
 {
+    if (redis_is_cut()) {
+        snprintf(why, why_cap, "%s", strerror(ECONNREFUSED));
+        return NULL;
+    }
+    struct blocking *w = blocking_open_apart(s, url, patience_ms, why, why_cap);
+    if (w != NULL)
+        w->inside = false;
+    return w;
+}
+
+struct blocking *blocking_open_apart(const struct settings *s, const struct redis_url *url, int64_t patience_ms, char *why, size_t why_cap)
+{
     struct blocking *w = calloc(1, sizeof *w);
     int64_t end_us = clock_mono_us() + patience_ms * 1000;
 
@@ -171,11 +185,7 @@ struct blocking *blocking_open(const struct settings *s, const struct redis_url 
         abort();
     tls_line_init(&w->line);
     w->fd = -1;
-    if (redis_is_cut()) {
-        snprintf(why, why_cap, "%s", strerror(ECONNREFUSED));
-        blocking_close(w);
-        return NULL;
-    }
+    w->inside = true;
     w->fd = url->path != NULL ? connect_unix(url->path, end_us, why, why_cap) : connect_net(url, end_us, why, why_cap);
     if (w->fd >= 0) {
         blocking_patience(w, patience_ms);
@@ -219,6 +229,11 @@ void blocking_patience(struct blocking *w, int64_t ms)
     w->patience_us = ms * 1000;
     setsockopt(w->fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
     setsockopt(w->fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+}
+
+int blocking_fd(const struct blocking *w)
+{
+    return w->fd;
 }
 
 void blocking_interrupt(struct blocking *w)

@@ -54,7 +54,8 @@ static bool ask(struct cluster *x, const char *host, int port, const struct sett
     struct asker_login login = {
         .user = x->seeds.user,
         .password = x->seeds.password != NULL ? x->seeds.password : s->redis_password,
-        .patience_ms = s->redis_connect_timeout,
+        .settings = s,
+        .tls = x->seeds.tls,
     };
     char name[sizeof x->host];
 

@@ -83,7 +83,7 @@ static bool ask_about_master(struct peer *p, const char *master)
     r = ASKER_ASK(&p->ask, "SENTINEL", "MASTER", master);
     p->epoch = sentinel_take_epoch(r);
     freeReplyObject(r);
-    return p->ask.c != NULL;
+    return p->ask.w != NULL;
 }
 
 static void ask_peer(struct sentinel *x, size_t i, const struct asker_login *login)
@@ -92,15 +92,15 @@ static void ask_peer(struct sentinel *x, size_t i, const struct asker_login *log
     const struct net_address *at = &x->seeds.hosts[i];
 
     p->answered = false;
-    if (p->ask.c == NULL && clock_mono_us() < p->retry_us)
+    if (p->ask.w == NULL && clock_mono_us() < p->retry_us)
         return;
-    bool old = p->ask.c != NULL; /* it may have ended since: then a new one tells more */
+    bool old = p->ask.w != NULL; /* it may have ended since: then a new one tells more */
     bool ok = asker_open(&p->ask, at->host, at->port, login) && ask_about_master(p, x->seeds.master);
-    if (!ok && old && p->ask.c == NULL)
+    if (!ok && old && p->ask.w == NULL)
         ok = asker_open(&p->ask, at->host, at->port, login) && ask_about_master(p, x->seeds.master);
     p->answered &= ok;
     note(x, i, ok);
-    if (!ok || p->events.c != NULL)
+    if (!ok || p->events.w != NULL)
         return;
     if (asker_open(&p->events, at->host, at->port, login))
         freeReplyObject(ASKER_ASK(&p->events, "SUBSCRIBE", "+switch-master"));
@@ -119,7 +119,8 @@ static bool confirm(struct sentinel *x, const struct sentinel_address *at, const
     struct asker_login login = {
         .user = x->seeds.user,
         .password = x->seeds.password != NULL ? x->seeds.password : s->redis_password,
-        .patience_ms = s->redis_connect_timeout,
+        .settings = s,
+        .tls = x->seeds.tls,
     };
 
     if (!is_same(at, &x->master_at))
@@ -165,7 +166,7 @@ static void tell_peers(const struct sentinel *x, struct scout_report *report)
 bool sentinel_look(struct sentinel *x, const struct settings *s, struct sentinel_address *ret,
                    struct scout_report *report)
 {
-    struct asker_login login = {s->redis_sentinel_user, s->redis_sentinel_password, s->redis_connect_timeout};
+    struct asker_login login = {s->redis_sentinel_user, s->redis_sentinel_password, s, x->seeds.tls};
 
     for (size_t i = 0; i < x->seeds.count; i++)
         ask_peer(x, i, &login);
@@ -198,8 +199,8 @@ size_t sentinel_fds(const struct sentinel *x, struct pollfd *fds, size_t cap)
     size_t n = 0;
 
     for (size_t i = 0; i < x->seeds.count && n < cap; i++)
-        if (x->peers[i].events.c != NULL)
-            fds[n++] = (struct pollfd){.fd = x->peers[i].events.c->fd, .events = POLLIN};
+        if (x->peers[i].events.w != NULL)
+            fds[n++] = (struct pollfd){.fd = asker_fd(&x->peers[i].events), .events = POLLIN};
     return n;
 }
 
@@ -212,14 +213,10 @@ static bool is_readable(int fd)
 /* Messages that are there; a connection that is lost is made anew at the next look. */
 static bool read_events(struct asker *events, const char *master)
 {
-    bool switched = false;
-    void *r = NULL;
+    bool switched = !asker_fetch(events);
+    redisReply *r;
 
-    if (redisBufferRead(events->c) != REDIS_OK) {
-        asker_close(events);
-        return true;
-    }
-    while (redisReaderGetReply(events->c->reader, &r) == REDIS_OK && r != NULL) {
+    while ((r = asker_next(events)) != NULL) {
         switched |= sentinel_is_switch(r, master);
         freeReplyObject(r);
     }
@@ -232,7 +229,7 @@ bool sentinel_heard(struct sentinel *x)
 
     for (size_t i = 0; i < x->seeds.count; i++) {
         struct asker *events = &x->peers[i].events;
-        if (events->c != NULL && is_readable(events->c->fd))
+        if (events->w != NULL && is_readable(asker_fd(events)))
             heard |= read_events(events, x->seeds.master);
     }
     return heard;

@@ -20,16 +20,23 @@ def cluster_port():
 
 
 class Node(RedisServer):
-    def __init__(self, folder, args=()):
-        self.more, self.placed = list(args), False
+    """tls: (certificate, authority): it speaks TLS on tls_port, also with other nodes, and without TLS on port, for the test itself."""
+
+    def __init__(self, folder, args=(), tls=None):
+        self.more, self.placed, self.tls = list(args), False, tls
         self.choose_ports(folder)
 
     def choose_ports(self, folder):
         port = cluster_port()
         bus = free_port()
+        self.tls_port = free_port() if self.tls else None
         fixed = ["--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{port}.conf", "--cluster-port", bus,
                  "--cluster-node-timeout", NODE_TIMEOUT_MS, "--repl-diskless-sync-delay", "0",
                  "--cluster-allow-replica-migration", "no"]  # fmt: skip
+        if self.tls:
+            certificate, authority = self.tls
+            fixed += ["--tls-port", self.tls_port, "--tls-cluster", "yes", "--tls-replication", "yes", "--tls-auth-clients", "no",
+                      "--tls-cert-file", certificate.cert, "--tls-key-file", certificate.key, "--tls-ca-cert-file", authority.cert]  # fmt: skip
         super().__init__(folder, port, [*fixed, *self.more])
         self.bus = bus
 
@@ -64,10 +71,10 @@ class Node(RedisServer):
 class Cluster:
     """Cluster(folder).start(): every node knows every other, all slots are served, replicas follow."""
 
-    def __init__(self, folder, masters=3, replicas=1, spare=0, args=()):
-        self.masters = [Node(folder, args) for _ in range(masters)]
-        self.replicas = [Node(folder, args) for _ in range(masters * replicas)]
-        self.spare = [Node(folder, args) for _ in range(spare)]
+    def __init__(self, folder, masters=3, replicas=1, spare=0, args=(), tls=None):
+        self.masters = [Node(folder, args, tls) for _ in range(masters)]
+        self.replicas = [Node(folder, args, tls) for _ in range(masters * replicas)]
+        self.spare = [Node(folder, args, tls) for _ in range(spare)]
         self.nodes = [*self.masters, *self.replicas, *self.spare]
 
     def start(self):
@@ -79,7 +86,7 @@ class Cluster:
             last = SLOTS - 1 if node is self.masters[-1] else (i + 1) * share - 1
             node.call("CLUSTER", "ADDSLOTSRANGE", i * share, last)
         for node in self.nodes[1:]:
-            self.nodes[0].call("CLUSTER", "MEET", node.host, node.port, node.bus)
+            self.nodes[0].call("CLUSTER", "MEET", node.host, node.tls_port or node.port, node.bus)
         eventually(lambda: all(self.knows(node) == len(self.nodes) for node in self.nodes), 20)
         for i, node in enumerate(self.replicas):
             master = self.masters[i % len(self.masters)].id
@@ -115,7 +122,8 @@ class Cluster:
 
     @property
     def url(self):
-        return "redis+cluster://" + ",".join(f"{n.host}:{n.port}" for n in self.masters)
+        scheme = "rediss+cluster://" if self.masters[0].tls else "redis+cluster://"
+        return scheme + ",".join(f"{n.host}:{n.tls_port or n.port}" for n in self.masters)
 
     def slot_of(self, key):
         return self.nodes[0].call("CLUSTER", "KEYSLOT", key)
@@ -139,7 +147,7 @@ class Cluster:
         """True: some were moved."""
         keys = source.call("CLUSTER", "GETKEYSINSLOT", slot, count)
         if keys:
-            source.call("MIGRATE", to.host, to.port, "", 0, 5000, "KEYS", *keys)
+            source.call("MIGRATE", to.host, to.tls_port or to.port, "", 0, 5000, "KEYS", *keys)
         return bool(keys)
 
     def end_move(self, slot, source, to):

@@ -17,6 +17,11 @@ static void kinds(void **state)
     assert_int_equal(redis_kind("unix:///a"), REDIS_SINGLE);
     assert_int_equal(redis_kind("redis+sentinel://h/m"), REDIS_SENTINEL);
     assert_int_equal(redis_kind("redis+cluster://h"), REDIS_CLUSTER);
+    assert_int_equal(redis_kind("rediss+sentinel://h/m"), REDIS_SENTINEL);
+    assert_int_equal(redis_kind("rediss+cluster://h"), REDIS_CLUSTER);
+    assert_int_equal(redis_kind("rediss://h"), REDIS_SINGLE);
+    assert_int_equal(redis_kind("redisss+cluster://h"), REDIS_SINGLE);
+    assert_int_equal(redis_kind("+cluster://h"), REDIS_SINGLE);
 }
 
 static void good_ones(void **state)
@@ -48,6 +53,15 @@ static void good_ones(void **state)
     assert_null(seeds.master);
     url = redis_seeds_url(&seeds, "10.0.0.1", 5);
     assert_string_equal(url, "redis://10.0.0.1:5/0");
+    free(url);
+    assert_false(seeds.tls);
+    redis_seeds_done(&seeds);
+
+    assert_true(redis_seeds_parse("rediss+cluster://:p@a:7000,b", &seeds, &why));
+    assert_true(seeds.tls);
+    assert_int_equal(seeds.count, 2);
+    url = redis_seeds_url(&seeds, "10.0.0.1", 5);
+    assert_string_equal(url, "rediss://:p@10.0.0.1:5/0");
     free(url);
     redis_seeds_done(&seeds);
 }
