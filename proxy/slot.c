@@ -467,4 +467,14 @@ static bool on_push(struct upstream *u, const char *p, size_t n)
     return false;
 }
 
-const struct upstream_ops slot_upstream_ops = {on_reply, on_failed, on_change, on_push};
+/* A part goes alone anyway. Of what nobody waits for nothing is known. */
+static bool may_wait(const struct upstream_request *r)
+{
+    const struct slot *slot = (const struct slot *)r;
+
+    if (slot->gather != NULL || slot->whole != NULL)
+        return true;
+    return slot->session != NULL && slot->session->in_flight == 1;
+}
+
+const struct upstream_ops slot_upstream_ops = {on_reply, on_failed, on_change, on_push, may_wait};

@@ -18,10 +18,11 @@ bool spread_may_send(struct session *s, const struct upstream *u)
         begin(s, u);
         return true;
     }
+    if (sp->era != pool_era(&s->loop->pool))
+        return false;
     if (s->current == u && !sp->several)
         return true;
-    if (s->current == NULL || sp->alone || upstream_url(u) == NULL || sp->lane != (uint8_t)upstream_lane(u) ||
-        sp->era != pool_era(&s->loop->pool))
+    if (s->current == NULL || sp->alone || upstream_url(u) == NULL || sp->lane != (uint8_t)upstream_lane(u))
         return false;
     sp->several = true;
     return true;

@@ -458,7 +458,7 @@ void subscriber_second(struct subscriber *sub)
         ask(sub, NULL, false);
 }
 
-static const struct upstream_ops ops = {on_reply, on_failed, on_change, on_push};
+static const struct upstream_ops ops = {on_reply, on_failed, on_change, on_push, NULL};
 
 /* Its connections are counted with the others. */
 struct subscriber *subscriber_of(struct loop *l)

@@ -1,5 +1,6 @@
 #include "backends/redis/nodes.h"
 
+#include "backends/redis/internal.h"
 #include "backends/redis/pool.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct nodes {
     struct node **masters; /* as the topology has them */
     size_t nmasters;
     uint16_t owner[TOPOLOGY_SLOTS]; /* index in list, or TOPOLOGY_NOBODY */
+    struct request_queue waiting;   /* to be sent later */
     struct node *aim;               /* NULL: whichever is for general questions */
 };
 
@@ -32,6 +34,7 @@ struct nodes *nodes_new(struct upstream_env *env)
     struct nodes *n = must(calloc(1, sizeof *n));
 
     n->env = env;
+    queue_init(&n->waiting);
     memset(n->owner, 0xff, sizeof n->owner);
     return n;
 }
@@ -178,9 +181,59 @@ static void send_again(struct nodes *n, struct upstream *u, struct upstream_requ
         upstream_resend(to, r, asking);
 }
 
+/* To the node that it was sent to first: who serves the slot now is told there. */
+static void wait(struct nodes *n, struct upstream_request *r)
+{
+    r->resend->due_us = turn_now(n->env->turn) + resend_pause_us(r->resend);
+    resend_later(r->resend);
+    queue_push(&n->waiting, r);
+    n->env->wake(n->env);
+}
+
+static void send_late(struct nodes *n, struct upstream_request *r)
+{
+    struct upstream *home = r->resend->home;
+    const char *detail;
+    enum err e = upstream_ready(home, &detail);
+
+    if (e == ERR_NONE && !n->env->ops->may_wait(r)) {
+        e = ERR_RESHARD;
+        detail = "its client is gone";
+    }
+    if (e == ERR_NONE)
+        upstream_resend(home, r, false);
+    else
+        upstream_fail(n->env, r, e, detail);
+}
+
+bool nodes_tick(struct nodes *n, int64_t now_us)
+{
+    struct request_queue all = {.tail = &all.head};
+
+    queue_append(&all, &n->waiting);
+    while (all.head != NULL) {
+        struct upstream_request *r = queue_pop(&all);
+        if (r->resend->due_us <= now_us)
+            send_late(n, r);
+        else
+            queue_push(&n->waiting, r);
+    }
+    return n->waiting.head != NULL;
+}
+
+void nodes_cancel(struct nodes *n)
+{
+    while (n->waiting.head != NULL)
+        upstream_fail(n->env, queue_pop(&n->waiting), ERR_CANCELLED, "the proxy ends");
+}
+
 bool nodes_redirect(struct nodes *n, struct upstream *u, struct upstream_request *r,
                     const struct redirect *to)
 {
+    if (to->kind == REDIRECT_LATER) {
+        wait(n, r);
+        return true;
+    }
     char *url = url_of(n, u, to);
     bool news = false;
 

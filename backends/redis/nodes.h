@@ -26,8 +26,12 @@ void nodes_aim_any(struct nodes *n);
 const char *nodes_url(const struct nodes *n);
 struct upstream *nodes_shared(struct nodes *n, enum lane lane, enum resp resp, unsigned share);
 
-/* upstream_env's on_redirect. True: the slot is another's than was known. */
+/* upstream_env's on_redirect. True: the slot is another's than was known, or nobody's now. */
 bool nodes_redirect(struct nodes *n, struct upstream *u, struct upstream_request *r,
                     const struct redirect *to);
+/* Sends what has waited long enough. True: something waits on. */
+bool nodes_tick(struct nodes *n, int64_t now_us);
+/* What waits fails. */
+void nodes_cancel(struct nodes *n);
 
 #endif

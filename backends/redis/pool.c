@@ -41,6 +41,8 @@ static void on_tick(uv_timer_t *timer)
     struct pool *p = timer->data;
     struct tick t = {.now_us = turn_now(p->env.turn)};
     each(p, tick_one, &t);
+    if (p->nodes != NULL)
+        t.busy |= nodes_tick(p->nodes, t.now_us);
     if (!t.busy)
         uv_timer_stop(&p->tick);
 }
@@ -262,6 +264,8 @@ static void end_one(struct upstream *u, void *arg)
 void pool_close(struct pool *p)
 {
     uv_close((uv_handle_t *)&p->tick, NULL);
+    if (p->nodes != NULL)
+        nodes_cancel(p->nodes);
     each(p, end_one, NULL);
     nodes_free(p->nodes); /* after each, which has ended its connections */
     p->nodes = NULL;

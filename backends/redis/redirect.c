@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAUSE_US      10000 /* the first; each next one is twice as long, up to */
+#define PAUSE_MOST_US 200000
+
 static void *must(void *p)
 {
     if (p == NULL)
@@ -54,6 +57,8 @@ bool redirect_parse(const char *p, size_t n, struct redirect *ret)
         ret->kind = REDIRECT_MOVED;
     else if (end - p > 5 && memcmp(p, "-ASK ", 5) == 0 && take_place(p + 5, end, ret))
         ret->kind = REDIRECT_ASK;
+    else if ((end - p > 10 && memcmp(p, "-TRYAGAIN ", 10) == 0) || (end - p > 13 && memcmp(p, "-CLUSTERDOWN ", 13) == 0))
+        ret->kind = REDIRECT_LATER;
     return ret->kind != REDIRECT_NONE;
 }
 
@@ -97,13 +102,17 @@ static void keep_early(struct resend *r, const char *p, size_t n, bool end)
         r->to = to;
 }
 
-/* The first bytes of the reply that counts. */
+/* The first bytes of the reply that counts. EXEC itself may be told, when something has moved since its commands were queued. */
 static enum resend_verdict begin(struct resend *r, const char *p, size_t n, bool end)
 {
+    bool error = end && p[0] == '-';
+
     r->begun = true;
-    if (r->block)
-        return end && p[0] == '-' && r->to.kind != REDIRECT_NONE ? RESEND_AGAIN : RESEND_REPLAY;
-    return end && p[0] == '-' && redirect_parse(p, n, &r->to) ? RESEND_AGAIN : RESEND_PASS;
+    if (error && r->to.kind == REDIRECT_NONE)
+        redirect_parse(p, n, &r->to);
+    if (error && r->to.kind != REDIRECT_NONE && (r->to.kind != REDIRECT_LATER || r->patient))
+        return RESEND_AGAIN;
+    return r->block ? RESEND_REPLAY : RESEND_PASS;
 }
 
 enum resend_verdict resend_take(struct resend *r, const char *p, size_t n, bool end)
@@ -121,11 +130,28 @@ enum resend_verdict resend_take(struct resend *r, const char *p, size_t n, bool 
     return begin(r, p, n, end);
 }
 
-bool resend_again(struct resend *r)
+static void begin_anew(struct resend *r)
 {
     r->begun = false;
     r->seen = 0;
     r->early_len = 0;
     r->to.kind = REDIRECT_NONE;
+}
+
+bool resend_again(struct resend *r)
+{
+    begin_anew(r);
     return r->hops++ < REDIRECT_HOPS;
+}
+
+int64_t resend_pause_us(const struct resend *r)
+{
+    return r->waits < 5 ? PAUSE_US << r->waits : PAUSE_MOST_US;
+}
+
+void resend_later(struct resend *r)
+{
+    begin_anew(r);
+    r->hops = 0;
+    r->waits++;
 }

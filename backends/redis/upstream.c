@@ -493,6 +493,7 @@ void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t rep
     r->resend = NULL;
     if (u->url != NULL) {
         r->resend = resend_new(chain_flat(&u->draft), replies);
+        r->resend->home = u;
         chain_move(real_out(u), &u->draft);
     }
     enqueue(u, r);

@@ -52,6 +52,8 @@ struct upstream_ops {
     /* A whole push (">…", RESP3 only); p is valid for the call. True: it stands for a reply, and is the next one of the oldest
      * request (SUBSCRIBE is answered so); on_reply gets it. NULL: pushes are dropped. */
     bool (*on_push)(struct upstream *u, const char *p, size_t n);
+    /* Nothing that r's client has sent behind it is under way, nor will be before it is over: it may be sent later. NULL: never so. */
+    bool (*may_wait)(const struct upstream_request *r);
 };
 
 /* Counted by the owner of the pool; see proxy/stats. */
@@ -64,8 +66,8 @@ struct upstream_env {
     /* A greeting has met another Redis than guard's, or ours was emptied (epoch 0). NULL: nobody wants to know. */
     void (*on_stranger)(void *ctx, const char *run_id, int64_t epoch);
     void *ctx;
-    /* A node of a cluster says that r, whose bytes r->resend has, belongs elsewhere. r is in no queue: it is sent again or failed;
-     * NULL: there is nothing to be sent again. */
+    /* A node of a cluster says that r, whose bytes r->resend has, belongs elsewhere, or to a later time. r is in no queue: it is sent
+     * again or failed; NULL: there is nothing to be sent again. */
     void (*on_redirect)(struct upstream_env *env, struct upstream *u, struct upstream_request *r, const struct redirect *to);
     struct upstream_guard guard; /* the pool replaces it */
     uint32_t sessions;           /* names given out so far */

@@ -58,15 +58,24 @@ static void redirect(struct upstream *u, struct upstream_request *r)
     }
     queue_pop(&u->sent);
     u->answered = true;
-    if (resend_again(r->resend))
+    if (to.kind == REDIRECT_LATER || resend_again(r->resend))
         u->env->on_redirect(u->env, u, r, &to);
     else
         upstream_fail(u->env, r, ERR_RESHARD, "it was sent to several nodes");
 }
 
-/* At a node: the reply may say that the request belongs elsewhere. */
+/* It may be sent later, and there is time for that. */
+static bool may_wait(const struct upstream *u, const struct upstream_request *r)
+{
+    return u->lane != LANE_PINNED && u->env->ops->may_wait != NULL && u->env->ops->may_wait(r) &&
+           turn_now(u->env->turn) + resend_pause_us(r->resend) < r->deadline_us;
+}
+
+/* At a node: the reply may say that the request belongs elsewhere, or to a later time. */
 static void deliver_kept(struct upstream *u, struct upstream_request *r, const char *p, size_t n, bool end)
 {
+    if (end && p[0] == '-')
+        r->resend->patient = may_wait(u, r);
     switch (resend_take(r->resend, p, n, end)) {
     case RESEND_KEEP:
         break;

@@ -7,6 +7,7 @@ from harness import RespConn, RespError, eventually
 from harness.checker import OK, History, check
 from harness.cluster import Cluster, Node
 from harness.proxy import run_once
+from harness.resp import encode
 from harness.writers import Client, Keys, Writer
 
 pytestmark = pytest.mark.timeout(120)
@@ -314,3 +315,60 @@ def test_starts_before_the_cluster(tmp_path, make_proxy):
         eventually(works, 10)
     finally:
         late.kill()
+
+
+def half_moved(cluster, source, target):
+    """(slot, two keys of it): the first one is at the source, the second one at the target already."""
+    here, gone = (f"{{{key_in(cluster, source, 'half')}}}{i}" for i in (1, 2))
+    slot = cluster.slot_of(here)
+    source.call("SET", here, "1"), source.call("SET", gone, "2")
+    cluster.begin_move(slot, target)
+    source.call("MIGRATE", target.host, target.port, gone, 0, 5000)
+    return slot, here, gone
+
+
+@pytest.mark.sanitize
+def test_waits_while_a_slot_moves(cluster, make_proxy):
+    """TRYAGAIN is not the client's matter as long as its deadline is not over; and nothing is overtaken meanwhile."""
+    patient = make_proxy(cluster.url, CONFIG, settings={**SETTINGS, "redis.timeout": "20s"}).start()
+    hasty = make_proxy(cluster.url, CONFIG, settings={**SETTINGS, "redis.timeout": "100ms"}).start()
+    source, target = cluster.masters[0], cluster.masters[1]
+    slot, here, gone = half_moved(cluster, source, target)
+    with RespConn.to(source) as direct, RespConn.to(hasty) as conn:
+        native = direct.cmd("MGET", here, gone)
+        assert str(native).startswith("TRYAGAIN") and conn.cmd("MGET", here, gone) == native
+    with RespConn.to(patient, timeout=30) as conn, RespConn.to(patient, timeout=30) as block:
+        conn.send(encode("MSET", here, "3", gone, "4"))
+        block.send(b"".join(encode(*words) for words in (("MULTI",), ("APPEND", here, "x"), ("APPEND", gone, "x"), ("EXEC",))))
+        assert patient.client().get("elsewhere") is None  # others go on
+        conn.send(encode("MSET", here, "5", gone, "6") + encode("MGET", here, gone))
+        asked = target.client().info("errorstats").get("errorstat_TRYAGAIN", {"count": 0})["count"]
+        eventually(lambda: target.client().info("errorstats")["errorstat_TRYAGAIN"]["count"] > asked + 2, 20)
+        while cluster.move_keys(slot, source, target):
+            pass
+        cluster.end_move(slot, source, target)
+        assert [conn.read() for _ in range(2)] == ["OK", "OK"]
+        seen = [value.rstrip(b"x") for value in conn.read()]
+        assert seen == [b"5", b"6"]
+        assert [block.read() for _ in range(3)] == ["OK", "QUEUED", "QUEUED"] and block.read() in ([2, 2], [1, 1])
+    cluster.move(slot, source)
+
+
+@pytest.mark.sanitize
+def test_waits_while_the_cluster_is_down(cluster, make_proxy):
+    proxy = make_proxy(cluster.url, CONFIG, settings={**SETTINGS, "redis.timeout": "20s"}).start()
+    node = cluster.masters[2]
+    key = key_in(cluster, node)
+    taken = cluster.slot_of(key_in(cluster, node, "other"))
+    with RespConn.to(proxy, timeout=30) as conn:
+        assert conn.cmd("SET", key, "1") == "OK"
+        node.call("CLUSTER", "DELSLOTS", taken)  # a slot that nobody serves: all of this node's are refused
+        try:
+            with RespConn.to(node) as direct:
+                eventually(lambda: str(direct.cmd("GET", key)).startswith("CLUSTERDOWN"))
+            told = node.client().info("errorstats")["errorstat_CLUSTERDOWN"]["count"]
+            conn.send(encode("INCR", key))
+            eventually(lambda: node.client().info("errorstats")["errorstat_CLUSTERDOWN"]["count"] > told + 2, 20)
+        finally:
+            node.call("CLUSTER", "ADDSLOTS", taken)
+        assert conn.read() == 2

@@ -13,7 +13,7 @@ SETTINGS = {"redis.probe_interval": "50ms", "proxy.threads": 2, "archive.url": "
 
 
 def where(proxy):
-    return proxy.get_json("/api/v1/state")["redis"]["where"]
+    return proxy.get_json("/api/v1/state")["redis"].get("where", {})
 
 
 def takes_writes(client, key="k"):

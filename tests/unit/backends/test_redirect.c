@@ -33,6 +33,10 @@ static void lines(void **state)
         {"-MOVED \r\n", REDIRECT_NONE, 0, "", 0},
         {"-ASKING 1 a:1\r\n", REDIRECT_NONE, 0, "", 0},
         {"-MOVED 1 a:1", REDIRECT_NONE, 0, "", 0},
+        {"-TRYAGAIN Multiple keys request during rehashing of slot\r\n", REDIRECT_LATER, 0, "", 0},
+        {"-CLUSTERDOWN The cluster is down\r\n", REDIRECT_LATER, 0, "", 0},
+        {"-TRYAGAIN\r\n", REDIRECT_NONE, 0, "", 0},
+        {"-CLUSTERDOWNS x\r\n", REDIRECT_NONE, 0, "", 0},
         {"-ERR no\r\n", REDIRECT_NONE, 0, "", 0},
         {"", REDIRECT_NONE, 0, "", 0},
     };
@@ -134,12 +138,59 @@ static void not_for_ever(void **state)
     resend_free(r);
 }
 
+/* A block whose EXEC finds that something has moved since its commands were queued. */
+static void moved_at_exec(void **state)
+{
+    struct resend *r = fresh("*1\r\n$5\r\nMULTI\r\n…", 3);
+
+    assert_int_equal(take(r, "+OK\r\n"), RESEND_KEEP);
+    assert_int_equal(take(r, "+QUEUED\r\n"), RESEND_KEEP);
+    assert_int_equal(take(r, "-MOVED 1 a:1\r\n"), RESEND_AGAIN);
+    assert_int_equal(r->to.kind, REDIRECT_MOVED);
+    resend_free(r);
+}
+
+/* Later only for who may wait; each pause is longer, and hops are counted anew. */
+static void later(void **state)
+{
+    static const int64_t pauses_ms[] = {10, 20, 40, 80, 160, 200, 200};
+    struct resend *r = fresh("x", 1), *block = fresh("*1\r\n$5\r\nMULTI\r\n…", 3);
+
+    assert_int_equal(take(r, "-TRYAGAIN x\r\n"), RESEND_PASS);
+    resend_free(r);
+    r = fresh("x", 1);
+    r->patient = true;
+    for (size_t i = 0; i < sizeof pauses_ms / sizeof pauses_ms[0]; i++) {
+        assert_int_equal(take(r, "-ASK 1 a:1\r\n"), RESEND_AGAIN);
+        assert_true(resend_again(r));
+        r->asks = true;
+        assert_int_equal(take(r, "+OK\r\n"), RESEND_KEEP);
+        assert_int_equal(take(r, "-TRYAGAIN x\r\n"), RESEND_AGAIN);
+        assert_int_equal(r->to.kind, REDIRECT_LATER);
+        assert_int_equal(resend_pause_us(r), 1000 * pauses_ms[i]);
+        resend_later(r);
+    }
+    assert_int_equal(take(r, "+OK\r\n"), RESEND_PASS);
+    resend_free(r);
+
+    for (int patient = 1; patient >= 0; patient--) { /* the last time it is passed on */
+        block->patient = patient;
+        assert_int_equal(take(block, "+OK\r\n"), RESEND_KEEP);
+        assert_int_equal(take(block, "-CLUSTERDOWN x\r\n"), RESEND_KEEP);
+        assert_int_equal(take(block, "-EXECABORT x\r\n"), patient ? RESEND_AGAIN : RESEND_REPLAY);
+        if (patient)
+            resend_later(block);
+    }
+    resend_free(block);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines),        cmocka_unit_test(long_host), cmocka_unit_test(single),
         cmocka_unit_test(block),        cmocka_unit_test(failed_block),
         cmocka_unit_test(several_that_are_no_block), cmocka_unit_test(not_for_ever),
+        cmocka_unit_test(moved_at_exec), cmocka_unit_test(later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static void on_count(void *ctx, enum upstream_count what, int by)
     w.counts[what] += by;
 }
 
-static const struct upstream_ops ops = {on_reply, on_failed, on_change, on_push};
+static const struct upstream_ops ops = {on_reply, on_failed, on_change, on_push, NULL};
 
 static void on_wake(struct upstream_env *env)
 {
