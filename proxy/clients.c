@@ -1,6 +1,7 @@
 #include "proxy/clients.h"
 
 #include "proxy/internal.h"
+#include "proxy/divert.h"
 #include "proxy/round.h"
 #include "proxy/topics.h"
 #include "proxy/tracking.h"
@@ -37,7 +38,7 @@ bool clients_are(const struct session *s, enum client_type type)
 }
 
 /* In the order of Redis. */
-static void client_flags(const struct session *s, char flags[8])
+static void client_flags(const struct session *s, char flags[9])
 {
     const struct {
         bool set;
@@ -48,6 +49,7 @@ static void client_flags(const struct session *s, char flags[8])
         {transaction_is_open(s), 'x'},
         {waiting_is(s) || (s->pauses & PAUSE_CLIENTS) != 0, 'b'},
         {s->tracking != NULL, 't'},
+        {divert_is_broken(s), 'R'},
         {tracking_broadcasts(s), 'B'},
         {s->no_evict, 'e'},
     };
@@ -66,20 +68,20 @@ size_t client_line(const struct session *s, char *buf, size_t cap)
     static const struct subscriptions none;
     const struct subscriptions *subs = s->subs != NULL ? s->subs : &none;
     int64_t now = s->loop->turn.now_us;
-    char flags[8];
+    char flags[9];
 
     client_flags(s, flags);
     int n = snprintf(
         buf, cap,
         "id=%" PRIu64 " addr=%s laddr=%s fd=%d name=%s age=%" PRId64 " idle=%" PRId64
         " flags=%s db=%d sub=%zu psub=%zu ssub=%zu multi=%d qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 rbs=0"
-        " rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=%s redir=-1 resp=%d"
+        " rbp=0 obl=%zu oll=0 omem=%zu tot-mem=%zu events=r cmd=%s user=%s redir=%" PRId64 " resp=%d"
         " lib-name=%s lib-ver=%s\n",
         s->id, s->addr, s->laddr, s->stream.fd, s->name != NULL ? s->name : "", (now - s->born_us) / 1000000,
         (now - s->last_us) / 1000000, flags, s->db, subs->counts[TOPIC_CHANNEL], subs->counts[TOPIC_PATTERN], subs->counts[TOPIC_SHARD],
         transaction_is_open(s) ? (int)transaction_length(s) : -1, s->in_len, s->in_cap - s->in_len,
         s->stream.out.len, s->stream.out.len, sizeof *s + s->in_cap + s->stream.out.len, s->last_command,
-        acl_user_name(s->user).p, (int)s->resp, s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
+        acl_user_name(s->user).p, tracking_redirection(s), (int)s->resp, s->lib_name != NULL ? s->lib_name : "", s->lib_ver != NULL ? s->lib_ver : "");
     if (n < 0 || (size_t)n < cap)
         return n < 0 ? 0 : (size_t)n;
     buf[cap - 2] = '\n'; /* a long name was cut */

@@ -20,7 +20,7 @@ struct lent_wait {
     char bytes[];
 };
 
-static void count(struct loop *l)
+void loan_count(struct loop *l)
 {
     atomic_store_explicit(&l->stats->upstream_pinned, pool_lent(&l->pool), memory_order_relaxed);
 }
@@ -38,7 +38,7 @@ bool loan_take(struct session *s, enum loan_use use)
         }
         s->pinned_generation = 0;
         s->pinned_id = 0;
-        count(l);
+        loan_count(l);
     }
     s->pinned_for |= (uint8_t)use;
     return true;
@@ -53,7 +53,7 @@ void loan_end(struct session *s, enum loan_use use)
         return;
     pool_return(&s->loop->pool, s->pinned);
     s->pinned = NULL;
-    count(s->loop);
+    loan_count(s->loop);
 }
 
 bool loan_is_lost(const struct session *s)

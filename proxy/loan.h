@@ -23,6 +23,8 @@ enum loan_use {
 bool loan_take(struct session *s, enum loan_use use);
 /* The client does not need it for that any more. What resets the connection was queued. */
 void loan_end(struct session *s, enum loan_use use);
+/* Connections have been lent, or given back. */
+void loan_count(struct loop *l);
 /* The connection was lost since the loan began, or what it was lent for. */
 bool loan_is_lost(const struct session *s);
 

@@ -11,6 +11,7 @@
 #include "proxy/pause.h"
 #include "proxy/policing.h"
 #include "proxy/monitor.h"
+#include "proxy/divert.h"
 #include "proxy/placement.h"
 #include "proxy/secure.h"
 #include "proxy/scripting.h"
@@ -313,6 +314,7 @@ void loop_join_free(struct loop *own_l)
     slot_free_pool(l);
     subscriber_free(l->subscriber);
     monitor_free(l);
+    divert_free(l);
     copies_end(l);
     hold_done(l);
     plan_done(&l->plan);

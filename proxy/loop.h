@@ -30,6 +30,7 @@ struct copy_wait;
 struct op;
 struct executor;
 struct user_set;
+struct heard;
 struct monitors;
 struct scripting;
 struct pausing;
@@ -70,6 +71,7 @@ struct loop {
     _Atomic unsigned monitors_here;       /* those of this one; the others look */
     struct monitors *monitors;       /* NULL until there is something to tell */
     struct subscriber *subscriber;   /* NULL until some client subscribes */
+    struct heard *heard;             /* its clients that others' CLIENT TRACKING has named (proxy/divert); NULL: there was none */
     struct scripting *scripting;     /* what proxy/scripting keeps; NULL: no script was seen */
     struct copy_wait *copies;        /* slots that wait for sync (proxy/copies) */
     struct looks *parked;            /* clients that wait for managed keys; NULL: there was none yet */

@@ -10,6 +10,7 @@
 #include "proxy/parcel.h"
 #include "proxy/parked.h"
 #include "proxy/push.h"
+#include "proxy/divert.h"
 #include "proxy/secure.h"
 #include "proxy/slot.h"
 #include "proxy/subscriber.h"
@@ -491,6 +492,8 @@ void session_end(struct session *s)
 /* Out of all lists of the loop; what is left is the socket and what the session owns. */
 static void detach(struct session *s)
 {
+    if (s->is_heard)
+        divert_gone(s);
     stop_waiting(s);
     stop_resuming(s);
     unlink_session(s);

@@ -89,6 +89,7 @@ struct session {
     struct lent_wait *lent_wait; /* what waits there; mostly NULL */
     uint8_t pinned_for;         /* enum loan_use */
     struct tracking *tracking;  /* its connection tracks what it reads (proxy/tracking); mostly NULL */
+    struct divert *divert;      /* who is told instead (proxy/divert); mostly NULL */
     struct parked *parked;      /* its next request waits for managed keys (proxy/parked); mostly NULL */
     struct spreading spread;       /* of a cluster */
     int watch_slot;             /* of a cluster: where what it watches is */
@@ -97,7 +98,7 @@ struct session {
     bool watch_refused; /* so that EXEC must not run, although the loan is over */
     char *name, *lib_name, *lib_ver;
     const char *last_command;
-    bool no_evict, no_touch;
+    bool no_evict, no_touch, is_heard; /* is_heard: some client's CLIENT TRACKING has named it */
     uint8_t mute; /* enum mute */
     char addr[64], laddr[64];
 };

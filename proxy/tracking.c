@@ -7,30 +7,41 @@
 #include "proxy/loan.h"
 #include "proxy/push.h"
 #include "proxy/reader.h"
+#include "proxy/divert.h"
 #include "proxy/slot.h"
 #include "proxy/transaction.h"
+#include "resp/frame.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct tracking {
-    char *request, *asked; /* what holds, and what Redis was asked for and has not answered; as RESP */
-    size_t len, asked_len;
+    struct words {
+        char *bytes; /* as RESP, without REDIRECT, which is put anew each time; NULL: there are none */
+        size_t len, argc;
+    } request, asked; /* what holds, and what Redis was asked for and has not answered */
     uint64_t generation; /* of the connection that tracks; 0: none does */
     bool asking;         /* the request is on its way again, on a new connection */
     bool broadcasts;
 };
 
-#define INVALIDATE ">2\r\n$10\r\ninvalidate\r\n"
-static const char forget_all[] = INVALIDATE "_\r\n";
+static const char invalidate[] = ">2\r\n$10\r\ninvalidate\r\n";
 
 /* ---- pushes ---- */
+
+/* what: an array of keys, or null. */
+static void tell(struct session *s, struct slice what)
+{
+    if (divert_target(s) != 0)
+        divert_send(s, what);
+    else if (s->resp == RESP3)
+        push_send_two(s, (struct slice){invalidate, sizeof invalidate - 1}, what);
+}
 
 /* The client shall forget what it has cached. */
 static void tell_forget(struct session *s)
 {
-    if (s->resp == RESP3)
-        push_send(s, (struct slice){forget_all, sizeof forget_all - 1});
+    tell(s, s->resp == RESP3 ? (struct slice){"_\r\n", 3} : (struct slice){"$-1\r\n", 5});
 }
 
 /* The keys of an invalidation, without the proxy's own; how many. */
@@ -50,19 +61,18 @@ static size_t put_keys(struct reader *r, struct chain *out)
 
 static void send_keys(struct session *s, struct reader *r)
 {
-    struct chain keys, push;
+    struct chain keys, what;
 
     chain_init(&keys, &s->loop->turn.chunks);
-    chain_init(&push, &s->loop->turn.chunks);
+    chain_init(&what, &s->loop->turn.chunks);
     size_t n = put_keys(r, &keys);
     if (n > 0) {
-        chain_put(&push, INVALIDATE, sizeof INVALIDATE - 1);
-        build_array(&push, n);
-        chain_move(&push, &keys);
-        push_send(s, chain_flat(&push));
+        build_array(&what, n);
+        chain_move(&what, &keys);
+        tell(s, chain_flat(&what));
     }
     chain_clear(&keys);
-    chain_clear(&push);
+    chain_clear(&what);
 }
 
 void tracking_push(struct upstream *u, struct slice push)
@@ -70,7 +80,7 @@ void tracking_push(struct upstream *u, struct slice push)
     struct session *s = upstream_user(u);
     struct reader r = {push};
 
-    if (s == NULL || s->tracking == NULL || s->resp != RESP3)
+    if (s == NULL || s->tracking == NULL)
         return;
     reader_enter(&r);
     if (!slice_is(reader_bulk(reader_next(&r)), "invalidate"))
@@ -83,6 +93,7 @@ void tracking_push(struct upstream *u, struct slice push)
 
 /* ---- the connection ---- */
 
+/* What was read meanwhile is not tracked, where the request did not go in front of it. */
 static bool again_over(struct slot *slot)
 {
     struct upstream *u = slot->ctx;
@@ -91,28 +102,43 @@ static bool again_over(struct slot *slot)
     if (s == NULL || s->tracking == NULL)
         return false;
     s->tracking->asking = false;
-    if (!slot->failed)
-        s->tracking->generation = upstream_generation(u);
+    if (!slice_is(chain_flat(&slot->reply), "+OK\r\n+OK\r\n"))
+        return false;
+    s->tracking->generation = upstream_generation(u);
+    if (divert_words(s) > 0)
+        tell_forget(s);
     return false;
+}
+
+static void put_words(struct session *s, const struct words *w)
+{
+    struct chain *out = upstream_out(s->pinned);
+
+    build_array(out, w->argc + divert_words(s));
+    chain_put(out, w->bytes, w->len);
+    divert_put(s, out);
+    divert_was_put(s);
 }
 
 static bool is_tracked(const struct session *s)
 {
-    return upstream_state(s->pinned) == UP_READY && upstream_generation(s->pinned) == s->tracking->generation;
+    return upstream_state(s->pinned) == UP_READY && upstream_generation(s->pinned) == s->tracking->generation && divert_holds(s);
 }
 
+/* OFF first: the connection may track, for an ear that is lost, and prefixes must not be given twice. */
 void tracking_ensure(struct session *s)
 {
     struct tracking *t = s->tracking;
     const char *detail;
 
-    if (t->request == NULL || t->asking || is_tracked(s) || upstream_state(s->pinned) == UP_DRAINING ||
-        upstream_ready(s->pinned, &detail) != ERR_NONE)
+    if (t->request.bytes == NULL || t->asking || is_tracked(s) || upstream_state(s->pinned) == UP_DRAINING ||
+        upstream_ready(s->pinned, &detail) != ERR_NONE || !divert_is_ready(s))
         return;
     t->asking = true;
     t->generation = 0;
-    chain_put(upstream_out(s->pinned), t->request, t->len);
-    slot_send_own(s->loop, s->pinned, 1, false, again_over, s->pinned);
+    build_command(upstream_out(s->pinned), "CLIENT", "TRACKING", "OFF", NULL);
+    put_words(s, &t->request);
+    slot_send_own(s->loop, s->pinned, 2, false, again_over, s->pinned);
 }
 
 void tracking_changed(struct upstream *u)
@@ -167,16 +193,20 @@ static void forget(struct session *s)
     s->tracking = NULL;
     if (s->pinned != NULL)
         upstream_set_user(s->pinned, NULL);
-    free(t->request);
-    free(t->asked);
+    free(t->request.bytes);
+    free(t->asked.bytes);
     free(t);
 }
 
 void tracking_drop(struct session *s)
 {
-    if (s->tracking == NULL)
+    bool tracks = s->tracking != NULL;
+
+    if (tracks)
+        forget(s);
+    divert_drop(s);
+    if (!tracks)
         return;
-    forget(s);
     if (upstream_state(s->pinned) == UP_READY || upstream_in_flight(s->pinned) > 0) {
         build_command(upstream_out(s->pinned), "CLIENT", "TRACKING", "OFF", NULL);
         slot_send_unheard(s->loop, s->pinned);
@@ -191,14 +221,6 @@ bool tracking_broadcasts(const struct session *s)
 
 /* ---- the commands ---- */
 
-static bool has_word(const struct job *job, const char *word)
-{
-    for (size_t i = 3; i < job->argc; i++)
-        if (slice_is(job->argv[i], word))
-            return true;
-    return false;
-}
-
 /* Redis has answered CLIENT TRACKING ON or OFF. */
 static bool tracking_over(struct slot *slot)
 {
@@ -207,90 +229,177 @@ static bool tracking_over(struct slot *slot)
 
     if (t == NULL)
         return false;
-    bool ok = !slot->failed, off = t->asked == NULL;
+    bool ok = !slot->failed, off = t->asked.bytes == NULL;
     if (ok && !off) {
-        free(t->request);
+        free(t->request.bytes);
         t->request = t->asked;
-        t->len = t->asked_len;
-        t->asked = NULL;
+        t->asked.bytes = NULL;
         t->generation = upstream_generation(s->pinned);
-        t->broadcasts = memmem(t->request, t->len, "bcast", 5) != NULL;
+        t->broadcasts = memmem(t->request.bytes, t->request.len, "bcast", 5) != NULL;
     }
-    free(t->asked);
-    t->asked = NULL;
-    if ((ok && off) || t->request == NULL) {
+    free(t->asked.bytes);
+    t->asked.bytes = NULL;
+    if ((ok && off) || t->request.bytes == NULL) {
         forget(s);
+        divert_drop(s);
         loan_end(s, LOAN_TRACKING);
     }
     return false;
 }
 
-/* What is asked for, in lower case: it is looked at later, and Redis does not mind. Prefixes are the client's. */
-static void keep_request(struct tracking *t, struct session *s, const struct job *job)
+/* Where REDIRECT stands; argc: nowhere, or behind what Redis does not know. */
+static size_t find_redirect(const struct job *job)
 {
+    static const char *const plain[] = {"bcast", "optin", "optout", "noloop"};
+    size_t i = 3, k;
+
+    while (i < job->argc && !(slice_is(job->argv[i], "redirect") && i + 1 < job->argc)) {
+        for (k = 0; k < sizeof plain / sizeof plain[0] && !slice_is(job->argv[i], plain[k]); k++)
+            ;
+        if (k == sizeof plain / sizeof plain[0] && !slice_is(job->argv[i++], "prefix"))
+            return job->argc;
+        i++;
+    }
+    return i < job->argc ? i : job->argc;
+}
+
+/* What is asked for, in lower case: it is looked at later, and Redis does not mind. Prefixes are the client's. */
+static struct words keep_words(struct session *s, const struct job *job)
+{
+    struct words w = {.argc = 0};
     struct chain built;
+    size_t redirect = find_redirect(job);
 
     chain_init(&built, &s->loop->turn.chunks);
-    build_array(&built, job->argc);
     for (size_t i = 0; i < job->argc; i++) {
+        if (i == redirect || i == redirect + 1)
+            continue;
         if (slice_is(job->argv[i], "bcast") && !slice_is(job->argv[i - 1], "prefix"))
             build_text(&built, "bcast");
         else
             build_bulk(&built, job->argv[i].p, job->argv[i].len);
+        w.argc++;
     }
     struct slice bytes = chain_flat(&built);
-    t->asked = malloc(bytes.len);
-    if (t->asked == NULL)
+    w.bytes = malloc(bytes.len);
+    if (w.bytes == NULL)
         abort();
-    memcpy(t->asked, bytes.p, bytes.len);
-    t->asked_len = bytes.len;
+    memcpy(w.bytes, bytes.p, bytes.len);
+    w.len = bytes.len;
     chain_clear(&built);
+    return w;
 }
 
-static bool forward(struct session *s, const struct job *job, bool (*then)(struct slot *slot))
+static bool forward(struct session *s, const struct job *job, bool (*then)(struct slot *slot), void (*finish)(struct slot *slot))
 {
     struct slot *slot = slot_new(s, SLOT_COLLECT, job->cmd, job->argv, job->argc);
 
     slot->then = then;
-    managed_put_raw(upstream_out(s->pinned), job);
+    slot->finish = finish;
+    if (s->tracking->asked.bytes != NULL)
+        put_words(s, &s->tracking->asked);
+    else
+        managed_put_raw(upstream_out(s->pinned), job);
     slot_send(slot, s->pinned, 1, false);
     return true;
 }
 
-static bool turn_on(struct session *s, const struct job *job)
+/* True: job is answered, or must wait (*ret_taken false). False: the other client is there, or none is named. */
+static bool named_settles(struct session *s, const struct job *job, bool *ret_taken)
 {
-    bool fresh = s->tracking == NULL;
+    size_t at = find_redirect(job);
+    int64_t id;
 
-    if (has_word(job, "redirect"))
-        return local_error(s, "ERR CLIENT TRACKING with REDIRECT is not supported by convproxy: use RESP3, where no second connection is needed");
-    bool asked = !fresh && s->tracking->asked != NULL;
-    if (s->in_flight > 0 && (s->current != s->pinned || asked)) {
-        session_pause(s, PAUSE_ORDER);
+    *ret_taken = true;
+    if (at == job->argc)
         return false;
-    }
-    if (!loan_take(s, LOAN_TRACKING))
+    if (!frame_count(job->argv[at + 1].p, job->argv[at + 1].len, &id))
+        return local_error(s, "ERR value is not an integer or out of range");
+    enum found found = divert_find(s, id);
+    *ret_taken = found != FOUND_LATER;
+    if (found != FOUND_NOBODY)
+        return found == FOUND_LATER;
+    if (s->tracking == NULL)
+        divert_drop(s);
+    return local_error(s, "ERR The client ID you want redirect to does not exist");
+}
+
+/* The ear that the other client's invalidations need. The same. */
+static bool ear_settles(struct session *s, bool *ret_taken)
+{
+    const char *detail;
+
+    *ret_taken = true;
+    if (!divert_use(s))
+        return local_error(s, "ERR too many clients wait, watch or track at once (setting redis.pinned_max)");
+    if (divert_is_ready(s))
+        return false;
+    if (divert_is_down(s, &detail)) {
+        build_err(slot_answer(s), ERR_REDISDOWN, detail);
+        slot_answered(s);
         return true;
-    enum admission a = dispatch_admit(s, s->pinned, job);
-    if (a != ADMIT_NOW) {
-        if (fresh)
-            loan_end(s, LOAN_TRACKING);
-        return a == ADMIT_NEVER;
     }
-    if (fresh)
+    *ret_taken = false;
+    session_pause(s, PAUSE_ORDER);
+    return true;
+}
+
+/* What was lent, or named, for a CLIENT TRACKING that has failed. */
+static void undo(struct session *s)
+{
+    if (s->tracking != NULL)
+        return;
+    divert_drop(s);
+    loan_end(s, LOAN_TRACKING);
+}
+
+static bool send_on(struct session *s, const struct job *job)
+{
+    if (s->tracking == NULL)
         s->tracking = calloc(1, sizeof *s->tracking);
     if (s->tracking == NULL)
         abort();
     upstream_set_user(s->pinned, s);
-    free(s->tracking->asked);
-    keep_request(s->tracking, s, job);
-    return forward(s, job, tracking_over);
+    free(s->tracking->asked.bytes);
+    s->tracking->asked = keep_words(s, job);
+    return forward(s, job, tracking_over, NULL);
+}
+
+static bool turn_on(struct session *s, const struct job *job)
+{
+    bool asked = s->tracking != NULL && s->tracking->asked.bytes != NULL, taken;
+
+    if (s->in_flight > 0 && (s->current != s->pinned || asked)) {
+        session_pause(s, PAUSE_ORDER);
+        return false;
+    }
+    if (named_settles(s, job, &taken))
+        return taken;
+    if (!loan_take(s, LOAN_TRACKING)) {
+        undo(s);
+        return true;
+    }
+    enum admission a = dispatch_admit(s, s->pinned, job);
+    bool redirects = find_redirect(job) < job->argc;
+    if (a == ADMIT_NOW && redirects && ear_settles(s, &taken)) {
+        if (taken)
+            undo(s);
+        return taken;
+    }
+    if (a == ADMIT_NOW) {
+        if (!redirects)
+            divert_drop(s);
+        return send_on(s, job);
+    }
+    undo(s);
+    return a == ADMIT_NEVER;
 }
 
 /* A request that is about the tracking connection. */
-static bool ask(struct session *s, const struct job *job, bool (*then)(struct slot *slot))
+static bool ask(struct session *s, const struct job *job, bool (*then)(struct slot *slot), void (*finish)(struct slot *slot))
 {
     enum admission a = dispatch_admit(s, s->pinned, job);
-    return a == ADMIT_NOW ? forward(s, job, then) : a == ADMIT_NEVER;
+    return a == ADMIT_NOW ? forward(s, job, then, finish) : a == ADMIT_NEVER;
 }
 
 static bool do_tracking(struct session *s, const struct job *job)
@@ -305,29 +414,65 @@ static bool do_tracking(struct session *s, const struct job *job)
         session_pause(s, PAUSE_ORDER);
         return false;
     }
-    return ask(s, job, tracking_over);
+    return ask(s, job, tracking_over, NULL);
 }
 
 static bool do_caching(struct session *s, const struct job *job)
 {
     if (s->tracking == NULL)
         return local_error(s, "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled");
-    return ask(s, job, NULL);
+    return ask(s, job, NULL, NULL);
 }
 
 static bool do_getredir(struct session *s, const struct job *job)
 {
-    if (s->tracking != NULL)
-        return ask(s, job, NULL);
-    build_int(slot_answer(s), -1);
+    build_int(slot_answer(s), tracking_redirection(s));
     slot_answered(s);
     return true;
+}
+
+/* Redis's flags, with what the proxy knows of the client that is told. */
+static void put_flags(const struct session *s, struct reader *r, struct chain *out)
+{
+    int64_t n = reader_enter(r);
+
+    build_set(out, s->resp, (size_t)n + divert_is_broken(s));
+    for (int64_t i = 0; i < n; i++) {
+        struct slice flag = reader_next(r);
+        chain_put(out, flag.p, flag.len);
+    }
+    if (divert_is_broken(s))
+        build_text(out, "broken_redirect");
+}
+
+/* The number of Redis's CLIENT TRACKINGINFO is the ear's. */
+static void tell_target(struct slot *slot)
+{
+    struct session *s = slot->session;
+    struct reader r = {chain_flat(&slot->reply)};
+    struct chain out;
+
+    if (s == NULL || divert_target(s) == 0 || slot->failed)
+        return;
+    chain_init(&out, slot->reply.pool);
+    reader_enter(&r);
+    build_map(&out, s->resp, 3);
+    reader_next(&r);
+    build_text(&out, "flags");
+    put_flags(s, &r, &out);
+    reader_next(&r);
+    reader_next(&r);
+    build_text(&out, "redirect");
+    build_int(&out, divert_target(s));
+    chain_put(&out, r.rest.p, r.rest.len);
+    chain_clear(&slot->reply);
+    slot->reply = out;
 }
 
 static bool do_info(struct session *s, const struct job *job)
 {
     if (s->tracking != NULL)
-        return ask(s, job, NULL);
+        return ask(s, job, NULL, tell_target);
     struct chain *out = slot_answer(s);
     build_map(out, s->resp, 3);
     build_text(out, "flags");
@@ -364,14 +509,19 @@ bool tracking_is_about(const struct command *cmd)
     return false;
 }
 
-/* A client that tracks has a connection of its own, so Redis answers there; CACHING is about what follows in the transaction. */
+/* A client that tracks has a connection of its own, so that CACHING is about what follows in the transaction. */
 bool tracking_in_multi(struct session *s, const struct job *job)
 {
     if (strcmp(job->cmd->name, "client|tracking") == 0)
         return false;
-    if (s->tracking != NULL)
+    if (s->tracking != NULL && strcmp(job->cmd->name, "client|caching") == 0)
         transaction_queue(s, job);
     else
         aside_takes(s, job);
     return true;
+}
+
+int64_t tracking_redirection(const struct session *s)
+{
+    return s->tracking != NULL ? divert_target(s) : -1;
 }

@@ -3,6 +3,7 @@
  *   client ─▶ all its requests ─▶ pinned connection, which tracks ─▶ Redis ─▶ ">invalidate [k]" ─▶ client, without the proxy's own keys
  *
  * Owns:       the client's CLIENT TRACKING request (session.tracking): a new connection must track as the one before did.
+ *             Whom to tell where that is another client is with proxy/divert.
  * Invariants: when the connection is lost, and when the stores change places, the client is told once to forget all it has (a push of null);
  *             what it reads through a new connection is tracked, since the request goes in front of all others there.
  *             A connection is given back without tracking.
@@ -28,6 +29,8 @@ void tracking_second(struct session *s);
 void tracking_acting(struct loop *l, const struct acting *before);
 /* RESET, or the client is gone: nothing is tracked any more. */
 void tracking_drop(struct session *s);
+/* As CLIENT GETREDIR tells it: who is told instead; 0: nobody; -1: it does not track. */
+int64_t tracking_redirection(const struct session *s);
 /* As CLIENT LIST shows it: the flag B. */
 bool tracking_broadcasts(const struct session *s);
 
