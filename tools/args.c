@@ -190,3 +190,9 @@ const char *args_word(const struct args *a, int n)
 {
     return n < a->count ? a->words[n] : NULL;
 }
+
+double args_id(const char *text)
+{
+    size_t len = strspn(text, "0123456789");
+    return len > 0 && len < 16 && text[len] == '\0' ? strtod(text, NULL) : 0; /* a double holds 15 digits */
+}

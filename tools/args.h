@@ -28,6 +28,8 @@ bool args_flag(const struct args *a, const char *name);
 bool args_number(const struct args *a, const char *name, double least, double most, double *ret);
 /* A time like 10s, 500ms, 2m, 1h or 3 (seconds), as args_number. */
 bool args_seconds(const struct args *a, const char *name, double least, double most, double *ret_s);
+/* A whole number from 1 on, in digits, as a word or after an option; 0: it is none. */
+double args_id(const char *text);
 /* The nth word, or NULL. */
 const char *args_word(const struct args *a, int n);
 

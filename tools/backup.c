@@ -181,9 +181,14 @@ static int tell_proxy(const struct backup *b, const char *kind, double bytes, do
 static void say(const struct backup *b, int removed)
 {
     if (b->options->json) {
-        char *own_text = cJSON_PrintUnformatted(b->manifest);
-        printf("{\"backup\":\"%s/%s\",\"removed\":%d,\"manifest\":%s}\n", b->dir, b->name, removed, own_text);
-        free(own_text);
+        char path[4096];
+        cJSON *doc = cJSON_CreateObject();
+        snprintf(path, sizeof path, "%.3900s/%s", b->dir, b->name);
+        cJSON_AddStringToObject(doc, "backup", path);
+        cJSON_AddNumberToObject(doc, "removed", removed);
+        cJSON_AddItemReferenceToObject(doc, "manifest", b->manifest);
+        ctl_print(doc);
+        cJSON_Delete(doc);
         return;
     }
     printf("%s/%s: %s keys (%s)", b->dir, b->name, paint_count((double)b->keys.keys), paint_bytes((double)b->keys.bytes));

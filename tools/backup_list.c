@@ -151,9 +151,14 @@ int backup_check(const struct options *o, const char *folder)
 {
     if (!manifest_check(folder, stderr))
         return EXIT_UNHEALTHY;
-    if (o->json)
-        printf("{\"backup\":\"%s\",\"ok\":true}\n", folder);
-    else
+    if (!o->json) {
         printf("%s: all files are as they were\n", folder);
+        return EXIT_OK;
+    }
+    cJSON *doc = cJSON_CreateObject();
+    cJSON_AddStringToObject(doc, "backup", folder);
+    cJSON_AddTrueToObject(doc, "ok");
+    ctl_print(doc);
+    cJSON_Delete(doc);
     return EXIT_OK;
 }

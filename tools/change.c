@@ -115,7 +115,7 @@ int primary_wait(const struct options *o, const char *policy, const char *store)
         ctl_pause(SWITCH_LOOK_S);
     }
     fprintf(stderr, "convctl: the switch goes on; convctl primary shows how far it is\n");
-    return EXIT_UNHEALTHY;
+    return ctl_interrupted() ? EXIT_INTERRUPTED : EXIT_UNHEALTHY;
 }
 
 int run_primary(struct options *o, const struct args *args)

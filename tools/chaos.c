@@ -117,7 +117,7 @@ static int watch(const struct options *o, const struct wish *w)
         ctl_pause(LOOK_S < left ? LOOK_S : left);
         cJSON *doc = ctl_document(o, PATH, &code);
         if (doc == NULL)
-            return code;
+            return fprintf(stderr, "convctl: it ends by itself; convctl chaos shows what is in force\n"), code;
         left = left_of(doc, w->store);
         if (bar) {
             printf("\r\033[K%s %s  [", w->fault, w->store);

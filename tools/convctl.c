@@ -1,6 +1,5 @@
 /* tools/convctl — the operator's command: asks a running convproxy, changes its settings, and switches, over its admin server.
- * Exit codes: 0 all is well; 1 the proxy is unhealthy, or refused what was asked; 2 wrong usage; 3 it
- * cannot be reached. */
+ * Exit codes: enum exit_code in tools/ctl.h; what each means is in tools/manual.c. */
 #include "tools/backup.h"
 #include "tools/change.h"
 #include "tools/chaos.h"
@@ -121,6 +120,18 @@ static int run(struct options *o, const struct args *args)
     return runs[commands_find(args->command) - commands_at(0)](o, args);
 }
 
+/* Half an answer is none: whoever reads it must hear of that. */
+static bool wrote_all(void)
+{
+    bool failed = ferror(stdout) != 0;
+
+    errno = ENOSPC; /* that of an earlier write is not kept */
+    if (fflush(stdout) == 0 && !failed)
+        return true;
+    fprintf(stderr, "convctl: standard output: %s\n", strerror(errno));
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     struct options o = {0};
@@ -132,7 +143,5 @@ int main(int argc, char **argv)
     if (code < 0)
         code = run(&o, &args);
     free(o.own_token);
-    if (fflush(stdout) != 0 && code == EXIT_OK)
-        code = EXIT_UNHEALTHY;
-    return code;
+    return wrote_all() || code != EXIT_OK ? code : EXIT_UNHEALTHY;
 }

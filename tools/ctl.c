@@ -145,10 +145,10 @@ int ctl_confirm(bool yes, const char *what, const char *question)
         fprintf(stderr, "convctl: %s needs --yes where nobody can be asked; convctl --help explains\n", what);
         return EXIT_WRONG_USAGE;
     }
-    printf("%s [y/N] ", question);
     fflush(stdout);
+    fprintf(stderr, "%s [y/N] ", question);
     bool agreed = fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
-    return agreed ? EXIT_OK : EXIT_UNHEALTHY;
+    return ctl_interrupted() ? EXIT_INTERRUPTED : agreed ? EXIT_OK : EXIT_UNHEALTHY;
 }
 
 static void on_interrupt(int number)
@@ -158,8 +158,10 @@ static void on_interrupt(int number)
 
 void ctl_catch_interrupts(void)
 {
-    struct sigaction action = {.sa_handler = on_interrupt};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESETHAND};
 
+    if (interrupted)
+        return;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }

@@ -40,9 +40,11 @@ int ctl_change(const struct options *o, const char *path, cJSON *own_json,
 void ctl_print(const cJSON *doc);
 /* The path with a value behind it, every byte of which is escaped. malloc'ed. */
 char *ctl_path(const char *path, const char *value);
-/* Whoever sits at a terminal is asked; a script says --yes. EXIT_OK: go on. what: as in "a switch needs --yes". */
+/* Whoever sits at a terminal is asked; a script says --yes. EXIT_OK: go on. what: as in "a switch needs --yes". The question is
+ * no output: it goes to stderr. */
 int ctl_confirm(bool yes, const char *what, const char *question);
-/* From now on SIGINT and SIGTERM do not end the program: they end ctl_pause, and ctl_interrupted is true. */
+/* From now on the first SIGINT and the first SIGTERM do not end the program: they end ctl_pause, and ctl_interrupted is true. The next one
+ * ends it where it is, for who does not want to wait for an answer. */
 void ctl_catch_interrupts(void);
 bool ctl_interrupted(void);
 void ctl_pause(double seconds);

@@ -85,10 +85,28 @@ static void tell_text(const struct finding *findings, const unsigned *counts, bo
            counts[DOCTOR_FAIL], counts[DOCTOR_SKIPPED], all || counts[DOCTOR_OK] + counts[DOCTOR_SKIPPED] == 0 ? "" : " (--all shows all)");
 }
 
-static int list_checks(void)
+static cJSON *check_json(size_t i)
 {
-    for (size_t i = 0; i < CHECKS; i++)
-        printf("%-18s %s\n%-18s mend: %s\n", checks[i].name, checks[i].why, "", checks[i].mend);
+    cJSON *row = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(row, "name", checks[i].name);
+    cJSON_AddStringToObject(row, "why", checks[i].why);
+    cJSON_AddStringToObject(row, "mend", checks[i].mend);
+    return row;
+}
+
+static int list_checks(bool json)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (size_t i = 0; i < CHECKS; i++) {
+        cJSON_AddItemToArray(list, check_json(i));
+        if (!json)
+            printf("%-18s %s\n%-18s mend: %s\n", checks[i].name, checks[i].why, "", checks[i].mend);
+    }
+    if (json)
+        ctl_print(list);
+    cJSON_Delete(list);
     return EXIT_OK;
 }
 
@@ -100,7 +118,7 @@ int run_doctor(struct options *o, const struct args *args)
     double mib = 256;
 
     if (args_flag(args, "list"))
-        return list_checks();
+        return list_checks(o->json);
     if (!args_number(args, "disk-free", 0, 1e9, &mib))
         return EXIT_WRONG_USAGE;
     if (args_value(args, "other") != NULL && !client_url_ok(args_value(args, "other")))

@@ -36,7 +36,7 @@ static struct dumpfile *new_file(const char *path)
         abort();
     f->to_stdout = strcmp(path, "-") == 0;
     snprintf(f->path, sizeof f->path, "%s", path);
-    snprintf(f->part, sizeof f->part, "%.4000s.part", path);
+    snprintf(f->part, sizeof f->part, f->to_stdout ? "standard output" : "%.4000s.part", path);
     f->sha = sha_new();
     if (dump_is_compressed(path))
         f->zstd = ZSTD_createCCtx();
@@ -175,6 +175,30 @@ static bool settle(struct dumpfile *f, char *why)
     return false;
 }
 
+static bool is_alike(const cJSON *a, const cJSON *b, const char *const *same)
+{
+    for (; *same != NULL; same++) {
+        const cJSON *its = cJSON_GetObjectItemCaseSensitive(a, *same), *other = cJSON_GetObjectItemCaseSensitive(b, *same);
+        if ((its != NULL || other != NULL) && !cJSON_Compare(its, other, true))
+            return false;
+    }
+    return true;
+}
+
+/* Whether it is what is wished for. */
+static bool fits(struct dumpfile *f, const cJSON *header, const char *const *same, char *why)
+{
+    struct dump *d = dump_open(f->part, true, why);
+
+    if (d == NULL)
+        return false;
+    bool ok = is_alike(dump_header(d), header, same);
+    dump_close(d);
+    if (!ok)
+        snprintf(why, DUMP_WHY, "%.150s was begun with other keys (--match, --policy, --all)", f->part);
+    return ok;
+}
+
 /* Tells the keys and counts the lines again. */
 static bool recall(struct dumpfile *f, void (*each)(void *ctx, struct slice key), void *ctx, char *why)
 {
@@ -216,11 +240,11 @@ static bool hash_again(struct dumpfile *f)
     return b != NULL;
 }
 
-struct dumpfile *dumpfile_resume(const char *path, void (*each)(void *ctx, struct slice key), void *ctx, char *why)
+struct dumpfile *dumpfile_resume(const char *path, const cJSON *header, const char *const *same, void (*each)(void *ctx, struct slice key), void *ctx, char *why)
 {
     struct dumpfile *f = new_file(path);
 
-    bool ok = settle(f, why) && recall(f, each, ctx, why);
+    bool ok = fits(f, header, same, why) && settle(f, why) && recall(f, each, ctx, why);
     if (ok && (!hash_again(f) || (f->file = fopen(f->part, "ae")) == NULL))
         snprintf(why, DUMP_WHY, "%.150s: %s", f->part, strerror(errno));
     if (ok && f->file != NULL)

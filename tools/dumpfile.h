@@ -16,8 +16,8 @@ struct dumpfile;
 
 /* header: what stands in the first line beside format and version. NULL: why (DUMP_WHY bytes). path "-": standard output. */
 struct dumpfile *dumpfile_new(const char *path, const cJSON *header, char *why);
-/* Goes on with FILE.part; each(ctx, key) is told what is there. NULL: why. */
-struct dumpfile *dumpfile_resume(const char *path, void (*each)(void *ctx, struct slice key), void *ctx, char *why);
+/* Goes on with FILE.part, whose header must have the same members `same` as this one; each(ctx, key) is told what is there. NULL: why. */
+struct dumpfile *dumpfile_resume(const char *path, const cJSON *header, const char *const *same, void (*each)(void *ctx, struct slice key), void *ctx, char *why);
 void dumpfile_put(struct dumpfile *f, const struct object *o);
 /* What was put is with the kernel, so that it outlives this process. */
 void dumpfile_flush(struct dumpfile *f);

@@ -6,12 +6,14 @@
 #include "tools/item.h"
 #include "tools/keypage.h"
 #include "tools/keyset.h"
+#include "tools/manifest.h"
 #include "tools/paint.h"
 #include "tools/progress.h"
 #include "tools/screen.h"
 #include "tools/store.h"
 #include "version.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +59,10 @@ static cJSON *header_of(const struct export *e)
     cJSON_AddNumberToObject(doc, "epoch", screen_number(e->store.state, "sync.epoch"));
     if (e->wish->pattern != NULL)
         cJSON_AddStringToObject(doc, "match", e->wish->pattern);
+    if (e->wish->policy != NULL)
+        cJSON_AddStringToObject(doc, "policy", e->wish->policy);
+    if (e->wish->all)
+        cJSON_AddTrueToObject(doc, "all");
     list = cJSON_AddArrayToObject(doc, "policies");
     cJSON_ArrayForEach(p, store_policies(&e->store))
     {
@@ -92,7 +98,9 @@ static bool may_try_again(struct export *e, int *tries)
 {
     if (ctl_interrupted())
         return false;
-    if (++*tries >= TRIES) {
+    if (++*tries == 1 && store_may_pass(&e->store) && !e->store.options->quiet)
+        fprintf(stderr, "convctl: %s; it is tried again for a minute\n", e->store.why);
+    if (*tries >= TRIES || !store_may_pass(&e->store)) {
         fprintf(stderr, "convctl: %s\n", e->store.why);
         e->code = EXIT_UNHEALTHY;
         return false;
@@ -228,19 +236,18 @@ static void recall_key(void *ctx, struct slice key)
 
 static bool open_file(struct export *e)
 {
+    static const char *const same[] = {"match", "policy", "all", NULL};
     char why[DUMP_WHY], part[4096];
 
     snprintf(part, sizeof part, "%.4000s.part", e->wish->path);
     bool there = access(part, F_OK) == 0, resume = e->wish->resume && there;
+    if (manifest_is_folder(e->wish->path))
+        return fprintf(stderr, "convctl: %s: %s\n", e->wish->path, strerror(EISDIR)) < 0;
     if (there && !resume)
         fprintf(stderr, "convctl: an earlier export to %s was interrupted, and is begun anew (--resume goes on)\n", part);
-    if (resume) {
-        e->file = dumpfile_resume(e->wish->path, recall_key, e, why);
-    } else {
-        cJSON *header = header_of(e);
-        e->file = dumpfile_new(e->wish->path, header, why);
-        cJSON_Delete(header);
-    }
+    cJSON *header = header_of(e);
+    e->file = resume ? dumpfile_resume(e->wish->path, header, same, recall_key, e, why) : dumpfile_new(e->wish->path, header, why);
+    cJSON_Delete(header);
     if (e->file == NULL)
         fprintf(stderr, "convctl: %s\n", why);
     return e->file != NULL;
@@ -336,6 +343,8 @@ int run_export(struct options *o, const struct args *args)
     snprintf(usual, sizeof usual, "convproxy-export-%s.ndjson.zst", stamp);
     if (w.path == NULL && w.resume)
         return ctl_usage_error("export --resume needs --out FILE: the one that was interrupted", "");
+    if (w.resume && strcmp(w.path, "-") == 0)
+        return ctl_usage_error("export --resume can't go on with what is on standard output", "");
     w.path = w.path != NULL ? w.path : usual;
     int code = export_to(o, &w, &result);
     if (code == EXIT_OK || (code == EXIT_UNHEALTHY && result.skipped > 0))

@@ -122,19 +122,6 @@ static bool judge(struct import *m, const struct object *file, const struct obje
 
 /* ---- a piece ---- */
 
-/* Errors that pass by themselves. */
-static bool is_passing(const char *why)
-{
-    static const char *const passing[] = {"TRYAGAIN", "ARCHIVEDOWN", "REDISDOWN", "REDISLOST", "INDOUBT", "LOADING", "MASTERDOWN", "CLUSTERDOWN"};
-
-    if (why[0] < 'A' || why[0] > 'Z' || why[1] < 'A' || why[1] > 'Z')
-        return true; /* the connection's */
-    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
-        if (strncmp(why, passing[i], strlen(passing[i])) == 0)
-            return true;
-    return false;
-}
-
 static bool save_undo(struct import *m, const struct object *now, size_t n)
 {
     if (m->undo == NULL || n == 0)
@@ -226,12 +213,13 @@ static bool do_key(struct import *m, size_t at)
             return true;
         if (result == STORE_CHANGED)
             continue; /* others write it: it is looked at again */
-        if (m->code == EXIT_OK && !is_passing(m->store.why)) {
+        if (m->code == EXIT_OK && !store_may_pass(&m->store)) {
             print_key("refused:", m->objects[at].key, m->store.why);
             m->result->failed++;
             return true;
         }
-        try++;
+        if (try++ == 0 && !m->store.options->quiet)
+            fprintf(stderr, "convctl: %s; it is tried again for a minute\n", m->store.why);
         ctl_pause(RETRY_S);
     }
     return m->code != EXIT_OK || ctl_interrupted() ? false : give_up(m);
@@ -324,6 +312,13 @@ static bool open_undo(struct import *m)
     return m->undo != NULL;
 }
 
+static void keep_part(struct import *m, const char *part)
+{
+    m->result->undo_keys = 0;
+    fprintf(stderr, "convctl: %s\nconvctl: it undoes what it has:  convctl import --partial --replace %s\n", dumpfile_why(m->undo), part);
+    m->code = m->code == EXIT_OK ? EXIT_UNHEALTHY : m->code;
+}
+
 /* One that undoes nothing is not kept. */
 static void close_undo(struct import *m)
 {
@@ -336,7 +331,7 @@ static void close_undo(struct import *m)
     if (m->result->undo_keys == 0)
         unlink(part);
     else if (!dumpfile_finish(m->undo))
-        fprintf(stderr, "convctl: %s\n", dumpfile_why(m->undo));
+        keep_part(m, part);
     dumpfile_free(m->undo);
 }
 
@@ -358,7 +353,7 @@ int import_file(const struct options *o, const struct import_wish *w, const stru
         fprintf(stderr, "convctl: %s\n", why);
         m->code = EXIT_UNHEALTHY;
     }
-    import_state_open(&m->state, w, facts, ret);
+    import_state_open(&m->state, w, o->client.url, facts, ret);
     if (m->code == EXIT_OK && !open_undo(m))
         m->code = EXIT_UNHEALTHY;
     if (m->code == EXIT_OK)

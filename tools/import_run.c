@@ -112,7 +112,8 @@ static bool read_mode(const struct args *args, enum import_mode *ret)
     return true;
 }
 
-static bool read_wish(const struct args *args, struct import_wish *w, char *undo)
+/* EXIT_OK, or another after a message. */
+static int read_wish(const struct args *args, struct import_wish *w, char *undo)
 {
     *w = (struct import_wish){.path = args->words[0],
                               .proxy = args_value(args, "proxy"),
@@ -124,9 +125,11 @@ static bool read_wish(const struct args *args, struct import_wish *w, char *undo
     usual_undo(w->path, undo);
     if (args_value(args, "undo") != NULL)
         snprintf(undo, PATH_ROOM, "%s", args_value(args, "undo"));
+    if (is_taken(undo))
+        return fprintf(stderr, "convctl: %s: it is there already, and may be what undoes something else; nothing was done\n", undo), EXIT_UNHEALTHY;
     if (args_flag(args, "no-undo"))
         w->undo = NULL;
-    return args_number(args, "rate", 0, 1e7, &w->rate);
+    return args_number(args, "rate", 0, 1e7, &w->rate) ? EXIT_OK : EXIT_WRONG_USAGE;
 }
 
 /* Compares with the stores; what: as the progress and the result call it. */
@@ -168,7 +171,8 @@ static int bring_in(const struct options *o, struct import_wish *w, const struct
     struct import_result r;
     int code = import_file(o, w, facts, &r);
 
-    say(o, w->what, facts, &r, w->undo != NULL ? w->undo : "");
+    if (code == EXIT_OK || r.written + r.same + r.differ + r.failed > 0)
+        say(o, w->what, facts, &r, w->undo != NULL ? w->undo : "");
     if (code == EXIT_INTERRUPTED)
         say_interrupted(w, &r);
     if (code != EXIT_OK)
@@ -188,21 +192,22 @@ int run_import(struct options *o, const struct args *args)
     struct import_result r;
     enum import_mode mode;
 
-    if (!read_wish(args, &w, undo) || !read_mode(args, &mode))
-        return EXIT_WRONG_USAGE;
+    int code = read_wish(args, &w, undo);
+    if (code != EXIT_OK || !read_mode(args, &mode))
+        return code != EXIT_OK ? code : EXIT_WRONG_USAGE;
     w.mode = mode;
     w.show = mode == IMPORT_REFUSE;
     if (!check(w.path, w.partial, &facts))
         return EXIT_UNHEALTHY;
     if (args_flag(args, "dry-run")) {
-        int code = compare(o, &w, &facts, "dry-run", &r);
+        code = compare(o, &w, &facts, "dry-run", &r);
         if (code == EXIT_OK)
             say(o, "dry-run", &facts, &r, "");
         return code;
     }
     snprintf(question, sizeof question, "Keys that are there with another value are replaced by those of the file (%s keys). Go on?",
              paint_count((double)facts.keys));
-    int code = mode == IMPORT_REPLACE ? ctl_confirm(o->yes, "import --replace", question) : EXIT_OK;
+    code = mode == IMPORT_REPLACE ? ctl_confirm(o->yes, "import --replace", question) : EXIT_OK;
     return code == EXIT_OK ? bring_in(o, &w, &facts, args_flag(args, "verify")) : code;
 }
 
@@ -246,8 +251,10 @@ static bool find_keys(const char *path, char *keys)
 
 static void say_plan(const struct options *o, const struct dump_facts *facts, const struct import_result *r)
 {
-    if (o->json)
+    if (o->json) {
+        say_json("plan", facts, r, "");
         return;
+    }
     printf("plan: %s keys in the backup\n", paint_count((double)facts->keys));
     printf("  %10s  are not there, and come back\n", paint_count((double)r->absent));
     printf("  %10s  are there with another value, and are replaced\n", paint_count((double)r->differ));
@@ -266,15 +273,16 @@ int run_restore(struct options *o, const struct args *args)
     struct dump_facts facts;
     struct import_result r;
 
-    if (!read_wish(args, &w, undo))
-        return EXIT_WRONG_USAGE;
+    int code = read_wish(args, &w, undo);
+    if (code != EXIT_OK)
+        return code;
     if (!find_keys(w.path, keys))
         return EXIT_UNHEALTHY;
     w.path = keys;
     w.mode = args_flag(args, "missing") ? IMPORT_MISSING : IMPORT_REPLACE;
     if (!check(w.path, w.partial, &facts))
         return EXIT_UNHEALTHY;
-    int code = compare(o, &w, &facts, "plan", &r);
+    code = compare(o, &w, &facts, "plan", &r);
     if (code != EXIT_OK)
         return code;
     say_plan(o, &facts, &r);

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "tools/screen.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,7 +27,7 @@ static uint64_t *counter(struct import_result *r, size_t i)
 /* NULL: there is none. */
 static cJSON *read_file(const char *path)
 {
-    char text[2048];
+    char text[16384];
     FILE *in = fopen(path, "re");
 
     if (in == NULL)
@@ -45,41 +44,66 @@ static void go_on(struct import_state *s, const cJSON *doc, struct import_result
         *counter(result, i) = (uint64_t)screen_number(doc, counters[i].name);
 }
 
-void import_state_open(struct import_state *s, const struct import_wish *wish, const struct dump_facts *facts,
+static cJSON *what_of(const struct import_wish *wish, const char *admin_url, const struct dump_facts *facts)
+{
+    cJSON *doc = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(doc, "sha256", facts->sha256);
+    cJSON_AddNumberToObject(doc, "mode", wish->mode);
+    cJSON_AddStringToObject(doc, "match", wish->match != NULL ? wish->match : "");
+    cJSON_AddStringToObject(doc, "url", admin_url);
+    cJSON_AddStringToObject(doc, "proxy", wish->proxy != NULL ? wish->proxy : "");
+    return doc;
+}
+
+static bool is_same(const struct import_state *s, const cJSON *doc)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, s->what)
+    {
+        if (!cJSON_Compare(item, cJSON_GetObjectItemCaseSensitive(doc, item->string), true))
+            return false;
+    }
+    return true;
+}
+
+void import_state_open(struct import_state *s, const struct import_wish *wish, const char *admin_url, const struct dump_facts *facts,
                        struct import_result *result)
 {
-    *s = (struct import_state){.mode = wish->mode};
+    *s = (struct import_state){0};
     if (wish->mode == IMPORT_COMPARE)
         return;
     snprintf(s->path, sizeof s->path, "%.4000s.import", wish->path);
-    snprintf(s->sha256, sizeof s->sha256, "%s", facts->sha256);
+    s->what = what_of(wish, admin_url, facts);
     cJSON *doc = read_file(s->path);
-    const cJSON *sha = cJSON_GetObjectItemCaseSensitive(doc, "sha256");
-    bool same = cJSON_IsString(sha) && strcmp(sha->valuestring, s->sha256) == 0 &&
-                screen_number(doc, "mode") == (double)s->mode;
-    if (wish->resume && same)
+    if (wish->resume && is_same(s, doc))
         go_on(s, doc, result);
     else if (wish->resume)
-        fprintf(stderr, "convctl: %s: no import of this file in this mode was interrupted: it begins at the first line\n", s->path);
+        fprintf(stderr, "convctl: %s: no such import of this file was interrupted (same mode, pattern and proxy): it begins at the first line\n", s->path);
     else if (doc != NULL)
         fprintf(stderr, "convctl: an earlier import of %s was interrupted; this one begins anew (--resume goes on)\n", wish->path);
     cJSON_Delete(doc);
 }
 
+/* A file that can't be written whole is not left behind. */
 static void save(const struct import_state *s)
 {
     char other[sizeof s->path + 8];
+    cJSON *doc = cJSON_Duplicate(s->what, true);
 
+    cJSON_AddNumberToObject(doc, "lines", (double)s->lines);
+    for (size_t i = 0; i < COUNTERS; i++)
+        cJSON_AddNumberToObject(doc, counters[i].name, (double)*counter((struct import_result *)&s->result, i));
+    char *own_text = cJSON_PrintUnformatted(doc);
     snprintf(other, sizeof other, "%s.new", s->path);
     FILE *out = fopen(other, "we");
-    if (out == NULL)
-        return;
-    fprintf(out, "{\"sha256\":\"%s\",\"mode\":%d,\"lines\":%" PRIu64, s->sha256, (int)s->mode, s->lines);
-    for (size_t i = 0; i < COUNTERS; i++)
-        fprintf(out, ",\"%s\":%" PRIu64, counters[i].name, *counter((struct import_result *)&s->result, i));
-    fputs("}\n", out);
-    if (fclose(out) == 0)
-        (void)rename(other, s->path);
+    bool ok = out != NULL && own_text != NULL && fprintf(out, "%s\n", own_text) > 0;
+    ok = out != NULL && fclose(out) == 0 && ok;
+    if (!ok || rename(other, s->path) != 0)
+        (void)unlink(other);
+    free(own_text);
+    cJSON_Delete(doc);
 }
 
 void import_state_reached(struct import_state *s, uint64_t lines, const struct import_result *result)
@@ -96,10 +120,10 @@ void import_state_reached(struct import_state *s, uint64_t lines, const struct i
 
 void import_state_close(struct import_state *s, bool over)
 {
-    if (s->path[0] == '\0')
-        return;
-    if (over)
+    if (s->path[0] != '\0' && over)
         unlink(s->path);
-    else if (s->lines > 0)
+    else if (s->path[0] != '\0' && s->lines > 0)
         save(s);
+    cJSON_Delete(s->what);
+    s->what = NULL;
 }

@@ -19,7 +19,7 @@ static const struct {
     {EXIT_UNHEALTHY, "the proxy is unhealthy, refused what was asked, was answered with no, or something was found or has failed"},
     {EXIT_WRONG_USAGE, "wrong usage, or nobody could be asked"},
     {EXIT_UNREACHABLE, "the proxy cannot be reached"},
-    {EXIT_INTERRUPTED, "interrupted; export, import and restore go on with --resume"},
+    {EXIT_INTERRUPTED, "interrupted; export, import and restore go on with --resume, moves and switches by themselves"},
 };
 
 static const struct {

@@ -259,7 +259,7 @@ static void say_text(const struct report *r, int64_t total)
     printf("\narchive    %s documents   %s\n", paint_count(screen_number(r->store.state, "archive.documents")),
            paint_bytes(screen_number(r->store.state, "archive.bytes")));
     if (r->partial || (r->sample > 0 && (int64_t)r->seen < total))
-        printf("looked at  %s of %s keys%s\n", paint_count((double)r->seen), paint_count((double)total),
+        printf("looked at  %s of %s keys%s\n", paint_count((double)r->seen), total >= 0 ? paint_count((double)total) : "?",
                r->partial ? ": interrupted" : ", a sample");
 }
 

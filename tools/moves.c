@@ -2,7 +2,6 @@
 
 #include "tools/screen.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -115,7 +114,7 @@ int moves_watch(const struct options *o, double id)
     }
     fprintf(stderr, "\nconvctl: move %.0f goes on; convctl moves shows it, convctl abort %.0f ends it\n", id,
             id);
-    return EXIT_OK;
+    return EXIT_INTERRUPTED;
 }
 
 /* ---- ordering ---- */
@@ -162,12 +161,9 @@ int moves_show(struct options *o, const struct args *args)
 
 static int by_id(const struct options *o, const struct args *args, const char *path, void (*say)(FILE *out, const cJSON *doc), double *ret_id)
 {
-    const char *text = args->words[0];
-    char *end;
-
-    *ret_id = strtod(text, &end);
-    if (end == text || *end != '\0' || !(*ret_id >= 1))
-        return ctl_usage_error("expected the number of a move, which convctl moves shows, not ", text);
+    *ret_id = args_id(args->words[0]);
+    if (*ret_id < 1)
+        return ctl_usage_error("expected the number of a move, which convctl moves shows, not ", args->words[0]);
     cJSON *json = cJSON_CreateObject();
     cJSON_AddNumberToObject(json, "id", *ret_id);
     return ctl_change(o, path, json, say, NULL);

@@ -1,6 +1,7 @@
 /* tools/moves — convctl's commands for long work on keys: ordering it, watching it, ending it; and for dual writes.
  * Owns:       nothing.
- * Invariants: a move is watched until it is over, or the operator leaves (Ctrl-C): it goes on without him.
+ * Invariants: a move is watched until it is over, or the operator leaves (Ctrl-C): it goes on without him, and
+ *             nobody may take that for the end.
  * Threads:    one.          Used by: tools/convctl. */
 #ifndef TOOLS_MOVES_H
 #define TOOLS_MOVES_H

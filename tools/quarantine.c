@@ -23,29 +23,58 @@ static void say_entry(const cJSON *e)
            screen_text(e, "why"));
 }
 
-static int list(const struct options *o)
+/* One document of all pages; doc becomes its first. */
+static void add_page(cJSON **all, cJSON *own_doc)
 {
-    double after = 0;
+    cJSON *to = cJSON_GetObjectItemCaseSensitive(*all, "entries"), *from = cJSON_GetObjectItemCaseSensitive(own_doc, "entries"), *entry;
+
+    if (*all == NULL) {
+        *all = own_doc;
+        return;
+    }
+    while ((entry = cJSON_DetachItemFromArray(from, 0)) != NULL)
+        cJSON_AddItemToArray(to, entry);
+    cJSON_Delete(own_doc);
+}
+
+/* NULL after a message. */
+static cJSON *all_pages(const struct options *o, int *ret_code)
+{
     char path[80];
-    int code;
+    cJSON *all = NULL, *doc;
+    double after = 0;
 
     do {
         snprintf(path, sizeof path, PATH "?after=%.0f&count=100", after);
-        cJSON *doc = ctl_order(o, "GET", path, NULL, &code);
-        const cJSON *entry;
-        if (doc == NULL)
-            return code;
-        cJSON_ArrayForEach(entry, paint_find(doc, "entries"))
-        {
-            if (!o->json)
-                say_entry(entry);
+        if ((doc = ctl_document(o, path, ret_code)) == NULL) {
+            cJSON_Delete(all);
+            return NULL;
         }
-        if (!o->json && after == 0)
-            printf(screen_number(doc, "total") > 0 ? "%s in quarantine\n" : "nothing is in quarantine%.0s\n",
-                   paint_count(screen_number(doc, "total")));
         after = screen_number(doc, "next");
-        cJSON_Delete(doc);
+        add_page(&all, doc);
     } while (after > 0);
+    cJSON_DeleteItemFromObjectCaseSensitive(all, "next");
+    return all;
+}
+
+static int list(const struct options *o)
+{
+    int code = EXIT_OK;
+    cJSON *doc = all_pages(o, &code);
+    const cJSON *entry;
+
+    if (doc == NULL)
+        return code;
+    cJSON_ArrayForEach(entry, paint_find(doc, "entries"))
+    {
+        if (!o->json)
+            say_entry(entry);
+    }
+    if (o->json)
+        ctl_print(doc);
+    else
+        printf(screen_number(doc, "total") > 0 ? "%s in quarantine\n" : "nothing is in quarantine%.0s\n", paint_count(screen_number(doc, "total")));
+    cJSON_Delete(doc);
     return EXIT_OK;
 }
 
@@ -145,9 +174,9 @@ static int drop(const struct options *o, double number)
 int run_quarantine(struct options *o, const struct args *args)
 {
     const char *verb = args_word(args, 0), *text = args_word(args, 1);
-    char path[80], *end = NULL;
-    double number = text != NULL ? strtod(text, &end) : 0;
-    bool numbered = text != NULL && end != text && *end == '\0' && number >= 1 && number < 9e15;
+    char path[80];
+    double number = text != NULL ? args_id(text) : 0;
+    bool numbered = number >= 1;
 
     if (verb == NULL || (strcmp(verb, "ls") == 0 && text == NULL))
         return list(o);

@@ -200,7 +200,7 @@ static bool copy(int from, int to)
     ssize_t n;
 
     while ((n = read(from, room, sizeof room)) > 0)
-        if (!write_all(to, room, (size_t)n))
+        if (ctl_interrupted() || !write_all(to, room, (size_t)n))
             return false;
     return n == 0 && fsync(to) == 0;
 }
@@ -234,8 +234,10 @@ struct stream_in {
 
 static bool fill(struct stream_in *s)
 {
-    ssize_t n = blocking_read(s->w, s->room, BLOCKING_READ_LEAST);
+    ssize_t n = ctl_interrupted() ? 0 : blocking_read(s->w, s->room, BLOCKING_READ_LEAST);
 
+    if (ctl_interrupted())
+        return says(s->f, "interrupted");
     if (n <= 0)
         return says(s->f, n == 0 ? "Redis closed the connection" : blocking_why(s->w, (int)n));
     s->at = 0;

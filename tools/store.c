@@ -48,48 +48,74 @@ static void url_of_listener(const struct options *o, const char *address, char *
     snprintf(url, cap, "redis://%.*s%s", (int)(end != NULL ? (size_t)(end - admin) : strlen(admin)), admin, colon);
 }
 
-static bool find_url(const struct options *o, const cJSON *state, const char *given, char *url, size_t cap)
+/* malloc'ed; NULL after a message. */
+static char *find_url(const struct options *o, const cJSON *state, const char *given)
 {
-    const cJSON *listen = cJSON_GetObjectItemCaseSensitive(state, "listen");
+    const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(state, "listen"), 0);
+    char url[512];
 
     if (given == NULL && environment("CONVCTL_PROXY")[0] != '\0')
         given = environment("CONVCTL_PROXY");
-    if (given != NULL) {
-        snprintf(url, cap, "%s", given);
-        return true;
-    }
-    const cJSON *first = cJSON_GetArrayItem(listen, 0);
-    if (!cJSON_IsString(first)) {
+    if (given == NULL && !cJSON_IsString(first)) {
         fprintf(stderr, "convctl: the proxy does not say where clients connect; --proxy redis://HOST:PORT does\n");
-        return false;
+        return NULL;
     }
-    url_of_listener(o, first->valuestring, url, cap);
-    return true;
+    if (given == NULL)
+        url_of_listener(o, first->valuestring, url, sizeof url);
+    return strdup(given != NULL ? given : url);
+}
+
+/* malloc'ed. */
+static char *set_of(const char *name, const char *value)
+{
+    char *text;
+
+    if (asprintf(&text, "%s=%s", name, value) < 0)
+        abort();
+    return text;
 }
 
 /* The settings' own machinery connects: to the proxy as if it were a Redis. */
 static bool configure(struct store *s, const char *url)
 {
-    char redis[600], password[300], ca[600];
-    const char *sets[] = {redis, password, ca, "redis.connect_timeout=5s", "redis.slow_timeout=60s", "archive.url="};
+    char *own_url = set_of("redis.url", url), *own_password = set_of("redis.password", environment("CONVCTL_PASSWORD")),
+         *own_ca = set_of("redis.tls_ca", environment("CONVCTL_CA"));
+    const char *sets[] = {own_url, own_password, own_ca, "redis.connect_timeout=5s", "redis.slow_timeout=60s", "archive.url="};
     struct config_start start = {.sets = sets, .set_count = sizeof sets / sizeof sets[0]};
     struct config_error error;
 
-    snprintf(redis, sizeof redis, "redis.url=%s", url);
-    snprintf(password, sizeof password, "redis.password=%s", environment("CONVCTL_PASSWORD"));
-    snprintf(ca, sizeof ca, "redis.tls_ca=%s", environment("CONVCTL_CA"));
     s->config = config_new();
-    if (config_load(s->config, &start, &error) != ERR_NONE) {
+    bool ok = config_load(s->config, &start, &error) == ERR_NONE;
+    if (ok)
+        s->settings = config_current(s->config);
+    else
         fprintf(stderr, "convctl: the proxy's address: %s\n", error.reason);
-        return false;
-    }
-    s->settings = config_current(s->config);
-    return true;
+    free(own_url);
+    free(own_password);
+    free(own_ca);
+    return ok;
+}
+
+/* Without what stands before the '@': that is a secret. */
+static const char *shown(const char *url)
+{
+    const char *at = strrchr(url, '@');
+    return at != NULL ? at + 1 : url;
+}
+
+static int connect_at(struct store *s, const char *url)
+{
+    if (!configure(s, url))
+        return EXIT_WRONG_USAGE;
+    s->link = link_new();
+    if (store_ready(s))
+        return EXIT_OK;
+    fprintf(stderr, "convctl: cannot reach convproxy at %s: %s\n", shown(url), s->why);
+    return EXIT_UNREACHABLE;
 }
 
 int store_open(struct store *s, const struct options *o, const char *given)
 {
-    char url[512];
     int code = EXIT_WRONG_USAGE;
 
     memset(s, 0, sizeof *s);
@@ -98,16 +124,12 @@ int store_open(struct store *s, const struct options *o, const char *given)
     if (s->state == NULL)
         return code;
     signal(SIGPIPE, SIG_IGN);
-    if (!find_url(o, s->state, given, url, sizeof url) || !configure(s, url)) {
+    char *own_url = find_url(o, s->state, given);
+    code = own_url != NULL ? connect_at(s, own_url) : EXIT_WRONG_USAGE;
+    free(own_url);
+    if (code != EXIT_OK)
         store_done(s);
-        return EXIT_WRONG_USAGE;
-    }
-    s->link = link_new();
-    if (store_ready(s))
-        return EXIT_OK;
-    fprintf(stderr, "convctl: cannot reach convproxy at %s: %s\n", url, s->why);
-    store_done(s);
-    return EXIT_UNREACHABLE;
+    return code;
 }
 
 void store_done(struct store *s)
@@ -149,6 +171,19 @@ bool store_failed(struct store *s, const char *text)
     snprintf(s->why, sizeof s->why, "%s", text != NULL ? text : link_why(s->link));
     link_done(s->link);
     link_close(s->link);
+    return false;
+}
+
+bool store_may_pass(const struct store *s)
+{
+    static const char *const passing[] = {"TRYAGAIN", "ARCHIVEDOWN", "REDISDOWN", "REDISLOST", "INDOUBT", "LOADING", "MASTERDOWN", "CLUSTERDOWN"};
+    const char *why = s->why;
+
+    if (why[0] < 'A' || why[0] > 'Z' || why[1] < 'A' || why[1] > 'Z')
+        return true; /* the connection's */
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++)
+        if (strncmp(why, passing[i], strlen(passing[i])) == 0)
+            return true;
     return false;
 }
 

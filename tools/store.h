@@ -45,6 +45,8 @@ enum store_result { STORE_DONE, STORE_CHANGED, STORE_FAILED };
 enum store_result store_write(struct store *s, const struct object *objects, size_t n, int64_t *lengths);
 /* False, always, with `why`: the link's, or text. For whoever speaks over s->link directly and was not understood. */
 bool store_failed(struct store *s, const char *text);
+/* What went wrong last may pass by itself: a connection that was lost, a store that is away. */
+bool store_may_pass(const struct store *s);
 /* Forgets what is watched. */
 void store_unwatch(struct store *s);
 /* Keys of all kinds; -1: not known. */

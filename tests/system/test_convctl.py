@@ -149,7 +149,7 @@ def test_primary_asks_where_somebody_can_answer(ctl):
     for answer, store in ((b"n\n", "redis"), (b"y\n", "archive")):
         leader, follower = os.openpty()
         command = [convctl_path(), "-u", ctl.proxy.admin_url(""), "primary", "mongo"]
-        with subprocess.Popen(command, stdin=follower, stdout=subprocess.PIPE, text=True) as running:
+        with subprocess.Popen(command, stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
             os.write(leader, answer)
             out = running.stdout.read()
         os.close(leader)

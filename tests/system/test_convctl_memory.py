@@ -118,9 +118,9 @@ def test_cleanup(filled):
 
 def test_cleanup_asks_at_a_terminal(filled):
     leader, follower = os.openpty()
-    with subprocess.Popen([convctl_path(), "-u", filled.admin_url(""), "cleanup", "cache:*"], stdin=follower, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen([convctl_path(), "-u", filled.admin_url(""), "cleanup", "cache:*"], stdin=follower, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as running:
         os.write(leader, b"n\n")
-        out = running.stdout.read()
+        out = running.stderr.read()
     os.close(leader)
     os.close(follower)
     assert running.returncode == BAD and "Delete 200 keys that match cache:*, in both stores? [y/N]" in out
