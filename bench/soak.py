@@ -3,7 +3,7 @@
 started as it was, frozen, emptied. Prints the proxy's memory minute by minute, the longest pause of a client, and in the end
 whether what was acknowledged is in both stores, once and in order. Needs .venv/bin/python.
 
-    .venv/bin/python bench/soak.py [--minutes 60] [--every 30] [--clients 10] [--binary build/convproxy]
+    .venv/bin/python bench/soak.py [--minutes 60] [--every 30] [--clients 10] [--seed N]
 """
 import argparse
 import collections
