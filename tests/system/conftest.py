@@ -150,7 +150,15 @@ def both(request, proxy, real, plain):
         yield pair
 
 
+# The files that take longest, about a minute each. With several workers they come first, so that none is left with one in the end.
+LONG = ["archive_mongo", "dual_write", "console", "demo", "engine", "archive_differential", "archive_faults", "compatibility", "restart",
+        "alerts", "archive_ops", "archive_blocking", "canary", "model"]
+PLACES = {f"test_{name}": place for place, name in enumerate(LONG)}
+
+
 def pytest_collection_modifyitems(items):
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: PLACES.get(item.path.stem, len(LONG)))
     if not DIRECT:
         return
     for item in items:
