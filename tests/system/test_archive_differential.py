@@ -169,6 +169,7 @@ def test_watched_key_came_and_went(pair, steps):
         assert link.ask_all([("MULTI",), ("PING",), ("EXEC",)])[-1] == b"*-1\r\n"
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("module", SAMPLES)
 @pytest.mark.parametrize("resp", [2, 3])
 def test_samples(pair, module, resp):

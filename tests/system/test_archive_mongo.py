@@ -266,7 +266,7 @@ def test_process_is_killed_within_commits_of_two(mongo):
 def test_documents_are_read_whole(mongo):
     """Reads while one replaces: half of an old document under a new version would lose what is written on top of it."""
     name = f"whole_{random.getrandbits(32):x}"
-    size, stop, seen = 2000, threading.Event(), 0
+    size, stop, seen, reads = 2000, threading.Event(), 0, 0
 
     def replace(keys):
         number = 0
@@ -280,16 +280,16 @@ def test_documents_are_read_whole(mongo):
         writer = threading.Thread(target=replace, args=(keys,))
         writer.start()
         try:
-            until = time.monotonic() + 5
-            while time.monotonic() < until:
+            until = time.monotonic() + 50
+            while (reads < 50 or seen < 50) and time.monotonic() < until:
                 doc = reader[name]["keys"].find_one({"_id": 1})
                 assert set(doc["v"]) == {doc["ver"]}
-                seen = max(seen, doc["ver"])
+                seen, reads = max(seen, doc["ver"]), reads + 1
         finally:
             stop.set()
             writer.join()
             client.drop_database(name)
-    assert seen > 10, "nothing was replaced meanwhile"
+    assert seen > 10 and reads > 10, "nothing was replaced meanwhile"
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ def test_every_data_row_has_a_handler(pair):
 
 
 @pytest.mark.asan  # one thread, so TSan would find nothing
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("module", SAMPLES)
 @pytest.mark.parametrize("resp", [2, 3])
 def test_samples(pair, module, resp):

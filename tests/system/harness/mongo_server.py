@@ -87,6 +87,10 @@ class MongoJavaServer(MongoServer):
     name = "mongo-java-server"
     keeps_data = False
 
+    def wait_ready(self, timeout=90.0):
+        """A JVM on a busy machine takes its time."""
+        super().wait_ready(timeout)
+
     @classmethod
     def missing(cls):
         return None if (SERVERS / "mongo-java-server" / "stamp").exists() else f"mongo-java-server {NOT_BUILT}"
