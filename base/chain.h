@@ -71,6 +71,19 @@ void chain_shrink(struct chain *c);
 /* All bytes in one piece: those of the only chunk, or of a merged one. Valid until the chain changes. */
 struct slice chain_flat(struct chain *c);
 
+/* n writable bytes behind the last one, where the last chunk has them; NULL: it has not. chain_grow says how many were used. */
+static inline char *chain_room(struct chain *c, size_t n)
+{
+    struct chunk *t = c->tail;
+    return t != NULL && !t->external && t->cap - t->end >= n ? t->base + t->end : NULL;
+}
+
+static inline void chain_grow(struct chain *c, size_t used)
+{
+    c->tail->end += (uint32_t)used;
+    c->len += used;
+}
+
 /* The common short append, inlined. */
 static inline void chain_put(struct chain *c, const void *p, size_t n)
 {

@@ -1,5 +1,6 @@
 #include "base/hist.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define SUB (1 << HIST_SUB_BITS)
@@ -127,17 +128,29 @@ static void slice_reset(struct hist_window *w, int at, int64_t no)
     atomic_store_explicit(&w->slice_no[at], no, memory_order_release);
 }
 
-void hist_window_record(struct hist_window *w, int64_t us, int64_t now_us)
+/* Makes the slice of now_us the present one. False: now_us is from before the whole window. */
+static bool slice_begin(struct hist_window *w, int64_t now_us)
 {
     int64_t no = (now_us < 0 ? 0 : now_us) / w->slice_us;
     int at = (int)(no % HIST_SLICES);
     int64_t held = atomic_load_explicit(&w->slice_no[at], memory_order_relaxed);
 
     if (held > no)
-        return; /* a sample from before the whole window */
+        return false;
     if (held != no)
         slice_reset(w, at, no);
-    hist_record(&w->slices[at], us);
+    w->now = at;
+    w->from_us = no * w->slice_us;
+    w->until_us = w->from_us + w->slice_us;
+    return true;
+}
+
+void hist_window_record(struct hist_window *w, int64_t us, int64_t now_us)
+{
+    bool same = w->from_us <= now_us && now_us < w->until_us; /* else a division for each sample */
+
+    if (same || slice_begin(w, now_us))
+        hist_record(&w->slices[w->now], us);
 }
 
 /* Adds a slice unless the recorder began to reuse it meanwhile. */

@@ -22,6 +22,8 @@ struct hist {
 #define HIST_SLICES 6
 struct hist_window {
     int64_t slice_us;
+    int64_t from_us, until_us; /* the recorder's own: the slice of its last sample lasts so long, */
+    int now;                   /* and is here */
     _Atomic int64_t slice_no[HIST_SLICES]; /* which slice of time each holds */
     struct hist slices[HIST_SLICES];
 };

@@ -104,7 +104,7 @@ ssize_t stream_read_now(struct stream *s, void *buf, size_t cap)
     if (s->tls != NULL)
         return read_secure(s, buf, cap);
     do
-        n = read(s->fd, buf, cap);
+        n = recv(s->fd, buf, cap, 0); /* shorter in the kernel than read */
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
 }

@@ -20,6 +20,21 @@ struct op_memory {
     char bytes[];
 };
 
+/* ---- commands ---- */
+
+#define COMMANDS_MOST 1024
+
+/* engine_find for each row of the command table; written by the constructor only. */
+static call_fn engines[COMMANDS_MOST];
+
+__attribute__((constructor)) static void find_engines(void)
+{
+    if (command_count() > COMMANDS_MOST)
+        abort();
+    for (uint16_t id = 0; id < command_count(); id++)
+        engines[id] = engine_find(command_at(id)->name);
+}
+
 /* ---- keys ---- */
 
 /* The place of the key in the index, or the free one where it would be. */
@@ -67,10 +82,13 @@ size_t op_find_key(const struct op *op, struct slice key)
 
 static void add_key(struct op *op, struct slice key, int64_t watched)
 {
-    int64_t hash = archive_hash(key);
+    bool indexed = op->index != NULL; /* else no hash is needed to find it */
+    int64_t hash = indexed ? archive_hash(key) : 0;
     size_t i = find_key(op, key, hash);
 
     if (i == op->nkeys) {
+        if (!indexed)
+            hash = archive_hash(key);
         op->keys = few_grow(op->keys, &op->keys_cap, op->nkeys + 1, sizeof *op->keys, op->few_keys);
         op->keys[op->nkeys++] = (struct op_key){.key = key, .hash = hash, .watched = -1};
         if (op->nkeys >= OP_SEARCHED)
@@ -118,7 +136,7 @@ static void add_step(struct op *op, const struct request *r)
     memcpy(op->argv + op->nargv, r->argv, r->argc * sizeof *r->argv);
     op->nargv += r->argc;
     if (step->cmd != NULL) {
-        step->fn = engine_find(step->cmd->name);
+        step->fn = engines[step->cmd->id];
         op->writes |= (step->cmd->flags & CMD_WRITE) != 0;
     }
     if (scripted_is(step->cmd)) {

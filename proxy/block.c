@@ -236,7 +236,7 @@ void block_mark(const struct block *b, struct op *op)
 static void name(struct block *b, const struct loop *l)
 {
     b->epoch = l->acting.epoch;
-    snprintf(b->id.session, sizeof b->id.session, "%s", upstream_session(b->upstream));
+    memcpy(b->id.session, upstream_session(b->upstream), sizeof b->id.session);
     b->id.seq = upstream_next_seq(b->upstream);
 }
 

@@ -216,6 +216,8 @@ static bool is_archives(struct session *s, const struct job *job, bool *ret_take
 /* It must wait while the stores change places, or Redis' connection is not where it goes. */
 static bool is_taken(struct session *s, const struct job *job, bool *ret_taken)
 {
+    if (hold_is_calm(s->loop))
+        return s->loop->acting.guarded && hide_takes(s, job, ret_taken);
     enum gate gate =
         keyspace_handles(s, job->cmd) || scripting_is_keyless(job) ? hold_gate_any(s) : hold_gate(s, job->cmd, job->argv, job->argc);
 

@@ -293,6 +293,11 @@ bool hold_tiers(const struct loop *l)
     return sync != NULL && warm_active(sync_warm(sync));
 }
 
+bool hold_is_calm(const struct loop *l)
+{
+    return !l->acting.any && !hold_tiers(l) && is_leased(l);
+}
+
 enum gate hold_gate(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc)
 {
     bool leased = is_leased(s->loop);

@@ -40,6 +40,9 @@ struct hold {
 void hold_init(struct loop *l);
 void hold_done(struct loop *l);
 
+/* All policies are simply Redis', and no key is away: hold_gate and hold_gate_any would say GATE_GO to everything. */
+bool hold_is_calm(const struct loop *l);
+
 enum gate { GATE_GO, GATE_WAIT, GATE_REFUSED };
 /* Whether a request on these keys may go to its store now. GATE_WAIT: the session is paused. GATE_REFUSED: it was answered. */
 enum gate hold_gate(struct session *s, const struct command *cmd, const struct slice *argv, size_t argc);

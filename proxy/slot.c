@@ -331,7 +331,6 @@ static void raw_reply(struct slot *slot, const char *p, size_t n)
     if (slot == s->head) {
         chain_put(&s->stream.out, p, n);
         slot->partial = true;
-        session_touch(s);
     } else {
         chain_put(&slot->reply, p, n);
     }
@@ -401,7 +400,9 @@ static void on_reply(struct upstream_request *r, const char *p, size_t n, bool e
     else
         plain_reply(slot, p, n);
     if (end && r->replies == 0)
-        settle(slot);
+        settle(slot); /* touches its session when it leaves */
+    else if (slot->partial && slot->session != NULL)
+        session_touch(slot->session);
 }
 
 void slot_take_reply(struct slot *own_slot, const char *p, size_t n)

@@ -4,7 +4,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* "<type><number>\r\n" into buf (at least 24 bytes); returns its length. */
+#define HEADER_MOST 24
+
+/* "<type><number>\r\n" into buf (at least HEADER_MOST bytes); returns its length. */
 static size_t header(char *buf, char type, int64_t value)
 {
     buf[0] = type;
@@ -14,9 +16,24 @@ static size_t header(char *buf, char type, int64_t value)
     return len;
 }
 
+/* Most are of one or two digits. */
+static inline size_t short_header(char *buf, char type, size_t value)
+{
+    if (value >= 100)
+        return header(buf, type, (int64_t)value);
+    size_t len = 1;
+    buf[0] = type;
+    if (value >= 10)
+        buf[len++] = (char)('0' + value / 10);
+    buf[len] = (char)('0' + value % 10);
+    buf[len + 1] = '\r';
+    buf[len + 2] = '\n';
+    return len + 3;
+}
+
 static void put_header(struct chain *c, char type, int64_t value)
 {
-    char buf[24];
+    char buf[HEADER_MOST];
     chain_put(c, buf, header(buf, type, value));
 }
 
@@ -62,9 +79,20 @@ void build_int(struct chain *c, int64_t value)
 
 void build_bulk(struct chain *c, const void *p, size_t n)
 {
-    put_header(c, '$', (int64_t)n);
-    chain_put(c, p, n);
-    chain_put(c, "\r\n", 2);
+    char *room = chain_room(c, n + HEADER_MOST + 2);
+    size_t head;
+
+    if (room == NULL) {
+        put_header(c, '$', (int64_t)n);
+        chain_put(c, p, n);
+        chain_put(c, "\r\n", 2);
+        return;
+    }
+    head = short_header(room, '$', n);
+    if (n > 0)
+        memcpy(room + head, p, n);
+    memcpy(room + head + n, "\r\n", 2);
+    chain_grow(c, head + n + 2);
 }
 
 void build_number(struct chain *c, int64_t value)
@@ -107,7 +135,8 @@ void build_null_array(struct chain *c, enum resp resp)
 
 void build_array(struct chain *c, size_t items)
 {
-    put_header(c, '*', (int64_t)items);
+    char buf[HEADER_MOST];
+    chain_put(c, buf, short_header(buf, '*', items));
 }
 
 void build_map(struct chain *c, enum resp resp, size_t pairs)

@@ -123,18 +123,40 @@ static enum frame_status pass_body(struct frame *f, const char *p, size_t n, siz
 }
 
 /* The common case in one step: the length of a bulk that is all there, or 0: then the general way decides. */
-static size_t whole_bulk(const char *p, size_t n)
+static inline size_t whole_bulk(const char *p, size_t n)
 {
-    size_t i = 1, len = 0;
+    size_t len, head = n > 0 && p[0] == '$' ? frame_short_header(p, n, &len) : 0;
 
-    if (n < 5 || p[0] != '$' || (p[1] == '0' && p[2] != '\r'))
+    if (head == 0 || n - head < len + 2 || p[head + len] != '\r' || p[head + len + 1] != '\n')
         return 0;
-    for (; i < n && i < 9 && p[i] >= '0' && p[i] <= '9'; i++)
-        len = len * 10 + (size_t)(p[i] - '0');
-    size_t total = i + 2 + len + 2;
-    if (i == 1 || total > n || p[i] != '\r' || p[i + 1] != '\n' || p[total - 2] != '\r' || p[total - 1] != '\n')
+    return head + len + 2;
+}
+
+/* The same for a short line. */
+static inline size_t whole_line(const char *p, size_t n)
+{
+    size_t i = 1, most = n < 32 ? n : 32;
+
+    while (i < most && p[i] != '\r' && p[i] != '\n')
+        i++;
+    return i + 1 < most && p[i] == '\r' && p[i + 1] == '\n' ? i + 2 : 0;
+}
+
+/* The common values in one step: passes one into f->owed and returns its length (of an array: its header's), or 0. */
+static inline size_t pass_common(struct frame *f, const char *p, size_t n)
+{
+    size_t items = 0, len = 0;
+
+    if (n > 0 && p[0] == '$')
+        len = whole_bulk(p, n);
+    else if (n > 0 && (p[0] == '+' || p[0] == ':'))
+        len = whole_line(p, n);
+    else if (n > 0 && p[0] == '*')
+        len = frame_short_header(p, n, &items);
+    if (len == 0 || f->owed + items > LIMIT_REPLY_ITEMS)
         return 0;
-    return total;
+    f->owed += items - 1;
+    return len;
 }
 
 enum frame_status frame_scan(struct frame *f, const char *p, size_t n, size_t *used)
@@ -154,10 +176,9 @@ enum frame_status frame_scan(struct frame *f, const char *p, size_t n, size_t *u
             status = FRAME_DONE;
             break;
         }
-        size_t bulk = whole_bulk(p + at, n - at);
-        if (bulk > 0) {
-            f->owed--;
-            at += bulk;
+        size_t common = pass_common(f, p + at, n - at);
+        if (common > 0) {
+            at += common;
             continue;
         }
         bool bad;

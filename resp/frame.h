@@ -34,6 +34,22 @@ size_t frame_length(const char *p, size_t n);
  * header. */
 size_t frame_aggregate(const char *p, size_t n, int64_t *items);
 
+/* The common header, "<type>digits\r\n" of one to eight digits without a leading zero, in one step: its length, and *ret_count. 0: it
+ * is another one, or not all there; then the general way decides. */
+static inline size_t frame_short_header(const char *p, size_t n, size_t *ret_count)
+{
+    size_t i = 2, most = n < 11 ? n : 11, count;
+
+    if (n < 4 || (count = (unsigned char)(p[1] - '0')) > 9)
+        return 0;
+    for (unsigned digit; i < most && (digit = (unsigned char)(p[i] - '0')) <= 9; i++)
+        count = count * 10 + digit;
+    if (i + 1 >= most || p[i] != '\r' || p[i + 1] != '\n' || (p[1] == '0' && i > 2))
+        return 0;
+    *ret_count = count;
+    return i + 2;
+}
+
 /* Decimal of p[0, n) with optional sign, at most 19 digits. False when it is not one or does not fit. */
 bool frame_number(const char *p, size_t n, int64_t *ret_value);
 

@@ -104,11 +104,28 @@ static enum request_status take_arg(struct request *r, const char *p, size_t n, 
     return REQUEST_DONE;
 }
 
+/* The common argument in one step, all of it there and within the limits. False: take_arg decides. */
+static inline bool take_short_arg(struct request *r, const char *p, size_t n, size_t *at, size_t max, bool keep)
+{
+    size_t pos = *at, len, head = pos < n && p[pos] == '$' ? frame_short_header(p + pos, n - pos, &len) : 0;
+
+    pos += head;
+    if (head == 0 || len > max || pos > max - len + LIMIT_INLINE || n - pos < len + 2 ||
+        (r->stranger && len > LIMIT_STRANGER_BULK) || p[pos + len] != '\r' || p[pos + len + 1] != '\n')
+        return false;
+    if (keep)
+        add_arg(r, p + pos, len);
+    *at = pos + len + 2;
+    return true;
+}
+
 static enum request_status take_args(struct request *r, struct request_progress *g, const char *p, size_t n,
                                      size_t max, bool keep)
 {
     while (g->left > 0) {
-        enum request_status status = take_arg(r, p, n, &g->at, max, keep);
+        enum request_status status = REQUEST_DONE;
+        if (!take_short_arg(r, p, n, &g->at, max, keep))
+            status = take_arg(r, p, n, &g->at, max, keep);
         if (status != REQUEST_DONE)
             return status;
         g->left--;
@@ -120,9 +137,13 @@ static enum request_status start_multibulk(struct request *r, struct request_pro
                                            size_t n)
 {
     int64_t count;
-    size_t at = 0;
-    enum request_status status = take_count(r, p, n, &at, "mbulk", &count);
+    size_t small, at = frame_short_header(p, n, &small);
+    enum request_status status = REQUEST_DONE;
 
+    if (at > 0)
+        count = (int64_t)small;
+    else
+        status = take_count(r, p, n, &at, "mbulk", &count);
     if (status != REQUEST_DONE)
         return status;
     if (count > LIMIT_ARGS)

@@ -117,6 +117,7 @@ struct command {
     uint8_t nspecs;
     struct keyspec specs[CMD_MAX_KEYSPECS];
     bool container; /* has subcommand rows */
+    bool sub;       /* is one */
     uint16_t id;    /* position in the table: index for per-command statistics */
 };
 

@@ -41,8 +41,19 @@ static size_t begin_of(const struct visit *v, const struct keyspec *spec)
     return spec->begin == BEGIN_INDEX && (size_t)spec->index < v->argc ? (size_t)spec->index : 0;
 }
 
+/* Most commands: the argument at an index, and no other. */
+static bool is_single(const struct keyspec *spec)
+{
+    return spec->begin == BEGIN_INDEX && spec->a == 0 && spec->b == 1 && spec->c <= 1;
+}
+
 static bool find_range(struct visit *v, const struct keyspec *spec)
 {
+    if (is_single(spec)) {
+        if ((size_t)spec->index < v->argc)
+            visit_key(v, (size_t)spec->index, spec->write, spec->needs);
+        return true;
+    }
     ptrdiff_t argc = (ptrdiff_t)v->argc;
     ptrdiff_t first = (ptrdiff_t)begin_of(v, spec);
     ptrdiff_t limit = spec->c > 1 ? spec->c : 1;

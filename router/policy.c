@@ -71,8 +71,8 @@ static bool pattern_matches(const struct pattern *pat, struct slice key)
 {
     if (key.len < pat->prefix_len)
         return false;
-    if (pat->prefix_len > 0 && memcmp(key.p, pat->prefix, pat->prefix_len) != 0)
-        return false;
+    if (pat->prefix_len > 0 && (key.p[0] != pat->prefix[0] || memcmp(key.p, pat->prefix, pat->prefix_len) != 0))
+        return false; /* most keys differ in the first byte */
     switch (pat->kind) {
     case PATTERN_EXACT:
         return key.len == pat->prefix_len;

@@ -123,7 +123,7 @@ void upstream_emptied(struct upstream *u);
 /* Whether the replies that come now are those of the expected Redis: false behind upstream_emptied. */
 bool upstream_answers_count(const struct upstream *u);
 /* The session of what is queued now: that of the connection, or of the one that will send what is held. Never the same again in any
- * process. WRITE_SESSION bytes at most; valid until the connection ends. */
+ * process. A buffer of WRITE_SESSION bytes; valid until the connection ends. */
 const char *upstream_session(const struct upstream *u);
 /* The number of the next write in that session, from 1: queue it at once. */
 int64_t upstream_next_seq(struct upstream *u);
