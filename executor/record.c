@@ -214,7 +214,7 @@ static bool find_fields(const bson_t *doc, struct fields *ret)
         return false;
     while (bson_iter_next(&it))
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-            if (strcmp(bson_iter_key(&it), rows[i].name) == 0) {
+            if (bson_iter_key(&it)[0] == rows[i].name[0] && strcmp(bson_iter_key(&it), rows[i].name) == 0) {
                 *rows[i].to = it;
                 any = true;
             }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #define PIECE    512 /* claims that go back at once */
+#define REMOVED  128 /* keys that leave a set with one command */
 #define NAME_CAP 64
 
 static struct slice text(const char *s)
@@ -117,19 +118,38 @@ enum err busy_take_these(struct link *l, const char *proxy, const struct slice *
     return move(l, text(MARKS_DIRTY), set_of(proxy, name), keys, n, NULL);
 }
 
+/* Those that are done leave the set, many with one command. Returns how many commands were put. */
+static size_t put_done(struct link *l, struct slice set, const struct slice *keys, const bool *done, size_t n)
+{
+    struct slice argv[2 + REMOVED] = {text("SREM"), set};
+    size_t argc = 2, commands = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (done[i])
+            argv[argc++] = keys[i];
+        if (argc == 2 + REMOVED || (i + 1 == n && argc > 2)) {
+            link_put(l, argv, argc);
+            commands++;
+            argc = 2;
+        }
+    }
+    return commands;
+}
+
 enum err busy_settle(struct link *l, const char *proxy, const struct slice *keys, const bool *done, size_t n)
 {
     char name[NAME_CAP];
     struct slice set = set_of(proxy, name);
     enum err e = link_is_open(l) ? ERR_NONE : ERR_REDISDOWN;
+    size_t commands = put_done(l, set, keys, done, n);
     int64_t did;
 
     for (size_t i = 0; i < n; i++)
-        if (done[i])
-            link_put(l, (struct slice[]){text("SREM"), set, keys[i]}, 3);
-        else
+        if (!done[i]) {
             link_put(l, (struct slice[]){text("SMOVE"), set, text(MARKS_DIRTY), keys[i]}, 4);
-    for (size_t i = 0; i < n && e == ERR_NONE; i++)
+            commands++;
+        }
+    for (size_t i = 0; i < commands && e == ERR_NONE; i++)
         e = get_int(l, &did);
     link_done(l);
     return e;

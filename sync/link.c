@@ -2,6 +2,7 @@
 
 #include "backends/redis/secure.h"
 #include "backends/redis/blocking.h"
+#include "base/decimal.h"
 #include "base/few.h"
 #include "config/seeds.h"
 #include "router/marks.h"
@@ -14,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FEW  16 /* arguments, and replies, that need no memory of their own */
+#define FEW  16 /* replies that need no memory of their own, and words of link_say */
+#define HEADER (DECIMAL_MAX + 3) /* of an array or a bulk, at most */
 #define NAME MARKS_CLIENT_NAME "sync"
 #define KEEP (64 * 1024) /* most that an empty output keeps */
 
@@ -29,8 +31,6 @@ struct link {
     const struct settings *settings; /* and by whom: counted */
     int64_t patience_ms;  /* for an answer */
     char why[192];
-    const char **argv, *few_argv[FEW]; /* of the command being put */
-    size_t *lens, few_lens[FEW], argv_cap, lens_cap;
     redisReply **replies, *few_replies[FEW]; /* lent out */
     size_t nreplies, replies_cap, owed;
 };
@@ -42,10 +42,8 @@ struct link *link_new(void)
     if (l == NULL)
         abort();
     pthread_mutex_init(&l->lock, NULL);
-    l->argv = l->few_argv;
-    l->lens = l->few_lens;
     l->replies = l->few_replies;
-    l->argv_cap = l->lens_cap = l->replies_cap = FEW;
+    l->replies_cap = FEW;
     snprintf(l->why, sizeof l->why, "not opened yet");
     return l;
 }
@@ -86,10 +84,6 @@ void link_free(struct link *own_l)
         return;
     link_done(own_l);
     link_close(own_l);
-    if (own_l->argv != own_l->few_argv)
-        free(own_l->argv);
-    if (own_l->lens != own_l->few_lens)
-        free(own_l->lens);
     if (own_l->replies != own_l->few_replies)
         free(own_l->replies);
     free(own_l->out);
@@ -236,7 +230,8 @@ bool link_open(struct link *l, const struct settings *settings)
 
 /* ---- talking ---- */
 
-static void add_out(struct link *l, const char *p, size_t n)
+/* Room for n more bytes. */
+static char *out_room(struct link *l, size_t n)
 {
     if (l->out_cap - l->out_len < n) {
         while (l->out_cap - l->out_len < n)
@@ -245,8 +240,17 @@ static void add_out(struct link *l, const char *p, size_t n)
         if (l->out == NULL)
             abort();
     }
-    memcpy(l->out + l->out_len, p, n);
-    l->out_len += n;
+    return l->out + l->out_len;
+}
+
+/* "<type><number>\r\n" */
+static char *put_header(char *p, char type, size_t n)
+{
+    *p++ = type;
+    p += decimal_print(p, (int64_t)n);
+    *p++ = '\r';
+    *p++ = '\n';
+    return p;
 }
 
 /* One of many megabytes is rare: its memory goes back. */
@@ -262,21 +266,22 @@ static void clear_out(struct link *l)
 
 void link_put(struct link *l, const struct slice *argv, size_t n)
 {
-    char *text;
+    size_t most = HEADER;
 
     if (l->w == NULL)
         return;
-    l->argv = few_grow(l->argv, &l->argv_cap, n, sizeof *l->argv, l->few_argv);
-    l->lens = few_grow(l->lens, &l->lens_cap, n, sizeof *l->lens, l->few_lens);
+    for (size_t i = 0; i < n; i++)
+        most += HEADER + argv[i].len + 2;
+    char *p = put_header(out_room(l, most), '*', n);
     for (size_t i = 0; i < n; i++) {
-        l->argv[i] = argv[i].p != NULL ? argv[i].p : "";
-        l->lens[i] = argv[i].len;
+        p = put_header(p, '$', argv[i].len);
+        if (argv[i].len > 0)
+            memcpy(p, argv[i].p, argv[i].len);
+        p += argv[i].len;
+        memcpy(p, "\r\n", 2);
+        p += 2;
     }
-    int len = redisFormatCommandArgv(&text, (int)n, l->argv, l->lens);
-    if (len < 0)
-        abort(); /* out of memory is the only reason */
-    add_out(l, text, (size_t)len);
-    redisFreeCommand(text);
+    l->out_len = (size_t)(p - l->out);
     l->owed++;
 }
 

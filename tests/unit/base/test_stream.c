@@ -199,7 +199,9 @@ static void test_more_than_the_socket_takes(void **state)
 {
     unsigned char *big = malloc(BIG);
     size_t at = 0;
+    int room = 64 * 1024; /* the kernel would let it grow to that of all */
 
+    assert_int_equal(setsockopt(w.end.stream.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room), 0);
     for (size_t i = 0; i < BIG; i++)
         big[i] = pattern(i);
     chain_append(&w.end.stream.out, big, BIG / 2); /* in chunks, and in one piece */

@@ -441,12 +441,40 @@ static void test_is_text(void **state)
             }
 }
 
+/* A list's bytes are put together by hand: they are what bson_append_array would have made. */
+static void test_a_list_is_the_bson_that_libbson_makes(void **state)
+{
+    struct object o = object_of(OBJECT_LIST, ENC_QUICKLIST);
+    const struct slice kinds[] = {SLICE(""), SLICE("plain"), SLICE("\xff\x00\x01"), SLICE("caf\xc3\xa9"), SLICE("nul\0inside")};
+    struct record_index at;
+    bson_t doc, want = BSON_INITIALIZER, got;
+    bson_iter_t it;
+    const uint8_t *bytes;
+    uint32_t len;
+
+    o.v.list = list_new(&arena, 4);
+    for (size_t i = 0; i < 1101; i++) {
+        struct slice value = kinds[i % (sizeof kinds / sizeof *kinds)];
+        list_push(o.v.list, value, false);
+        assert_true(record_write_value(&want, record_index(&at, i), value));
+    }
+    bson_init(&doc);
+    assert_int_equal(document_encode(&o, &doc), ERR_NONE);
+    assert_true(bson_iter_init_find(&it, &doc, "v"));
+    bson_iter_array(&it, &len, &bytes);
+    assert_true(bson_init_static(&got, bytes, len));
+    assert_true(bson_equal(&got, &want));
+    bson_destroy(&doc);
+    bson_destroy(&want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_is_text),
         cmocka_unit_test_setup_teardown(test_string, arena_set_up, arena_tear_down),
         cmocka_unit_test_setup_teardown(test_list, arena_set_up, arena_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_list_is_the_bson_that_libbson_makes, arena_set_up, arena_tear_down),
         cmocka_unit_test_setup_teardown(test_hash_and_set, arena_set_up, arena_tear_down),
         cmocka_unit_test_setup_teardown(test_zset, arena_set_up, arena_tear_down),
         cmocka_unit_test_setup_teardown(test_stream, arena_set_up, arena_tear_down),
