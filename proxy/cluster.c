@@ -7,6 +7,7 @@
 #include "proxy/internal.h"
 #include "proxy/keyspace.h"
 #include "proxy/local.h"
+#include "proxy/replicated.h"
 #include "proxy/transaction.h"
 #include "resp/frame.h"
 #include "router/keys.h"
@@ -41,6 +42,7 @@ struct looking {
     const struct slice *argv;
     bool elsewhere; /* some keys are not the cluster's, */
     bool archive;   /* but the archive's */
+    bool reads;     /* replicas may answer it */
     int slot;       /* -1: no key of the cluster so far */
     bool mixed;     /* there are several */
 };
@@ -54,15 +56,24 @@ static bool see_key(void *ctx, struct key_ref ref)
         look->archive = true;
         return true;
     }
+    if (look->reads)
+        look->reads = policy_find(look->loop->policies, look->argv[ref.arg]) == NULL;
     look->mixed |= look->slot >= 0 && look->slot != slot;
     look->slot = slot;
     return true;
 }
 
+/* By its command; its keys have a say, too. */
+static bool may_read(const struct session *s, const struct job *job)
+{
+    return s->loop->settings->redis_replica_reads && job->cmd != NULL && (job->cmd->flags & CMD_READONLY) != 0 &&
+           (job->cmd->cats & CAT_SCRIPTING) == 0 && s->pinned == NULL && !transaction_is_open(s);
+}
+
 static struct looking look_at(const struct session *s, const struct job *job)
 {
     struct looking look = {
-        .loop = s->loop, .argv = job->argv, .elsewhere = s->loop->acting.any && s->db == 0, .slot = -1};
+        .loop = s->loop, .argv = job->argv, .elsewhere = s->loop->acting.any && s->db == 0, .reads = may_read(s, job), .slot = -1};
 
     if (job->cmd != NULL)
         keys_each(job->cmd, job->argv, job->argc, see_key, &look);
@@ -71,10 +82,12 @@ static struct looking look_at(const struct session *s, const struct job *job)
     return look;
 }
 
-static void aim(struct session *s, int slot)
+static void aim(struct session *s, int slot, bool reads)
 {
     if (slot < 0)
         pool_aim_any(&s->loop->pool);
+    else if (reads)
+        pool_aim_reader(&s->loop->pool, (uint16_t)slot);
     else
         pool_aim_slot(&s->loop->pool, (uint16_t)slot);
 }
@@ -118,6 +131,7 @@ static size_t find_split(const struct command *cmd)
 /* Which keys go together: a part for each slot. */
 struct parts {
     size_t n, nkeys, step;
+    bool reads;        /* replicas may answer */
     uint32_t *part_of; /* of each key */
     uint32_t *first;   /* of each part and one more: where its keys begin in order */
     uint32_t *order;   /* keys by their parts, in the client's order within each */
@@ -174,7 +188,7 @@ static void parts_init(struct parts *p, const struct job *job, size_t step)
 static enum admission admit_parts(struct session *s, const struct job *job, const struct parts *p)
 {
     for (size_t i = 0; i < p->n; i++) {
-        pool_aim_slot(&s->loop->pool, p->slots[i]);
+        aim(s, p->slots[i], p->reads);
         enum admission a = dispatch_admit(s, aimed(s, job), job);
         if (a != ADMIT_NOW)
             return a;
@@ -196,13 +210,13 @@ static void send_parts(struct session *s, const struct job *job, struct parts *p
         for (uint32_t at = p->first[i]; at < p->first[i + 1]; at++)
             for (size_t a = 0; a < p->step; a++)
                 argv[part.argc++] = job->argv[1 + p->order[at] * p->step + a];
-        pool_aim_slot(&s->loop->pool, p->slots[i]);
+        aim(s, p->slots[i], p->reads);
         gather_send(g, s, i, &part);
     }
     free(argv);
 }
 
-static bool split(struct session *s, const struct job *job, size_t row)
+static bool split(struct session *s, const struct job *job, size_t row, bool reads)
 {
     struct parts parts;
     enum gate gate = s->loop->acting.any ? hold_gate(s, job->cmd, job->argv, job->argc) : GATE_GO;
@@ -218,6 +232,7 @@ static bool split(struct session *s, const struct job *job, size_t row)
     if (!may_begin(s))
         return false;
     parts_init(&parts, job, splits[row].step);
+    parts.reads = reads;
     enum admission a = admit_parts(s, job, &parts);
     if (a == ADMIT_NOW)
         send_parts(s, job, &parts, splits[row].finish);
@@ -232,9 +247,9 @@ static const char *refusal(const struct session *s, const struct command *cmd)
 {
     if (strncmp(cmd->name, "cluster", 7) == 0 && (cmd->name[7] == '\0' || cmd->name[7] == '|'))
         return "ERR This instance has cluster support disabled";
-    if (strcmp(cmd->name, "ssubscribe") == 0 || strcmp(cmd->name, "wait") == 0)
-        return "ERR not possible through convproxy while Redis is a cluster";
-    if (transaction_is_open(s) && everywhere_is(cmd))
+    if (strcmp(cmd->name, "ssubscribe") == 0)
+        return "ERR not possible through convproxy while Redis is a cluster: its shards' channels are not heard (SUBSCRIBE is)";
+    if (transaction_is_open(s) && (everywhere_is(cmd) || strcmp(cmd->name, "wait") == 0))
         return "ERR not possible inside MULTI while Redis is a cluster: it is about all nodes";
     return NULL;
 }
@@ -244,7 +259,7 @@ static bool take_exec(struct session *s)
 {
     int *slot = transaction_slot(s);
 
-    aim(s, slot != NULL ? *slot : -1);
+    aim(s, slot != NULL ? *slot : -1, false);
     if (slot == NULL || *slot < 0 || s->pinned == NULL || pool_aims_at(&s->loop->pool, s->pinned))
         return false;
     bool moved = *slot == s->watch_slot; /* since WATCH: as if a key that is watched had changed */
@@ -276,7 +291,7 @@ static bool take_mixed(struct session *s, const struct job *job, const struct lo
         return refuse(s, CROSSED);
     if (row == SPLITS || transaction_is_open(s))
         return refuse(s, CROSSSLOT);
-    return split(s, job, row);
+    return split(s, job, row, look->reads);
 }
 
 /* Keys can't be told apart then; a node would blame their slots. */
@@ -295,6 +310,8 @@ bool cluster_takes(struct session *s, const struct job *job, bool *ret_taken)
         return refuse(s, why);
     if (job->cmd != NULL && strcmp(job->cmd->name, "exec") == 0)
         return take_exec(s);
+    if (job->cmd != NULL && !transaction_is_open(s) && strcmp(job->cmd->name, "wait") == 0)
+        return replicated_takes(s, job, ret_taken);
     if (job->cmd != NULL && !transaction_is_open(s) && everywhere_is(job->cmd)) {
         *ret_taken = everywhere_command(s, job);
         return true;
@@ -306,7 +323,7 @@ bool cluster_takes(struct session *s, const struct job *job, bool *ret_taken)
         *ret_taken = take_mixed(s, job, &look);
         return true;
     }
-    aim(s, look.slot);
+    aim(s, look.slot, look.reads);
     if (transaction_is_open(s))
         return take_queued(s, &look);
     bool watches = job->cmd != NULL && strcmp(job->cmd->name, "watch") == 0;

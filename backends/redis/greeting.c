@@ -87,6 +87,10 @@ void greeting_start(struct greeting *g, struct chain *out, const struct greeting
         build_command(out, "SELECT", number, NULL);
         say(g, false);
     }
+    if (ask->read_only) {
+        build_command(out, "READONLY", NULL);
+        say(g, false);
+    }
     redis_url_done(&url);
 }
 

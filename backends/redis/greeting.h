@@ -1,5 +1,5 @@
 /* backends/redis/greeting — what a new connection to Redis says first, and whether Redis agrees.
- * RESP3: HELLO 3 [AUTH user password]; RESP2: [AUTH]; then CLIENT SETNAME, and SELECT when the database is not 0.
+ * RESP3: HELLO 3 [AUTH user password]; RESP2: [AUTH]; then CLIENT SETNAME, SELECT when the database is not 0, and READONLY for a replica.
  * Guarded (docs/protocol.md, the fence), it also asks who Redis is, and registers its session in cvp:sess in the same step when Redis
  * is the expected one. That is a script, which a Redis that is out of memory runs as well. Database 0 only: nothing else is guarded.
  * Invariants: no client's command is sent before every answer has come (pitfall 6).
@@ -20,6 +20,7 @@ struct greeting_ask {
     const char *spent;   /* the session of the one before, which has nothing in flight: its field goes; "": none */
     int db;
     enum resp resp;
+    bool read_only; /* a replica of a cluster's node, which is to answer reads */
 };
 
 /* Whom the greeting has met. */

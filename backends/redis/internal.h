@@ -26,6 +26,7 @@ struct upstream {
     enum resp resp;
     char *url; /* of a node of a cluster, or NULL */
     unsigned share;
+    struct upstream *master; /* of a replica that answers reads; otherwise NULL */
     struct chain draft; /* at a node: what is appended, until it is queued */
     bool has_stream;    /* stream is open or closing */
     bool down; /* the last attempt failed and none has succeeded since: requests are refused at once */

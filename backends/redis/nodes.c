@@ -8,7 +8,10 @@
 
 struct node {
     char *url;
-    struct upstream *shared[2][2][POOL_CONNECTIONS_MAX]; /* [lane][resp - 2][share] */
+    struct upstream *shared[2][2][POOL_CONNECTIONS_MAX];  /* [lane][resp - 2][share] */
+    struct upstream *readers[2][2][POOL_CONNECTIONS_MAX]; /* the same, while it is a replica */
+    struct node **replicas;
+    size_t nreplicas;
 };
 
 struct nodes {
@@ -19,6 +22,8 @@ struct nodes {
     size_t nmasters;
     uint16_t owner[TOPOLOGY_SLOTS]; /* index in list, or TOPOLOGY_NOBODY */
     struct request_queue waiting;   /* to be sent later */
+    bool reading;                   /* aim's replicas may answer, */
+    unsigned turn;                  /* beginning with this one */
     struct node *aim;               /* NULL: whichever is for general questions */
 };
 
@@ -42,10 +47,13 @@ struct nodes *nodes_new(struct upstream_env *env)
 void nodes_each(struct nodes *n, void (*fn)(struct upstream *u, void *arg), void *arg)
 {
     for (size_t i = 0; i < n->count; i++) {
-        struct upstream **shared = &n->list[i]->shared[0][0][0];
-        for (size_t k = 0; k < sizeof n->list[i]->shared / sizeof *shared; k++)
+        struct upstream **shared = &n->list[i]->shared[0][0][0], **readers = &n->list[i]->readers[0][0][0];
+        for (size_t k = 0; k < sizeof n->list[i]->shared / sizeof *shared; k++) {
             if (shared[k] != NULL)
                 fn(shared[k], arg);
+            if (readers[k] != NULL)
+                fn(readers[k], arg);
+        }
     }
 }
 
@@ -55,6 +63,7 @@ void nodes_free(struct nodes *own_n)
         return;
     for (size_t i = 0; i < own_n->count; i++) {
         free(own_n->list[i]->url);
+        free(own_n->list[i]->replicas);
         free(own_n->list[i]);
     }
     free(own_n->list);
@@ -76,6 +85,21 @@ static uint16_t find(struct nodes *n, const char *url)
     return (uint16_t)n->count++;
 }
 
+/* find may move the list: not in one expression with it. */
+static struct node *node_at(struct nodes *n, const char *url)
+{
+    uint16_t number = find(n, url);
+    return n->list[number];
+}
+
+static void take_replicas(struct nodes *n, struct node *master, const struct topology_node *t)
+{
+    master->replicas = must(realloc(master->replicas, (t->nreplicas + 1) * sizeof(struct node *)));
+    for (size_t i = 0; i < t->nreplicas; i++)
+        master->replicas[i] = node_at(n, t->replicas[i]);
+    master->nreplicas = t->nreplicas;
+}
+
 void nodes_take(struct nodes *n, const struct topology *t)
 {
     uint16_t *numbers = must(malloc((t->count + 1) * sizeof *numbers));
@@ -84,6 +108,7 @@ void nodes_take(struct nodes *n, const struct topology *t)
     for (size_t i = 0; i < t->count; i++) {
         numbers[i] = find(n, t->nodes[i].url);
         n->masters[i] = n->list[numbers[i]];
+        take_replicas(n, n->masters[i], &t->nodes[i]);
     }
     n->nmasters = t->count;
     for (size_t slot = 0; slot < TOPOLOGY_SLOTS; slot++)
@@ -93,25 +118,38 @@ void nodes_take(struct nodes *n, const struct topology *t)
 
 /* ---- choosing ---- */
 
+static void aim_at(struct nodes *n, struct node *node)
+{
+    n->aim = node;
+    n->reading = false;
+}
+
 void nodes_aim_any(struct nodes *n)
 {
-    n->aim = NULL;
+    aim_at(n, NULL);
 }
 
 /* Of a slot that nobody serves any node tells the client so. */
 void nodes_aim_slot(struct nodes *n, uint16_t slot)
 {
-    n->aim = n->owner[slot] == TOPOLOGY_NOBODY ? NULL : n->list[n->owner[slot]];
+    aim_at(n, n->owner[slot] == TOPOLOGY_NOBODY ? NULL : n->list[n->owner[slot]]);
+}
+
+void nodes_aim_reader(struct nodes *n, uint16_t slot)
+{
+    nodes_aim_slot(n, slot);
+    n->reading = n->aim != NULL && n->aim->nreplicas > 0;
+    n->turn = slot;
 }
 
 void nodes_aim_master(struct nodes *n, size_t i)
 {
-    n->aim = i < n->nmasters ? n->masters[i] : NULL;
+    aim_at(n, i < n->nmasters ? n->masters[i] : NULL);
 }
 
 void nodes_aim_url(struct nodes *n, const char *url)
 {
-    n->aim = n->list[find(n, url)];
+    aim_at(n, node_at(n, url));
 }
 
 static struct node *chosen(const struct nodes *n)
@@ -139,9 +177,28 @@ static struct upstream *shared_of(struct nodes *n, struct node *node, enum lane 
     return *place;
 }
 
+/* NULL: no replica can be asked now. */
+static struct upstream *reader_of(struct nodes *n, struct node *node, enum lane lane, enum resp resp, unsigned share)
+{
+    const char *detail;
+
+    for (size_t i = 0; i < node->nreplicas; i++) {
+        struct node *replica = node->replicas[(n->turn + i) % node->nreplicas];
+        struct upstream **place = &replica->readers[lane][resp - RESP2][share];
+        if (*place == NULL)
+            *place = upstream_new_at(n->env, lane, resp, replica->url, share);
+        upstream_read_for(*place, shared_of(n, node, lane, resp, share));
+        if (upstream_ready(*place, &detail) == ERR_NONE)
+            return *place;
+    }
+    return NULL;
+}
+
 struct upstream *nodes_shared(struct nodes *n, enum lane lane, enum resp resp, unsigned share)
 {
-    return shared_of(n, chosen(n), lane, resp, share);
+    struct upstream *reader = n->reading ? reader_of(n, n->aim, lane, resp, share) : NULL;
+
+    return reader != NULL ? reader : shared_of(n, chosen(n), lane, resp, share);
 }
 
 /* ---- redirections ---- */
@@ -190,20 +247,23 @@ static void wait(struct nodes *n, struct upstream_request *r)
     n->env->wake(n->env);
 }
 
-static void send_late(struct nodes *n, struct upstream_request *r)
+static void send_home(struct nodes *n, struct upstream_request *r)
 {
-    struct upstream *home = r->resend->home;
     const char *detail;
-    enum err e = upstream_ready(home, &detail);
+    enum err e = upstream_ready(r->resend->home, &detail);
 
-    if (e == ERR_NONE && !n->env->ops->may_wait(r)) {
-        e = ERR_RESHARD;
-        detail = "its client is gone";
-    }
     if (e == ERR_NONE)
-        upstream_resend(home, r, false);
+        upstream_resend(r->resend->home, r, false);
     else
         upstream_fail(n->env, r, e, detail);
+}
+
+static void send_late(struct nodes *n, struct upstream_request *r)
+{
+    if (n->env->ops->may_wait(r))
+        send_home(n, r);
+    else
+        upstream_fail(n->env, r, ERR_RESHARD, "its client is gone");
 }
 
 bool nodes_tick(struct nodes *n, int64_t now_us)
@@ -233,6 +293,10 @@ bool nodes_redirect(struct nodes *n, struct upstream *u, struct upstream_request
     if (to->kind == REDIRECT_LATER) {
         wait(n, r);
         return true;
+    }
+    if (to->kind == REDIRECT_MASTER) {
+        send_home(n, r);
+        return false;
     }
     char *url = url_of(n, u, to);
     bool news = false;

@@ -19,6 +19,8 @@ void nodes_take(struct nodes *n, const struct topology *t);
 void nodes_each(struct nodes *n, void (*fn)(struct upstream *u, void *arg), void *arg);
 
 void nodes_aim_slot(struct nodes *n, uint16_t slot);
+/* The same, for a read that replicas may answer: nodes_shared prefers one of them that can be asked. */
+void nodes_aim_reader(struct nodes *n, uint16_t slot);
 void nodes_aim_master(struct nodes *n, size_t i); /* as the topology has them */
 void nodes_aim_url(struct nodes *n, const char *url);
 void nodes_aim_any(struct nodes *n);

@@ -186,6 +186,11 @@ void pool_aim_slot(struct pool *p, uint16_t slot)
     nodes_aim_slot(p->nodes, slot);
 }
 
+void pool_aim_reader(struct pool *p, uint16_t slot)
+{
+    nodes_aim_reader(p->nodes, slot);
+}
+
 void pool_aim_master(struct pool *p, size_t i)
 {
     nodes_aim_master(p->nodes, i);

@@ -57,6 +57,8 @@ void pool_topology(struct pool *p, const struct topology *t);
  * slot; a master by its number in the topology. */
 void pool_aim_any(struct pool *p);
 void pool_aim_slot(struct pool *p, uint16_t slot);
+/* For a read that replicas may answer. */
+void pool_aim_reader(struct pool *p, uint16_t slot);
 void pool_aim_master(struct pool *p, size_t i);
 /* The node that u is connected to. */
 void pool_aim_as(struct pool *p, const struct upstream *u);

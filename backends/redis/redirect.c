@@ -62,6 +62,16 @@ bool redirect_parse(const char *p, size_t n, struct redirect *ret)
     return ret->kind != REDIRECT_NONE;
 }
 
+bool redirect_is_unfit(const char *p, size_t n)
+{
+    static const char *const words[] = {"-LOADING ", "-MASTERDOWN ", "-CLUSTERDOWN "};
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (n > strlen(words[i]) && memcmp(p, words[i], strlen(words[i])) == 0)
+            return true;
+    return false;
+}
+
 static bool is_block(struct slice request)
 {
     static const char multi[] = "*1\r\n$5\r\nMULTI\r\n";

@@ -2,6 +2,7 @@
  *
  *     request ─▶ node A ─▶ -MOVED 42 B ─▶ the same bytes ─▶ node B ─▶ reply        its owner never notices
  *                         -ASK 42 B   ─▶ ASKING, the same bytes ─▶ node B
+ *     request ─▶ a replica ─▶ lost, -LOADING, -MASTERDOWN ─▶ the same bytes ─▶ its master
  *                         -TRYAGAIN, -CLUSTERDOWN ─▶ a while later, the same bytes ─▶ node A
  *
  * Owns:       the request's bytes until its reply has begun; of a MULTI block the replies before EXEC's, which are passed
@@ -22,7 +23,7 @@
 #define REDIRECT_HOPS 5 /* so often a request is sent again; then its client is told to try again */
 #define REDIRECT_HOST 256
 
-enum redirect_kind { REDIRECT_NONE, REDIRECT_MOVED, REDIRECT_ASK, REDIRECT_LATER };
+enum redirect_kind { REDIRECT_NONE, REDIRECT_MOVED, REDIRECT_ASK, REDIRECT_LATER, REDIRECT_MASTER };
 
 struct upstream;
 
@@ -36,6 +37,9 @@ struct redirect {
 /* The error line at p is a redirection: to another node, or to a later time, which leaves the rest of ret empty. */
 bool redirect_parse(const char *p, size_t n, struct redirect *ret);
 
+/* The error line at p is a replica's that can't answer reads now: loading, without its master, or in a cluster that is down. */
+bool redirect_is_unfit(const char *p, size_t n);
+
 struct resend {
     char *bytes;
     size_t len;
@@ -47,7 +51,7 @@ struct resend {
     bool patient;         /* the owner's word before resend_take: it may be sent later */
     unsigned waits;       /* how often it has been */
     int64_t due_us;       /* when it will be: the owner's */
-    struct upstream *home; /* where it was sent first: the owner's */
+    struct upstream *home; /* where it was sent first, or that one's master: the owner's */
     bool begun; /* the reply that counts has begun */
     struct redirect to;
     char *early;

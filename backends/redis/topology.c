@@ -37,6 +37,22 @@ static bool is_number(const redisReply *r, long long least, long long most)
     return r->type == REDIS_REPLY_INTEGER && r->integer >= least && r->integer <= most;
 }
 
+/* A range tells all replicas of its master; each range of the same master the same ones. One that does not tell its host is left out. */
+static void add_replica(struct topology_node *node, const struct redis_seeds *seeds, const redisReply *r)
+{
+    if (r->type != REDIS_REPLY_ARRAY || r->elements < 2 || r->element[0]->type != REDIS_REPLY_STRING ||
+        r->element[0]->len == 0 || strcmp(r->element[0]->str, "?") == 0 || !is_number(r->element[1], 1, 65535))
+        return;
+    char *url = redis_seeds_url(seeds, r->element[0]->str, (int)r->element[1]->integer);
+    for (size_t i = 0; i < node->nreplicas; i++)
+        if (strcmp(node->replicas[i], url) == 0) {
+            free(url);
+            return;
+        }
+    node->replicas = must(realloc(node->replicas, (node->nreplicas + 1) * sizeof(char *)));
+    node->replicas[node->nreplicas++] = url;
+}
+
 /* [first, last, [host, port, …] of the master, replicas…] */
 static bool is_range(const redisReply *r)
 {
@@ -56,6 +72,11 @@ static int by_first_slot(const void *a, const void *b)
            (x[0]->element[0]->integer < y[0]->element[0]->integer);
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static void add_range(struct topology *t, const redisReply *r, const struct redis_seeds *seeds,
                       const char *asked)
 {
@@ -64,6 +85,8 @@ static void add_range(struct topology *t, const redisReply *r, const struct redi
     bool told = host[0] != '\0' && strcmp(host, "?") != 0;
     uint16_t node = add_node(t, seeds, told ? host : asked, (int)master->element[1]->integer);
 
+    for (size_t i = 3; i < r->elements && node != TOPOLOGY_NOBODY; i++)
+        add_replica(&t->nodes[node], seeds, r->element[i]);
     for (long long slot = r->element[0]->integer; slot <= r->element[1]->integer; slot++) {
         t->covered += t->owner[slot] == TOPOLOGY_NOBODY && node != TOPOLOGY_NOBODY;
         t->owner[slot] = node;
@@ -86,6 +109,9 @@ struct topology *topology_new(const redisReply *slots, const struct redis_seeds 
     memset(t->owner, 0xff, sizeof t->owner);
     for (size_t i = 0; i < slots->elements; i++)
         add_range(t, sorted[i], seeds, host);
+    for (size_t i = 0; i < t->count; i++)
+        if (t->nodes[i].nreplicas > 1)
+            qsort(t->nodes[i].replicas, t->nodes[i].nreplicas, sizeof(char *), by_text);
     free(sorted);
     return t;
 }
@@ -103,9 +129,22 @@ void topology_unref(struct topology *t)
     for (size_t i = 0; i < t->count; i++) {
         free(t->nodes[i].host);
         free(t->nodes[i].url);
+        for (size_t k = 0; k < t->nodes[i].nreplicas; k++)
+            free(t->nodes[i].replicas[k]);
+        free(t->nodes[i].replicas);
     }
     free(t->nodes);
     free(t);
+}
+
+static bool same_node(const struct topology_node *a, const struct topology_node *b)
+{
+    if (strcmp(a->url, b->url) != 0 || a->nreplicas != b->nreplicas)
+        return false;
+    for (size_t i = 0; i < a->nreplicas; i++)
+        if (strcmp(a->replicas[i], b->replicas[i]) != 0)
+            return false;
+    return true;
 }
 
 bool topology_equal(const struct topology *a, const struct topology *b)
@@ -115,7 +154,7 @@ bool topology_equal(const struct topology *a, const struct topology *b)
     if (a == NULL || b == NULL || a->count != b->count)
         return false;
     for (size_t i = 0; i < a->count; i++)
-        if (strcmp(a->nodes[i].url, b->nodes[i].url) != 0)
+        if (!same_node(&a->nodes[i], &b->nodes[i]))
             return false;
     return memcmp(a->owner, b->owner, sizeof a->owner) == 0;
 }

@@ -1,5 +1,5 @@
 /* backends/redis/topology — which node of a Redis Cluster serves which slot: one immutable, counted view.
- * Owns:       the nodes' names.
+ * Owns:       the nodes' names, and their replicas'.
  * Invariants: nodes are the masters that serve slots, in the order of their first slot: a replica that takes over from its
  *             master takes its place in the list, too.
  * Threads:    any; references are counted atomically.          Used by: scout, pool, proxy/cluster.
@@ -23,6 +23,8 @@ struct topology_node {
     char *host;
     int port;
     char *url; /* with the login */
+    size_t nreplicas;
+    char **replicas; /* their URLs */
 };
 
 struct topology {

@@ -17,13 +17,27 @@
 #define NO_BUDGET_US 20000            /* the process connects too often: ask again after this */
 #define REGREET_US   200000           /* a stranger is asked again who it is after this */
 
+/* Reads may be done twice: what a replica did not answer its master does, while there is time. */
+static bool goes_to_master(const struct upstream *u, const struct upstream_request *r, enum err e)
+{
+    return u->master != NULL && e != ERR_CANCELLED && r->resend != NULL && !r->resend->begun &&
+           turn_now(u->env->turn) < r->deadline_us;
+}
+
 static void fail_all(struct upstream *u, struct request_queue *q, enum err e, const char *detail)
 {
+    static const struct redirect to_master = {.kind = REDIRECT_MASTER};
     struct request_queue gone;
+
     queue_init(&gone);
     queue_append(&gone, q);
-    while (gone.head != NULL)
-        upstream_fail(u->env, queue_pop(&gone), e, detail);
+    while (gone.head != NULL) {
+        struct upstream_request *r = queue_pop(&gone);
+        if (goes_to_master(u, r, e) && resend_again(r->resend))
+            u->env->on_redirect(u->env, u, r, &to_master);
+        else
+            upstream_fail(u->env, r, e, detail);
+    }
 }
 
 /* ---- state ---- */
@@ -343,7 +357,8 @@ static void on_dialed(void *ctx, int result)
                                .session = u->session,
                                .spent = u->spent ? u->before : "",
                                .db = u->db,
-                               .resp = u->resp};
+                               .resp = u->resp,
+                               .read_only = u->master != NULL};
     greeting_start(&u->greeting, &u->stream.out, &ask);
     stream_set_reading(&u->stream, true);
     turn_touch(t, &u->stream);
@@ -422,6 +437,11 @@ struct upstream *upstream_new_at(struct upstream_env *env, enum lane lane, enum 
     return u;
 }
 
+void upstream_read_for(struct upstream *u, struct upstream *master)
+{
+    u->master = master;
+}
+
 const char *upstream_url(const struct upstream *u)
 {
     return u->url;
@@ -493,7 +513,7 @@ void upstream_queue(struct upstream *u, struct upstream_request *r, uint32_t rep
     r->resend = NULL;
     if (u->url != NULL) {
         r->resend = resend_new(chain_flat(&u->draft), replies);
-        r->resend->home = u;
+        r->resend->home = u->master != NULL ? u->master : u;
         chain_move(real_out(u), &u->draft);
     }
     enqueue(u, r);

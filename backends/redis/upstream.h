@@ -81,6 +81,9 @@ struct upstream *upstream_new_at(struct upstream_env *env, enum lane lane, enum 
 /* The node's URL; NULL: it is where the settings say. */
 const char *upstream_url(const struct upstream *u);
 unsigned upstream_share(const struct upstream *u);
+/* u is at a replica, which answers reads for the node of master: what it can't answer goes there. Not while anything is in flight for
+ * another kind of use; again with another master at any time. */
+void upstream_read_for(struct upstream *u, struct upstream *master);
 /* It connects to another node as soon as what was sent is answered; what is queued from now on goes there. */
 void upstream_move(struct upstream *u, const char *url);
 /* r was redirected, and is sent from here now; its deadline stays. */

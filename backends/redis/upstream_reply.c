@@ -76,6 +76,11 @@ static void deliver_kept(struct upstream *u, struct upstream_request *r, const c
 {
     if (end && p[0] == '-')
         r->resend->patient = may_wait(u, r);
+    if (u->master != NULL && end && !r->resend->asks && !r->resend->begun && redirect_is_unfit(p, n)) {
+        r->resend->to = (struct redirect){.kind = REDIRECT_MASTER};
+        redirect(u, r);
+        return;
+    }
     switch (resend_take(r->resend, p, n, end)) {
     case RESEND_KEEP:
         break;

@@ -372,3 +372,57 @@ def test_waits_while_the_cluster_is_down(cluster, make_proxy):
         finally:
             node.call("CLUSTER", "ADDSLOTS", taken)
         assert conn.read() == 2
+
+
+def calls(nodes, command):
+    told = [node.client().info("commandstats") for node in nodes]
+    return sum(info.get(f"cmdstat_{command}", {"calls": 0})["calls"] for info in told)
+
+
+@pytest.mark.sanitize
+def test_replicas_answer_reads(replicated, make_proxy):
+    """And WAIT asks all masters for theirs."""
+    proxy = make_proxy(replicated.url, CONFIG, settings={**SETTINGS, "redis.replica_reads": "yes", "redis.timeout": "20s"}).start()
+    client = proxy.client(decode_responses=True)
+    masters, replicas = replicated.masters, replicated.replicas
+    keys = [f"k{i}" for i in range(60)]
+    client.mset({key: key for key in keys})
+    assert client.wait(1, 20000) == 1 and client.wait(0, 0) <= 1
+    assert client.wait(2, 100) == 1  # when the time is over
+    with pytest.raises(redis.ResponseError, match="not an integer"):
+        client.execute_command("WAIT", "x", 1)
+    eventually(lambda: client.mget(keys) == keys and all(calls([node], "mget") for node in replicas))  # the proxy has heard of them
+    at_masters = calls(masters, "get"), calls(masters, "mget")
+    assert [client.get(key) for key in keys] == client.mget(keys) == keys
+    assert calls(replicas, "get") == 60
+    assert (calls(masters, "get"), calls(masters, "mget")) == at_masters
+    client.rpush("conv:1", "a"), client.rpush("conv:2", "b")
+    assert client.lrange("conv:1", 0, -1) == ["a"] and calls(replicas, "lrange") == 0  # a policy's: its master's
+    with client.pipeline() as pipe:
+        assert pipe.get(keys[0]).execute() == keys[:1]
+    assert calls(replicas, "get") == 60
+
+    problems, stop = [], threading.Event()
+
+    def read():
+        with proxy.client(decode_responses=True) as reader:
+            while not stop.is_set():
+                with reader.pipeline(transaction=False) as pipe:
+                    for key in keys[:20]:
+                        pipe.get(key)
+                    found = pipe.execute(raise_on_error=False)
+                if found != keys[:20]:
+                    problems.append(found)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        eventually(lambda: calls(replicas, "get") > 200, 20)
+        for node in replicas:
+            node.kill()
+        seen = calls(masters, "get")
+        eventually(lambda: calls(masters, "get") > seen + 200, 20)
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not problems, problems[0]

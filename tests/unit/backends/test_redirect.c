@@ -184,13 +184,24 @@ static void later(void **state)
     resend_free(block);
 }
 
+static void unfit(void **state)
+{
+    static const char *const yes[] = {"-LOADING x\r\n", "-MASTERDOWN x\r\n", "-CLUSTERDOWN x\r\n"};
+    static const char *const no[] = {"-LOADING", "-ERR LOADING x\r\n", "-MOVED 1 a:1\r\n", "+OK\r\n", ""};
+
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
+        assert_true(redirect_is_unfit(yes[i], strlen(yes[i])));
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
+        assert_false(redirect_is_unfit(no[i], strlen(no[i])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines),        cmocka_unit_test(long_host), cmocka_unit_test(single),
         cmocka_unit_test(block),        cmocka_unit_test(failed_block),
         cmocka_unit_test(several_that_are_no_block), cmocka_unit_test(not_for_ever),
-        cmocka_unit_test(moved_at_exec), cmocka_unit_test(later),
+        cmocka_unit_test(moved_at_exec), cmocka_unit_test(later), cmocka_unit_test(unfit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

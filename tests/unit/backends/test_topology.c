@@ -37,7 +37,10 @@ static void shards(void **state)
                                      "*4\r\n:0\r\n:99\r\n" NODE(H("1", "a"), "1") NODE(H("1", "r"), "9")
                                      "*3\r\n:100\r\n:100\r\n" NODE(H("1", "b"), "2"));
     assert_non_null(t);
-    assert_int_equal(t->count, 2); /* in the order of their first slots, replicas left out */
+    assert_int_equal(t->count, 2); /* in the order of their first slots */
+    assert_int_equal(t->nodes[0].nreplicas, 1);
+    assert_string_equal(t->nodes[0].replicas[0], "redis://r:9/0");
+    assert_int_equal(t->nodes[1].nreplicas, 0);
     assert_string_equal(t->nodes[0].host, "a");
     assert_string_equal(t->nodes[1].url, "redis://b:2/0");
     assert_int_equal(t->owner[0], 0);
@@ -61,6 +64,29 @@ static void names_that_are_not_told(void **state)
         assert_string_equal(t->nodes[0].host, "asked");
         topology_unref(t);
     }
+}
+
+/* In whatever order they are told, and with each range of their master; those without a name can't be asked. */
+static void replicas(void **state)
+{
+    struct topology *a = topology_of("*2\r\n"
+                                     "*5\r\n:0\r\n:1\r\n" NODE(H("1", "a"), "1") NODE(H("1", "r"), "9") NODE(H("1", "q"), "8")
+                                     "*6\r\n:5\r\n:6\r\n" NODE(H("1", "a"), "1") NODE(H("1", "q"), "8") NODE(H("1", "r"), "9")
+                                         NODE("$-1\r\n", "7"));
+    struct topology *b = topology_of("*2\r\n"
+                                     "*5\r\n:0\r\n:1\r\n" NODE(H("1", "a"), "1") NODE(H("1", "q"), "8") NODE(H("1", "r"), "9")
+                                     "*3\r\n:5\r\n:6\r\n" NODE(H("1", "a"), "1"));
+    struct topology *c = topology_of("*2\r\n"
+                                     "*4\r\n:0\r\n:1\r\n" NODE(H("1", "a"), "1") NODE(H("1", "q"), "8")
+                                     "*3\r\n:5\r\n:6\r\n" NODE(H("1", "a"), "1"));
+    assert_int_equal(a->nodes[0].nreplicas, 2);
+    assert_string_equal(a->nodes[0].replicas[0], "redis://q:8/0");
+    assert_string_equal(a->nodes[0].replicas[1], "redis://r:9/0");
+    assert_true(topology_equal(a, b));
+    assert_false(topology_equal(b, c));
+    topology_unref(a);
+    topology_unref(b);
+    topology_unref(c);
 }
 
 static void refused(void **state)
@@ -103,7 +129,7 @@ static void equal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shards),
+        cmocka_unit_test(shards), cmocka_unit_test(replicas),
         cmocka_unit_test(names_that_are_not_told),
         cmocka_unit_test(refused),
         cmocka_unit_test(equal),
