@@ -74,7 +74,7 @@ tsan: ## build with ThreadSanitizer into build-tsan
 
 docs: build ## write the reference pages from the tables
 	@for page in $(DOC_PAGES); do $(BUILD)/convproxy --docs $$page > docs/$$page.md || exit 1; done
-	@$(BUILD)/tools/convctl --docs > docs/convctl.md
+	@$(BUILD)/convctl --docs > docs/convctl.md
 
 dashboards: ## write Grafana's dashboards from scripts/dashboards
 	@PYTHONPATH=scripts python3 -m dashboards

@@ -195,7 +195,7 @@ static bool do_help(struct session *s, const struct job *job)
         "ABORT <id>",
         "    Ends one.",
         "RESUME <id>",
-        "    Lets one go on that was aborted or has failed.",
+        "    Lets one go on that was aborted, was interrupted, or has failed.",
         "CHAOS [<redis|archive> <cut|pause|delay> <seconds> [<delay ms> [<jitter ms>]] | OFF]",
         "    Shows, begins or ends a fault of a store; it ends by itself. Needs redis.faults or archive.faults.",
         "TENANTS [<policy>]",

@@ -206,7 +206,7 @@ static void acl_denied(FILE *out, const char *name, const struct overview *o)
 static void moves(FILE *out, const char *name, const struct overview *o)
 {
     for (int kind = MOVE_BACKFILL; kind <= MOVE_TIER; kind++)
-        for (int state = MOVE_WAITING; state <= MOVE_FAILED; state++) {
+        for (int state = MOVE_WAITING; state <= MOVE_INTERRUPTED; state++) {
             unsigned n = 0;
             for (size_t i = 0; i < o->nmoves; i++)
                 n += (int)o->moves[i].order.kind == kind && (int)o->moves[i].state == state;

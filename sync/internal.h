@@ -6,6 +6,7 @@
 #define SYNC_INTERNAL_H
 
 #include "router/policy.h"
+#include "sync/logbook.h"
 #include "sync/page.h"
 #include "sync/sync.h"
 
@@ -62,6 +63,7 @@ struct sync {
     _Atomic int64_t pass_done, pass_total;
     struct side urgent, worker;
     struct moves *moves;
+    struct logbook *logbook;
     struct warm *warm;
     struct tiers *tiers;
     struct uses *uses;

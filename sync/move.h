@@ -31,6 +31,12 @@ struct move_place {
     struct suspects *suspects;         /* NULL: none yet */
 };
 
+/* A move as another process could go on with it. */
+struct move_saved {
+    struct move_report report;
+    struct move_place place; /* without suspects */
+};
+
 struct move_tally {
     int64_t done, total, found, repaired;
     char why[160];

@@ -6,7 +6,8 @@
  *   ttl-audit keys without an expiry; repaired when asked
  *   tier      keys that were not used for long leave Redis; found: those that have, or have changed their tier
  *
- * Owns:       the list of moves, the newest 32; each one's cursor, so that one that was interrupted (a store was away, it was aborted) goes on.
+ * Owns:       the list of moves, the newest 32; each one's cursor, so that one that was interrupted (a store was away, it was aborted, the
+ *             process has ended: sync/logbook) goes on.
  * Invariants: one runs at a time; the next waits. Progress is true at every moment: done, total (-1: not known yet), rate, ETA.
  * Threads:    moves_run: sync's worker. The rest: any. */
 #ifndef SYNC_MOVES_H
@@ -24,7 +25,7 @@
 #define MOVE_RANGES 1024 /* that the keys' hashes fall into */
 
 enum move_kind { MOVE_BACKFILL, MOVE_DRAIN, MOVE_VERIFY, MOVE_TTL_AUDIT, MOVE_TIER };
-enum move_state { MOVE_WAITING, MOVE_RUNNING, MOVE_DONE, MOVE_ABORTED, MOVE_FAILED };
+enum move_state { MOVE_WAITING, MOVE_RUNNING, MOVE_DONE, MOVE_ABORTED, MOVE_FAILED, MOVE_INTERRUPTED };
 
 struct move_order {
     enum move_kind kind;
@@ -57,13 +58,16 @@ void moves_free(struct moves *own_m);
 uint64_t moves_order(struct moves *m, const struct move_order *order, char *why, size_t why_cap);
 /* False: there is no such move that could be aborted. */
 bool moves_abort(struct moves *m, uint64_t id);
-/* One that was aborted or has failed goes on where it was, as the same move. False: why says it in one line. */
+/* One that was aborted, was interrupted, or has failed goes on where it was, as the same move. False: why says it in one line. */
 bool moves_resume(struct moves *m, uint64_t id, char *why, size_t why_cap);
 /* The newest first, up to cap; how many. */
 size_t moves_report(struct moves *m, struct move_report *ret, size_t cap);
 bool moves_any(struct moves *m); /* one is waiting or running */
-/* False: the policy's last backfill has not come to its end, so Redis may have writes that have left neither mark nor version. */
+/* False: the policy's last backfill has not come to its end, so Redis may have writes that have left neither mark nor version; or it is not
+ * known yet. */
 bool moves_filled(struct moves *m, const char *policy);
+/* The policy's last move of this kind, if the end of a process has interrupted it; 0: it has not. */
+uint64_t moves_interrupted(struct moves *m, enum move_kind kind, const char *policy);
 
 struct sync_ops; /* sync/sync.h */
 struct tiers;    /* sync/tiers.h */
@@ -95,6 +99,7 @@ void moves_hold(struct moves *m, const char *why);
 
 const char *move_kind_name(enum move_kind k);
 const char *move_state_name(enum move_state s);
+bool move_state_parse(const char *text, enum move_state *ret);
 /* False: no such kind. */
 bool move_kind_parse(const char *text, enum move_kind *ret);
 

@@ -202,7 +202,7 @@ static bool any_again(const enum handoff_result *results, size_t n)
 
 enum err side_handoff(struct side *t, const struct slice *keys, size_t n, enum handoff_result *results)
 {
-    enum err e = ERR_NONE;
+    enum err e = logbook_load(t->sync->logbook, t->handle, t->settings); /* whether versions count hangs on it */
 
     for (size_t at = 0; at < n && e == ERR_NONE; at += SYNC_BATCH) {
         size_t some = n - at < SYNC_BATCH ? n - at : SYNC_BATCH;
@@ -266,6 +266,7 @@ struct sync *sync_start(struct archive *a, const struct settings *settings, cons
     s->asks_end = &s->asks;
     s->pass_total = -1;
     s->moves = moves_new();
+    s->logbook = logbook_new(s->moves, proxy, strcmp(archive_kind(a), "sqlite") != 0);
     s->warm = warm_new();
     s->tiers = tiers_new();
     s->uses = uses_new();
@@ -326,6 +327,7 @@ void sync_stop(struct sync *own_s)
     side_done(&own_s->urgent);
     side_done(&own_s->worker);
     tiering_refuse(own_s, ERR_CANCELLED);
+    logbook_free(own_s->logbook);
     moves_free(own_s->moves);
     warm_free(own_s->warm);
     tiers_free(own_s->tiers);

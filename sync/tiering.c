@@ -91,6 +91,9 @@ static void order_due(struct side *t, struct tiering *tiering)
         if (!p->tiers || (last_us != 0 && wall_us - last_us < every_us && wall_us >= last_us))
             continue;
         snprintf(order.policy, sizeof order.policy, "%s", p->name);
+        uint64_t id = moves_interrupted(t->sync->moves, MOVE_TIER, p->name);
+        if (id != 0 && moves_resume(t->sync->moves, id, why, sizeof why))
+            continue;
         (void)moves_order(t->sync->moves, &order, why, sizeof why); /* one that is waiting is as good */
     }
 }

@@ -90,6 +90,7 @@ static void watch(struct unseen *u, struct sync *s)
         return;
     case MOVE_FAILED:
     case MOVE_ABORTED:
+    case MOVE_INTERRUPTED:
         u->move = 0; /* ordered again */
         return;
     case MOVE_WAITING:

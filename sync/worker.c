@@ -2,11 +2,14 @@
 #include "sync/internal.h"
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "sync/moves_state.h"
 
 #define ROUND 256
 #define CYCLE_US                                                                                             \
     200000 /* a mark is carried at most this often: a hot key must not be copied with every write */
 #define IDLE_MS         100
+#define IDLE_LOOK_MS    1000
 #define SLICE_MS        100 /* of moves, between two rounds */
 #define BACKOFF_MS      100
 #define BACKOFF_MOST_MS 1000
@@ -76,6 +79,21 @@ static enum err run_moves(struct side *t)
 
 /* ---- the thread ---- */
 
+static bool is_redis(void *side, const struct policy_conf *policy)
+{
+    return side_is_redis(side, policy);
+}
+
+/* Nothing is carried; what operators order is kept all the same. */
+static void idle(struct side *t)
+{
+    bool urgent;
+
+    while (side_pause(t, IDLE_LOOK_MS))
+        if (side_renew(t) && moves_unsaved(t->sync->moves, &urgent) && urgent)
+            side_tell(t, logbook_keep(t->sync->logbook, t->handle, t->settings));
+}
+
 static void catch_up(struct worker *w)
 {
     struct side *t = w->side;
@@ -100,8 +118,12 @@ static enum err work(struct worker *w, bool *ret_any)
     struct moves *moves = t->sync->moves;
     enum err e = side_open(t);
 
+    if (e == ERR_NONE)
+        e = logbook_keep(t->sync->logbook, t->handle, t->settings);
     if (e != ERR_NONE)
         return e;
+    if (t->mode == SYNC_COPY)
+        logbook_go_on(t->sync->logbook, t->settings, is_redis, t);
     if (t->mode == SYNC_CATCHUP && !w->pass.over) {
         e = pass_step(t, &w->pass, &w->page);
         *ret_any = true;
@@ -131,6 +153,7 @@ static void turn_begins(struct worker *w)
     w->rounds = (struct rounds){.to_do = 0};
     w->tiering = (struct tiering){.kept_us = w->tiering.kept_us};
     w->backoff_ms = 0;
+    logbook_listen(t->sync->logbook);
     if (t->mode == SYNC_CATCHUP)
         pass_begin(t, &w->pass);
     if (t->mode != SYNC_COPY)
@@ -162,8 +185,7 @@ static void take_turn(struct worker *w)
 
     turn_begins(w);
     if (t->mode == SYNC_IDLE) {
-        while (side_pause(t, -1))
-            continue;
+        idle(t);
         return;
     }
     while (side_renew(t)) {
@@ -175,6 +197,13 @@ static void take_turn(struct worker *w)
         if (rest_ms > 0 && !side_pause(t, rest_ms))
             return;
     }
+}
+
+static void end_well(struct side *t)
+{
+    tiering_end(t);
+    if (t->settings != NULL && logbook_end(t->sync->logbook, t->handle, t->settings) != ERR_NONE)
+        log_event(LOG_WARN, "moves_not_kept", LOG_STR("reason", archive_why(t->handle)));
 }
 
 void *worker_main(void *side)
@@ -193,7 +222,7 @@ void *worker_main(void *side)
     }
     pthread_mutex_unlock(&s->lock);
     if (w.backoff_ms == 0)
-        tiering_end(w.side);
+        end_well(w.side);
     page_done(&w.page);
     return NULL;
 }

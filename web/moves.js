@@ -28,7 +28,7 @@ const kinds = {
   },
 };
 
-const stateLevels = { running: "accent", done: "ok", failed: "bad", aborted: "warn" };
+const stateLevels = { running: "accent", done: "ok", failed: "bad", aborted: "warn", interrupted: "warn" };
 const runs = (move) => move.state === "running" || move.state === "waiting";
 
 function orderText(move) {
@@ -161,7 +161,7 @@ function askResume(move, after) {
 }
 
 /* The proxy refuses it when there is a newer one of its kind, and says so. */
-const canResume = (move) => move.state === "aborted" || move.state === "failed";
+const canResume = (move) => ["aborted", "failed", "interrupted"].includes(move.state);
 
 function moveRow(first, after) {
   let move = first;
