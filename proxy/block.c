@@ -501,43 +501,41 @@ static void be_strange(struct block *b)
     upstream_emptied(b->upstream);
 }
 
-/* The block has seen that touched key i was not there: then nothing that Redis held before is missing in a delta. */
-static bool was_absent(const struct block *b, size_t i, const struct slice *elements)
-{
-    struct slice key = touched_key(&b->touched, i);
+/* What the block tells of a touched key. */
+enum { SEEN = 1, WAS_ABSENT = 2, NAMED = 4, OVERWRITTEN = 8 };
 
-    for (size_t k = 0; k < b->n; k++)
-        if (b->entries[k].role == STEP_OLD_EXPIRY && slice_equal(entry_key(b, &b->entries[k]), key))
-            return slice_is(elements[k], ":-2\r\n");
-    return false;
-}
-
-struct overwriting {
+struct naming {
+    const struct touched *touched;
     const struct slice *argv;
-    struct slice key;
-    bool named;
+    uint8_t what, *facts;
 };
 
-static bool is_named(void *ctx, struct key_ref ref)
+/* The first command that names a key decides. */
+static bool note_named(void *ctx, struct key_ref ref)
 {
-    struct overwriting *o = ctx;
-    o->named |= slice_equal(o->argv[ref.arg], o->key);
-    return !o->named;
+    struct naming *n = ctx;
+    size_t i = touched_find(n->touched, n->argv[ref.arg]);
+
+    if (i < n->touched->count && (n->facts[i] & NAMED) == 0)
+        n->facts[i] |= n->what;
+    return true;
 }
 
-/* Its first command that names the key sets it as a whole: what Redis held before makes no difference. */
-static bool was_overwritten(const struct op *op, struct slice key)
+/* Fills in facts, one for each touched key: the block has seen that it was not there, so that nothing that Redis held before is missing in a
+ * delta; or the first command that names it sets it as a whole, so that what Redis held before makes no difference. */
+static void look_at_keys(const struct block *b, const struct op *op, const struct slice *elements, uint8_t *facts)
 {
-    struct overwriting o = {.key = key};
-
+    for (size_t k = 0; k < b->n; k++) {
+        size_t i = b->entries[k].role == STEP_OLD_EXPIRY ? touched_find(&b->touched, entry_key(b, &b->entries[k])) : b->touched.count;
+        if (i < b->touched.count && (facts[i] & SEEN) == 0)
+            facts[i] |= SEEN | (slice_is(elements[k], ":-2\r\n") ? WAS_ABSENT : 0);
+    }
     for (size_t i = 0; op != NULL && i < op->nsteps; i++) {
         const struct op_step *step = &op->steps[i];
-        o.argv = op->argv + step->argv;
-        keys_each(step->cmd, o.argv, step->argc, is_named, &o);
-        if (o.named)
-            return copyable_overwrites(step->cmd, o.argv, step->argc);
+        struct naming n = {.touched = &b->touched, .argv = op->argv + step->argv, .facts = facts};
+        n.what = NAMED | (copyable_overwrites(step->cmd, n.argv, step->argc) ? OVERWRITTEN : 0);
+        keys_each(step->cmd, n.argv, step->argc, note_named, &n);
     }
-    return false;
 }
 
 /* Key i got this version. Without one, slot->copy is no delta. */
@@ -555,6 +553,27 @@ static void keep_version(struct slot *slot, size_t i, bool fresh, struct slice d
     op->keys[k].fresh = fresh;
 }
 
+static void keep_versions(struct slot *slot, const struct slice *marks)
+{
+    const struct block *b = slot->block;
+    uint8_t few[16] = {0}, *facts = b->touched.count <= sizeof few ? few : calloc(b->touched.count, 1);
+    bool looked = false;
+
+    if (facts == NULL)
+        abort();
+    for (size_t i = 0; i < b->touched.count; i++) {
+        struct slice version = marks[2 * i + 1];
+        bool fresh = slice_is(marks[2 * i], ":1\r\n");
+        if (fresh && !looked)
+            look_at_keys(b, slot->copy, marks - b->n, facts);
+        looked |= fresh;
+        if (version.p[0] == ':' && (!fresh || (facts[i] & (WAS_ABSENT | OVERWRITTEN)) != 0))
+            keep_version(slot, i, fresh, (struct slice){version.p + 1, version.len - 3});
+    }
+    if (facts != few)
+        free(facts);
+}
+
 static void take_marks(struct slot *slot, const struct slice *marks)
 {
     struct block *b = slot->block;
@@ -566,13 +585,7 @@ static void take_marks(struct slot *slot, const struct slice *marks)
         return;
     }
     b->has_marked = b->touched.count > 0;
-    for (size_t i = 0; i < b->touched.count; i++) {
-        struct slice version = marks[2 * i + 1];
-        bool fresh = slice_is(marks[2 * i], ":1\r\n");
-        if (version.p[0] == ':' && (!fresh || was_absent(b, i, marks - b->n) ||
-                                    was_overwritten(slot->copy, touched_key(&b->touched, i))))
-            keep_version(slot, i, fresh, (struct slice){version.p + 1, version.len - 3});
-    }
+    keep_versions(slot, marks);
 }
 
 static void count_refusal(struct slot *slot, struct slice all)

@@ -293,7 +293,7 @@ static bool try_first(struct parked *w, const struct job *job)
         abort();
     for (size_t i = 0; i < w->waiter->n; i++)
         if (!w->waiter->takes || parking_is_first(p, w->waiter, i))
-            which[n++] = w->args[i];
+            which[n++] = w->waiter->places[i].arg;
     w->place = w->waiter->n;
     bool taken = false;
     if (n > 0)
@@ -304,37 +304,17 @@ static bool try_first(struct parked *w, const struct job *job)
     return n > 0 ? taken : park(w->session);
 }
 
-/* The distinct keys that it waits for. */
-static size_t distinct(const struct job *job, struct slice *keys, uint32_t *args)
-{
-    struct blocking_keys k = blocking_keys(job->cmd, job->argv, job->argc);
-    size_t n = 0;
-
-    for (size_t i = 0; i < k.n; i++) {
-        size_t at = 0;
-        while (at < n && !slice_equal(keys[at], job->argv[k.first + i]))
-            at++;
-        if (at < n)
-            continue;
-        args[n] = (uint32_t)i;
-        keys[n++] = job->argv[k.first + i];
-    }
-    return n;
-}
-
 static struct parked *enter(struct session *s, const struct job *job)
 {
-    struct parked *w = calloc(1, sizeof *w + job->argc * sizeof w->args[0]);
-    struct slice *keys = malloc(job->argc * sizeof *keys);
+    struct parked *w = calloc(1, sizeof *w);
+    struct blocking_keys k = blocking_keys(job->cmd, job->argv, job->argc);
 
-    if (w == NULL || keys == NULL)
+    if (w == NULL)
         abort();
     w->session = s;
     w->cmd = job->cmd;
     w->until_us = blocking_end(job->cmd, job->argv, job->argc);
-    size_t n = distinct(job, keys, w->args);
-    w->waiter = parking_enter(parking_of(s->loop), s->loop, w, trial_kind(job->cmd, job->argv, job->argc), trial_takes(job->cmd), s->db, keys, n);
-    free(keys);
+    w->waiter = parking_enter(parking_of(s->loop), s->loop, w, trial_kind(job->cmd, job->argv, job->argc), trial_takes(job->cmd), s->db, job->argv + k.first, k.n);
     s->parked = w;
     link_parked(w);
     start_timer(w);
@@ -373,7 +353,7 @@ static bool go_on(struct parked *w, const struct job *job)
         w->place = parking_next(p, w->waiter);
         if (w->place == w->waiter->n)
             break;
-        size_t which = w->args[w->place];
+        size_t which = w->waiter->places[w->place].arg;
         bool taken = try_at(w, job, &which, 1);
         if (!taken && w->state == PARKED_WAITS)
             parking_wake_own(p, w->waiter, w->place); /* it could not be sent yet */

@@ -30,7 +30,6 @@ struct parked {
     bool looked;        /* a look has seen its type there: an error is the client's */
     bool sending, over; /* over: answered while it was being sent */
     struct slot *look;  /* under way */
-    uint32_t args[];    /* of each place the number of its key among the command's keys */
 };
 
 /* The request is over, and its reply is in the queue: the client goes on. */

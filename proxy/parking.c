@@ -132,6 +132,12 @@ static void drop_empty(struct parking *p, struct parking_lane *lane)
     free(lane);
 }
 
+/* A waiter that enters is the last one wherever it has entered already: the lock is held for as long. */
+static bool is_last(const struct parking_lane *lane, const struct waiter *w)
+{
+    return lane->head != NULL && ((const struct parking_place *)lane->tail)->waiter == w;
+}
+
 static void enter(struct parking_place *place, struct parking_lane *lane)
 {
     place->lane = lane;
@@ -209,16 +215,21 @@ static void wake_lane(struct parking *p, struct parking_lane *lane)
 
 /* ---- the interface ---- */
 
+_Static_assert(offsetof(struct parking_place, next) == 0, "a lane's tail is its last place");
+
 struct waiter *parking_enter(struct parking *p, struct loop *l, void *owner, uint64_t kind, bool takes, int db,
                              const struct slice *keys, size_t n)
 {
     struct waiter *w = must(calloc(1, sizeof *w));
 
-    *w = (struct waiter){.loop = l, .owner = owner, .kind = kind, .takes = takes, .n = n, .places = must(calloc(n, sizeof(struct parking_place)))};
+    *w = (struct waiter){.loop = l, .owner = owner, .kind = kind, .takes = takes, .places = must(calloc(n, sizeof(struct parking_place)))};
     uv_mutex_lock(&p->lock);
     for (size_t i = 0; i < n; i++) {
-        w->places[i].waiter = w;
-        enter(&w->places[i], lane_of(p, db, keys[i]));
+        struct parking_lane *lane = lane_of(p, db, keys[i]);
+        if (is_last(lane, w))
+            continue;
+        w->places[w->n] = (struct parking_place){.waiter = w, .arg = i};
+        enter(&w->places[w->n++], lane);
     }
     atomic_fetch_add(&p->waiters, 1);
     uv_mutex_unlock(&p->lock);

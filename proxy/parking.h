@@ -26,6 +26,7 @@ struct parking_place {
     struct parking_lane *lane;
     struct waiter *waiter;
     uint64_t woken;  /* when, in the order of all wakes; 0: not */
+    size_t arg;      /* which of the keys it is for */
 };
 
 struct waiter {
@@ -34,7 +35,7 @@ struct waiter {
     uint64_t kind;       /* what it can use; those of different kinds don't wait for each other */
     bool takes;          /* what it finds is gone for the others of its kind */
     bool posted, leaves; /* a message is on its way; nobody is at its end any more */
-    struct parking_place *places; /* one for each key, in the client's order */
+    struct parking_place *places; /* one for each distinct key, in the client's order */
     size_t n;             /* of places */
 };
 
@@ -46,7 +47,7 @@ bool parking_any(const struct parking *p);
 
 /* Somebody waits for this key. */
 bool parking_awaits(struct parking *p, int db, struct slice key);
-/* A waiter at the end of each key's queue. The keys are distinct. */
+/* A waiter at the end of each key's queue; a key that is named again has one place, its first. */
 struct waiter *parking_enter(struct parking *p, struct loop *l, void *owner, uint64_t kind, bool takes, int db,
                              const struct slice *keys, size_t n);
 /* The key of its place i. */

@@ -67,22 +67,24 @@ static void index_last(struct touched *t)
         *index_at(t, touched_key(t, i)) = (uint32_t)i + 1;
 }
 
-static bool is_there(const struct touched *t, struct slice key)
+size_t touched_find(const struct touched *t, struct slice key)
 {
     size_t i = 0;
 
-    if (t->index != NULL)
-        return *index_at(t, key) != 0;
+    if (t->index != NULL) {
+        uint32_t place = *index_at(t, key);
+        return place != 0 ? place - 1 : t->count;
+    }
     while (i < t->count && !slice_equal(touched_key(t, i), key))
         i++;
-    return i < t->count;
+    return i;
 }
 
 void touched_add(struct touched *t, struct slice key)
 {
     size_t start = t->count > 0 ? t->ends[t->count - 1] : 0;
 
-    if (is_there(t, key))
+    if (touched_find(t, key) < t->count)
         return;
     t->ends = few_grow(t->ends, &t->cap, t->count + 1, sizeof *t->ends, t->few_ends);
     t->bytes = few_grow(t->bytes, &t->bytes_cap, start + key.len, 1, t->few_bytes);

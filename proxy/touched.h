@@ -27,6 +27,8 @@ void touched_init(struct touched *t);
 void touched_done(struct touched *t);
 /* Once for each distinct key, however often it is called. */
 void touched_add(struct touched *t, struct slice key);
+/* The number of a key that was touched; count: it was not. */
+size_t touched_find(const struct touched *t, struct slice key);
 /* Valid until the next touched_add. */
 struct slice touched_key(const struct touched *t, size_t i);
 

@@ -29,7 +29,10 @@ static void check(size_t n)
         int len = snprintf(name, sizeof name, "%0*zu", (int)(i % 100 + 1), i);
         assert_int_equal(key.len, len);
         assert_memory_equal(key.p, name, key.len);
+        assert_int_equal(touched_find(&t, (struct slice){name, (size_t)len}), i == 0 ? 0 : i + 1);
     }
+    assert_int_equal(touched_find(&t, (struct slice){NULL, 0}), 1);
+    assert_int_equal(touched_find(&t, (struct slice){"none", 4}), t.count);
     touched_done(&t);
 }
 
