@@ -146,7 +146,7 @@ class World:
                 mine = [int(e.split(b":")[1]) for e in worker.got if e.startswith(producer.name.encode() + b":")]
                 assert mine == sorted(mine), "out of order"
         self.until("redis")
-        eventually(lambda: self.marks() == 0, 30)
+        eventually(lambda: self.marks() == 0, 60)
         for key in (QUEUE, TAKEN):
             eventually(lambda: self.in_mongo(key) == self.in_redis(key), 10)
         moved = [e for e in self.in_redis(TAKEN) if e != b"stop"]
@@ -176,13 +176,6 @@ def test_each_element_is_taken_once(world):
     world.check()
     for workers in (world.workers[:WORKERS], world.workers[WORKERS:]):
         assert any(w.got[:-1] for w in workers), "both proxies' workers have worked"
-
-
-def test_a_proxy_is_killed(world):
-    world.some_work()
-    world.proxies[0].kill()
-    world.some_work()
-    world.check()
 
 
 def test_redis_dies_and_comes_back_empty(world):
