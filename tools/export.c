@@ -186,18 +186,16 @@ static bool scan_policies(struct export *e)
     return true;
 }
 
-/* The epoch grows with every change of who acts. -1: the proxy can't be asked, or does not tell. */
+/* The epoch grows with every change of who acts. -1: the proxy can't be asked; where it refuses that, e->code is set, too. */
 static double epoch_now(struct export *e)
 {
-    struct answer answer;
-    char why[160];
-
-    if (!client_call(&e->store.options->client, "GET", "/api/v1/state", NULL, &answer, why, sizeof why))
-        return -1;
-    cJSON *state = answer.status == 200 ? cJSON_Parse(answer.body) : NULL;
+    int code;
+    cJSON *state = ctl_document(e->store.options, "/api/v1/state", &code);
     double epoch = state != NULL ? screen_number(state, "sync.epoch") : -1;
+
+    if (state == NULL && code != EXIT_UNREACHABLE)
+        e->code = code;
     cJSON_Delete(state);
-    answer_done(&answer);
     return epoch;
 }
 
@@ -205,16 +203,20 @@ static double epoch_now(struct export *e)
 static bool scan_all(struct export *e)
 {
     const char *pattern = e->wish->all ? "*" : e->wish->pattern;
+    bool moved = false;
 
     for (int n = 0; n < SCANS; n++) {
         double before = epoch_now(e);
-        if (!(pattern != NULL ? scan(e, pattern) : scan_policies(e)))
+        if (e->code != EXIT_OK || !(pattern != NULL ? scan(e, pattern) : scan_policies(e)))
             return false;
-        if (before >= 0 && epoch_now(e) == before)
-            return true;
+        double after = epoch_now(e);
+        if (e->code != EXIT_OK || (before >= 0 && after == before))
+            return e->code == EXIT_OK;
+        moved = moved || (before >= 0 && after >= 0);
         ctl_pause(RETRY_S);
     }
-    fprintf(stderr, "convctl: the stores change places all the time: some keys may not have been seen\n");
+    fprintf(stderr, "convctl: %s: some keys may not have been seen\n",
+            moved ? "the stores change places all the time" : "the proxy does not tell whether the stores have changed places");
     e->code = EXIT_UNHEALTHY;
     return false;
 }

@@ -112,9 +112,21 @@ static bool read_mode(const struct args *args, enum import_mode *ret)
     return true;
 }
 
+/* Beside a folder, not in it: "backups/x/" is how shells complete its name. */
+static void without_slash(const char *path, char *name)
+{
+    size_t len = strlen(path);
+
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    snprintf(name, PATH_ROOM, "%.*s", (int)len, path);
+}
+
 /* EXIT_OK, or another after a message. */
 static int read_wish(const struct args *args, struct import_wish *w, char *undo)
 {
+    char name[PATH_ROOM];
+
     *w = (struct import_wish){.path = args->words[0],
                               .proxy = args_value(args, "proxy"),
                               .match = args_value(args, "match"),
@@ -122,7 +134,8 @@ static int read_wish(const struct args *args, struct import_wish *w, char *undo)
                               .partial = args_flag(args, "partial"),
                               .resume = args_flag(args, "resume"),
                               .what = args->command};
-    usual_undo(w->path, undo);
+    without_slash(w->path, name);
+    usual_undo(name, undo);
     if (args_value(args, "undo") != NULL)
         snprintf(undo, PATH_ROOM, "%s", args_value(args, "undo"));
     if (is_taken(undo))

@@ -152,6 +152,15 @@ def test_what_undoes_is_never_overwritten(ctl):
     assert (ctl.folder / "f").read_bytes() == before and (ctl.folder / "g.part").read_text() == "an earlier one"
 
 
+def test_what_undoes_a_restore_is_not_in_the_backup(ctl):
+    """The folder goes one day; shells put a slash behind its name."""
+    ctl("backup", "--dir", "b", "--no-rdb")
+    (folder,) = (ctl.folder / "b").glob("convproxy-*")
+    ctl("cleanup", "conv:1*", "--yes")
+    assert f"import --replace b/{folder.name}.undo-" in ctl("restore", f"b/{folder.name}//", "--yes").stdout
+    assert {path.name for path in folder.iterdir()} == {"manifest.json", "keys.ndjson.zst"}
+
+
 # ---- no room ----
 
 

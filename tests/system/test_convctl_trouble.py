@@ -90,6 +90,16 @@ def test_a_refusal_while_it_is_watched(tmp_path, args, order):
     assert fake.asked[-1].startswith("GET ") and len(fake.asked) == 2
 
 
+def test_an_export_that_is_refused_in_the_middle(guarded):
+    """Whether the stores have changed places meanwhile is not known: then the export is not whole."""
+    guarded("export", "--out", "f", "--token", TOKEN["admin.token"])
+    status, state = guarded.proxy.http("/api/v1/state", headers={"Authorization": f"Bearer {TOKEN['admin.read_token']}"})
+    assert status == 200
+    with AdminFake({"GET /api/v1/state": [(200, state.encode()), (200, state.encode()), AdminFake.REFUSED]}) as fake:
+        done = Convctl(fake, guarded.folder)("export", "--out", "g", "--proxy", guarded.proxy.url, code=FOUND)
+    assert "Authorization" in done.stderr and "g.part" in done.stderr and not (guarded.folder / "g").exists()
+
+
 def test_a_proxy_that_ends_is_not_empty(tmp_path):
     """503 is how health says that something is wrong; without a word on health it is a refusal."""
     with AdminFake({"GET /api/v1/moves": [(503, {"error": "this process ends"})], "GET /healthz": [(503, {"healthy": False, "reasons": ["x"]})]}) as fake:
