@@ -73,7 +73,7 @@ static bool nothing_more(void *ctx)
 
 static void on_tick(uv_timer_t *timer)
 {
-    if (w.u != NULL && w.awake) {
+    if (w.u != NULL && w.awake && (w.awaited == NULL || !w.awaited())) {
         upstream_tick(w.u, turn_now(&w.turn));
         w.awake = upstream_busy(w.u);
     }
@@ -193,14 +193,16 @@ static int open_server(int *port)
 
 static void on_late(uv_timer_t *timer)
 {
-    fail_msg("nothing happened for two seconds");
+    fail_msg("nothing happened for twenty seconds");
 }
 
 void world_run_until(bool (*done)(void))
 {
-    uv_timer_start(&w.late, on_late, 2000, 0);
+    uv_timer_start(&w.late, on_late, 20000, 0);
+    w.awaited = done;
     while (!done())
         uv_run(&w.loop, UV_RUN_ONCE);
+    w.awaited = NULL;
     uv_timer_stop(&w.late);
 }
 

@@ -41,6 +41,7 @@ struct world {
     char pushed[4096]; /* all that came as a push */
     size_t pushed_len;
     bool awake; /* it has asked for ticks */
+    bool (*awaited)(void); /* world_run_until's; once it holds no tick comes that could end it in the same turn of the loop */
     /* the server */
     uv_poll_t listening, *talking;
     int listen_fd, fd;
