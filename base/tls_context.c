@@ -150,6 +150,22 @@ static bool load_trusted(SSL_CTX *ssl, const struct tls_options *o, char *why)
     return true;
 }
 
+/* The whole chain is looked up: who has revoked an intermediate authority has revoked all that it vouched for. A list that is not there,
+ * or has expired, lets nobody in. */
+static bool load_revoked(SSL_CTX *ssl, const struct tls_options *o, char *why)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(ssl);
+
+    if (o->crl[0] == '\0')
+        return true;
+    X509_LOOKUP *lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+    if (lookup == NULL || X509_load_crl_file(lookup, o->crl, X509_FILETYPE_PEM) < 1)
+        return file_trouble(why, "the revocation list", o->crl);
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    ERR_clear_error();
+    return true;
+}
+
 /* Parts the names of TLS 1.3, which OpenSSL takes apart from the others. */
 static void part_ciphers(const char *list, char *older, char *newer)
 {
@@ -205,7 +221,8 @@ static bool fill(struct tls_context *c, const struct tls_options *o, char *why)
         set_server(c->ssl, o);
     else
         set_client(c, o);
-    return set_ciphers(c->ssl, o, why) && load_own(c->ssl, o, why) && load_trusted(c->ssl, o, why);
+    return set_ciphers(c->ssl, o, why) && load_own(c->ssl, o, why) && load_trusted(c->ssl, o, why) &&
+           load_revoked(c->ssl, o, why);
 }
 
 struct tls_context *tls_context_new(const struct tls_options *o, char *why)

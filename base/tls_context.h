@@ -30,6 +30,7 @@ struct tls_options {
     const char *key;
     const char *password; /* of the key; "": it has none */
     const char *ca;       /* a file, or a folder with hashed names; "": a client trusts what the system trusts */
+    const char *crl;      /* the revocation lists of all who vouch for the other side, in one file; "": none is looked at */
     enum tls_demand demand;
     enum tls_version least;
     const char *ciphers; /* OpenSSL's list; names that begin with TLS_ are those of TLS 1.3. "": OpenSSL's choice */

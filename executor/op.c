@@ -304,6 +304,22 @@ void op_reply_clear(struct op *op)
 {
     op->reply_len = 0;
     op->error = ERR_NONE;
+    op->published_len = op->publishes = 0;
+}
+
+void op_publish(struct op *op, struct slice request)
+{
+    if (op->published_len + request.len > op->published_cap) {
+        size_t cap = 2 * (op->published_len + request.len);
+        char *more = op_get(op, cap);
+        if (op->published_len > 0)
+            memcpy(more, op->published, op->published_len);
+        op->published = more;
+        op->published_cap = cap;
+    }
+    memcpy(op->published + op->published_len, request.p, request.len);
+    op->published_len += request.len;
+    op->publishes++;
 }
 
 void op_fail(struct op *op, enum err e, const char *detail)

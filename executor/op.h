@@ -117,6 +117,9 @@ struct op {
     struct slice *wanted;     /* keys that its script has used and that are not its own yet: it runs again, with them */
     size_t nwanted;
     unsigned restarts;        /* how often it did */
+    char *published;          /* requests of PUBLISH that its scripts have made: for Redis, when the op is done */
+    size_t published_len, published_cap;
+    unsigned publishes;
     bool pinned;              /* parking has put an id in place of each "$" */
     struct op_step few_steps[OP_FEW_STEPS];
     struct slice few_argv[OP_FEW_ARGS];
@@ -142,6 +145,8 @@ char *op_get(struct op *op, size_t n);
 /* The key's place in op->keys, op->nkeys when it isn't one. */
 size_t op_find_key(const struct op *op, struct slice key);
 
+/* A script has published something. What is thrown away with the reply is not published. */
+void op_publish(struct op *op, struct slice request);
 void op_reply_add(struct op *op, const char *p, size_t n);
 void op_reply_clear(struct op *op);
 void op_fail(struct op *op, enum err e, const char *detail);

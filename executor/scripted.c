@@ -248,6 +248,18 @@ static void run_whole(struct scripted *s, const struct command *cmd, whole_fn wh
         op_fail(s->op, w.error, archive_why(s->batch->handle));
 }
 
+/* Who hears it is not known before Redis is told: nobody, for the script. */
+static void run_publish(struct scripted *s, size_t argc, struct chain *out)
+{
+    struct chain request;
+
+    chain_init(&request, out->pool);
+    build_request(&request, s->argv, argc);
+    op_publish(s->op, chain_flat(&request));
+    chain_clear(&request);
+    build_int(out, 0);
+}
+
 static void run_other(struct scripted *s, const struct command *cmd, size_t argc, enum resp resp, struct chain *out)
 {
     whole_fn whole = whole_find(cmd);
@@ -256,6 +268,8 @@ static void run_other(struct scripted *s, const struct command *cmd, size_t argc
         run_whole(s, cmd, whole, argc, resp, out);
     else if (strcmp(cmd->name, "select") == 0 && slice_equal(s->argv[1], (struct slice){"0", 1}))
         build_status(out, "OK");
+    else if (strcmp(cmd->name, "publish") == 0 || strcmp(cmd->name, "spublish") == 0)
+        run_publish(s, argc, out);
     else
         build_err(out, ERR_UNSUPPORTED, cmd->name);
 }

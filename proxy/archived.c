@@ -384,6 +384,21 @@ static void let_go(struct slot *slot, const struct op *op)
         s->watching--;
 }
 
+/* Messages are Redis's: at most once, and not while it is away. */
+static void publish(struct loop *l, const struct slot *slot, const struct op *op)
+{
+    const char *detail;
+
+    if (l->topology != NULL)
+        pool_aim_any(&l->pool);
+    struct upstream *u = pool_shared(&l->pool, LANE_FAST, 0, RESP2, slot->session != NULL ? slot->session->id : 0);
+    if (upstream_ready(u, &detail) != ERR_NONE)
+        return;
+    chain_put(upstream_out(u), op->published, op->published_len);
+    for (unsigned i = 0; i < op->publishes; i++)
+        slot_send_unheard(l, u);
+}
+
 static void take_one(struct loop *l, struct op *op)
 {
     struct slot *slot = op->owner;
@@ -406,8 +421,11 @@ static void take_one(struct loop *l, struct op *op)
         take_back(slot, op);
     else if (op->error != ERR_NONE || not_begun(op))
         slot_fail(slot, op->error != ERR_NONE ? op->error : ERR_CANCELLED, op->detail);
-    else
+    else {
+        if (op->publishes > 0)
+            publish(l, slot, op);
         slot_take_reply(slot, op->reply, op->reply_len);
+    }
     op_free(op);
 }
 

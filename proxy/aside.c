@@ -281,12 +281,13 @@ static bool answer(struct session *s, const struct item *item)
 {
     struct job job = {.cmd = item->cmd, .argv = item->argv, .argc = item->argc, .inline_ = true};
     struct slot **end = s->tail;
+    size_t others = s->in_flight; /* EXEC itself, and what the archive has not answered of before it: nothing that this waits for */
 
-    s->in_flight--;
+    s->in_flight = 0;
     s->mute |= MUTE_KEPT;
     bool taken = call(s, &job);
     s->mute &= (uint8_t)~MUTE_KEPT;
-    s->in_flight++;
+    s->in_flight += others;
     s->last_command = item->cmd->name;
     if (s->tail == end) {
         if (!taken)

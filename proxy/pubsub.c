@@ -228,7 +228,7 @@ static bool do_sunsubscribe(struct session *s, const struct job *job)
 static const struct {
     const char *name; /* a row of route PUBSUB */
     bool (*fn)(struct session *s, const struct job *job);
-    bool queued;   /* inside MULTI it is a part of the transaction; otherwise the proxy answers it when EXEC is over */
+    bool queued;   /* inside MULTI it is a part of the transaction; otherwise it is done when EXEC is over */
     bool confined; /* RESP2 allows it to a client that is subscribed */
 } handlers[] = {
     {"publish", do_publish, true, false},
@@ -268,11 +268,12 @@ bool pubsub_command(struct session *s, const struct job *job)
     return handlers[find(job->cmd)].fn(s, job);
 }
 
+/* The archive has no channels: what a transaction publishes there goes to Redis as soon as it is done. */
 bool pubsub_in_multi(struct session *s, const struct job *job)
 {
     if (job->cmd->container)
         return local_unknown_sub(s, job);
-    if (handlers[find(job->cmd)].queued)
+    if (handlers[find(job->cmd)].queued && !s->loop->acting.any)
         transaction_queue(s, job);
     else
         aside_takes(s, job);

@@ -30,6 +30,7 @@ static struct tls_context *make(const struct settings *s, char *why)
                             .key = s->tls_key,
                             .password = s->tls_key_password,
                             .ca = s->tls_ca,
+                            .crl = s->tls_client_certs != 0 ? s->tls_crl : "",
                             .demand = demands[s->tls_client_certs],
                             .least = (enum tls_version)s->tls_min_version,
                             .ciphers = s->tls_ciphers};
@@ -66,7 +67,8 @@ static bool differ(const struct settings *a, const struct settings *b)
 {
     return strcmp(a->tls_cert, b->tls_cert) != 0 || strcmp(a->tls_key, b->tls_key) != 0 ||
            strcmp(a->tls_key_password, b->tls_key_password) != 0 || strcmp(a->tls_ca, b->tls_ca) != 0 ||
-           strcmp(a->tls_ciphers, b->tls_ciphers) != 0 || a->tls_client_certs != b->tls_client_certs ||
+           strcmp(a->tls_crl, b->tls_crl) != 0 || strcmp(a->tls_ciphers, b->tls_ciphers) != 0 ||
+           a->tls_client_certs != b->tls_client_certs ||
            a->tls_min_version != b->tls_min_version;
 }
 

@@ -16,7 +16,7 @@ struct stamp {
 };
 
 struct stamps {
-    struct stamp ca, cert, key;
+    struct stamp ca, crl, cert, key;
 };
 
 static struct {
@@ -49,17 +49,18 @@ static bool same_stamp(const struct stamp *a, const struct stamp *b)
 
 static struct stamps stamps_of(const struct settings *s)
 {
-    return (struct stamps){stamp_of(s->redis_tls_ca), stamp_of(s->redis_tls_cert), stamp_of(s->redis_tls_key)};
+    return (struct stamps){stamp_of(s->redis_tls_ca), stamp_of(s->redis_tls_crl), stamp_of(s->redis_tls_cert), stamp_of(s->redis_tls_key)};
 }
 
 static bool same_stamps(const struct stamps *a, const struct stamps *b)
 {
-    return same_stamp(&a->ca, &b->ca) && same_stamp(&a->cert, &b->cert) && same_stamp(&a->key, &b->key);
+    return same_stamp(&a->ca, &b->ca) && same_stamp(&a->crl, &b->crl) && same_stamp(&a->cert, &b->cert) && same_stamp(&a->key, &b->key);
 }
 
 bool redis_secure_differs(const struct settings *a, const struct settings *b)
 {
-    return strcmp(a->redis_tls_ca, b->redis_tls_ca) != 0 || strcmp(a->redis_tls_cert, b->redis_tls_cert) != 0 ||
+    return strcmp(a->redis_tls_ca, b->redis_tls_ca) != 0 || strcmp(a->redis_tls_crl, b->redis_tls_crl) != 0 ||
+           strcmp(a->redis_tls_cert, b->redis_tls_cert) != 0 ||
            strcmp(a->redis_tls_key, b->redis_tls_key) != 0 ||
            strcmp(a->redis_tls_key_password, b->redis_tls_key_password) != 0 ||
            strcmp(a->tls_ciphers, b->tls_ciphers) != 0 || a->tls_min_version != b->tls_min_version ||
@@ -73,6 +74,7 @@ static struct tls_context *make(const struct settings *s, char *why)
                             .key = s->redis_tls_key,
                             .password = s->redis_tls_key_password,
                             .ca = s->redis_tls_ca,
+                            .crl = s->redis_tls_verify ? s->redis_tls_crl : "",
                             .demand = s->redis_tls_verify ? TLS_DEMAND_YES : TLS_DEMAND_NO,
                             .least = (enum tls_version)s->tls_min_version,
                             .ciphers = s->tls_ciphers};

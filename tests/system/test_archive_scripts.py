@@ -57,6 +57,20 @@ def test_enough_samples():
     assert sum(len(samples(chapter)) for chapter in CHAPTERS) > 400
 
 
+def test_a_script_that_redis_alone_knows_is_not_there(redis_server, tmp_path):
+    """Who asks first, and then says EVALSHA only, loads it for both stores."""
+    with redis_server.client() as behind:
+        sha = behind.script_load("return redis.call('RPUSH', KEYS[1], 'of a script')")
+    proxy = Proxy(tmp_path, redis_server.url, settings={"conv.primary": "archive"}).start()
+    with RespConn.to(proxy) as conn:
+        eventually(lambda: conn.cmd("SET", "conv:k", "v") == "OK")
+        assert conn.cmd("SCRIPT", "EXISTS", sha) == [0]
+        assert conn.cmd("SCRIPT", "LOAD", "return redis.call('RPUSH', KEYS[1], 'of a script')") == sha.encode()
+        assert conn.cmd("SCRIPT", "EXISTS", sha) == [1]
+        assert conn.cmd("EVALSHA", sha, "1", "conv:l") == 1 and conn.cmd("EVALSHA", sha, "1", "raw:l") == 1
+    proxy.stop()
+
+
 # ---- what both servers do ----
 
 

@@ -174,6 +174,30 @@ def test_a_message_does_not_come_before_its_subscription(proxy):
         assert conn.read() == [b"message", b"inside", b"m"]
 
 
+@pytest.mark.sanitize
+def test_messages_of_transactions_and_scripts_on_archived_keys(redis_server, make_proxy):
+    """The archive has no channels: Redis gets what is published there as soon as it is done, and nothing of what has not been done."""
+    proxy = make_proxy(redis_server.url, settings={**PROXY_SETTINGS, "conv.primary": "archive", "conv.ttl": 0}).start()
+    with RespConn.to(proxy) as conn, RespConn.to(proxy) as other:
+        eventually(lambda: conn.cmd("SET", "conv:watched", "1") == "OK")
+        other.cmd("SUBSCRIBE", "c")
+        conn.pipeline(["MULTI"], ["PUBLISH", "c", "first"], ["RPUSH", "conv:l", "a"], ["PUBLISH", "c", "second"])
+        assert conn.cmd("EXEC") == [1, 1, 1]
+        replies = conn.pipeline(*[command for n in range(20) for command in (["RPUSH", "conv:l", "b"], ["MULTI"], ["PUBLISH", "c", n], ["LLEN", "conv:l"], ["EXEC"])])
+        assert replies[4::5] == [[1, n + 2] for n in range(20)]
+        conn.pipeline(["WATCH", "conv:watched"], ["SET", "conv:watched", "2"], ["MULTI"], ["PUBLISH", "c", "not this"], ["SET", "conv:watched", "3"])
+        assert conn.cmd("EXEC") is None
+        script = "redis.call('PUBLISH', 'c', 'of a script'); redis.call('SET', KEYS[1], 'v'); return redis.call('PUBLISH', 'c', ARGV[1])"
+        assert conn.cmd("EVAL", script, "1", "conv:s", "again") == 0
+        assert conn.cmd("EVAL", "redis.call('SET', 'conv:undeclared', 'v'); return redis.call('PUBLISH', 'c', 'once')", "1", "conv:s") == 0
+        conn.pipeline(["MULTI"], ["EVAL", script, "1", "conv:s", "in a block"], ["GET", "conv:s"])
+        assert conn.cmd("EXEC") == [0, b"v"]
+        assert conn.cmd("EVAL", "redis.call('PUBLISH', 'c', 'before the error'); return redis.call('INCR', KEYS[1])", "1", "conv:l").startswith("WRONGTYPE")
+        conn.cmd("PUBLISH", "c", "the end")
+        told = [b"first", b"second", *(b"%d" % n for n in range(20)), b"of a script", b"again", b"once", b"of a script", b"in a block", b"before the error", b"the end"]
+        assert [other.read()[2] for _ in told] == told
+
+
 # ---- messages and replies ----
 
 

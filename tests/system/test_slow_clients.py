@@ -3,6 +3,8 @@ import asyncio
 import os
 import resource
 import socket
+import struct
+import threading
 import time
 
 import pytest
@@ -154,6 +156,45 @@ def test_twenty_thousand_commands_in_one_write(conn, real):
     replies = numbers(conn, 20_000)
     assert replies[0::2] == list(range(1, 10_001))
     assert replies[1::2] == [b"%d" % n for n in range(10_000)]
+
+
+def test_a_hundred_thousand_commands_that_nobody_reads_at_first(proxy, real):
+    """Raw, managed and local ones, all sent before the first reply is read: the proxy takes what it may owe, and the rest waits in the sockets."""
+    data = b"".join(encode("INCR", "deep") + encode("INCR", "conv:deep") + encode("PING", n) + encode("GET", "deep") for n in range(25_000))
+    with RespConn.to(proxy, timeout=60) as deep, RespConn.to(proxy) as other:
+        sender = threading.Thread(target=deep.send, args=(data,), daemon=True)
+        sender.start()
+        eventually(lambda: int(real.get("deep") or 0) > 100)
+        assert other.cmd("PING") == "PONG"
+        for n in range(25_000):
+            number = n + 1
+            assert [deep.read() for _ in range(4)] == [number, number, b"%d" % n, b"%d" % number]
+        sender.join(20)
+    eventually(lambda: buffered(proxy) < MB)
+
+
+def test_clients_that_never_end_what_they_say(proxy, real, values):
+    """Slow loris: each says that much is to come, and sends a byte now and then. What is announced costs nothing, and others are served."""
+    heads = [b"*1000000\r\n$9", b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$60000000\r\nxyz", b"*2\r\n$3", b"GET ", b"*2\r\n$4\r\nECHO\r\n$5\r\nhe"]
+    before = buffered(proxy)
+    slow = [RespConn.to(proxy) for _ in range(300)]
+    try:
+        for at, client in enumerate(slow):
+            client.send(heads[at % len(heads)])
+        for _ in range(3):
+            for client in slow:
+                client.send(b"1")
+        with RespConn.to(proxy) as other:
+            assert other.cmd("GET", "small") == b"v"
+        assert buffered(proxy) - before < 5 * MB
+        for client in slow[::2]:  # some stay until the end of the test, some vanish in the middle of their word
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        assert not real.exists("k")
+    finally:
+        for client in slow:
+            client.close()
+    eventually(lambda: buffered(proxy) <= before + 1024 and proxy.metrics()["convproxy_clients_connected"] <= 2)
 
 
 def test_a_deep_pipeline_over_both_lanes_keeps_its_order(conn, real):

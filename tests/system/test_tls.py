@@ -339,6 +339,48 @@ def test_client_certificates(make, authority, client_cert, tmp_path):
     assert False, proxy.log_tail()
 
 
+def refused(proxy, context, why):
+    """Told in the log once a second at most."""
+    line = rf"event=tls_refused .*reason=\"TLS: the certificate is refused: {why}\""
+
+    def told():
+        assert ping(proxy, context) != "PONG"
+        return re.search(line, proxy.log_text())
+
+    return eventually(told)
+
+
+@pytest.mark.sanitize
+def test_revoked_client_certificates(make, tmp_path):
+    """The list is read again by SIGHUP. Who is in stays; who is on it does not come in again, with a ticket of before neither."""
+    own = Authority(tmp_path / "own", "own")
+    server, good, bad = own.issue("server"), own.issue("good"), own.issue("bad")
+    proxy = make({"tls.ca": own.cert, "tls.client_certs": "yes", "tls.crl": own.revoke()}, server)
+    context = own.trusting(bad)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with proxy.tls_conn(context) as conn:
+        assert conn.cmd("PING") == "PONG"
+        session = conn.sock.session
+        crl = own.revoke(bad)
+        proxy.signal(signal.SIGHUP)
+        proxy.log_contains("event=tls_reloaded")
+        assert refused(proxy, context, "certificate revoked")
+        with pytest.raises((OSError, ConnectionError)):
+            with proxy.tls_conn(context, session=session) as again:
+                again.cmd("PING")
+        assert conn.cmd("PING") == "PONG", "who was let in before stays"
+    assert ping(proxy, own.trusting(good)) == "PONG"
+    crl.write_text("no list")
+    proxy.signal(signal.SIGHUP)
+    proxy.log_contains(r"event=tls_reload_failed reason=\"the revocation list .*crl.pem: ")
+    assert ping(proxy, own.trusting(good)) == "PONG" and ping(proxy, own.trusting(bad)) != "PONG"
+    other = Authority(tmp_path / "other", "another").revoke()
+    assert proxy.post_json("/api/v1/settings", {"tls.crl": str(other)})
+    assert refused(proxy, own.trusting(good), "unable to get certificate CRL"), "the list of another authority lets nobody in"
+    assert proxy.post_json("/api/v1/settings", {"tls.crl": ""})
+    assert eventually(lambda: ping(proxy, own.trusting(bad)) == "PONG")
+
+
 # ---- renewal ----
 
 
@@ -394,6 +436,7 @@ def test_key_with_a_password(make, authority):
         ({"tls.cert": "/nowhere/a.pem"}, "the certificate /nowhere/a.pem: No such file or directory"),
         ({"tls.key": "/nowhere/a.key"}, "the key /nowhere/a.key: No such file or directory"),
         ({"tls.ca": "/nowhere/ca.pem"}, "the trusted certificates /nowhere/ca.pem: "),
+        ({"tls.crl": "/nowhere/crl.pem", "tls.ca": "own", "tls.client_certs": "yes"}, "the revocation list /nowhere/crl.pem: "),
         ({"tls.ciphers": "NONE-SUCH"}, "the ciphers NONE-SUCH: no cipher match"),
         ({"tls.key": "other"}, "key values mismatch"),
         ({"tls.key": "locked"}, "the key "),
@@ -401,7 +444,7 @@ def test_key_with_a_password(make, authority):
     ids=lambda value: next(iter(value.values())) if isinstance(value, dict) else "",
 )
 def test_a_bad_certificate_stops_the_start(authority, server_cert, change, why):
-    made = {"other": lambda: authority.issue("other").key, "locked": lambda: authority.issue("locked", password="x").key}
+    made = {"own": lambda: authority.cert, "other": lambda: authority.issue("other").key, "locked": lambda: authority.issue("locked", password="x").key}
     change = {name: made.get(value, lambda value=value: value)() for name, value in change.items()}
     files = {"tls.cert": server_cert.cert, "tls.key": server_cert.key, **change}
     settings = {"listen": f"127.0.0.1:{free_port()}", "tls.listen": f"127.0.0.1:{free_port()}", "admin.listen": "", **files}

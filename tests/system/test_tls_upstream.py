@@ -123,6 +123,23 @@ def test_plain_url_to_a_tls_port(make, tls_redis):
 
 
 @pytest.mark.sanitize
+def test_a_revoked_redis_is_not_believed(make, other, authority, tmp_path):
+    """The list is looked at with each new connection."""
+    own = Authority(tmp_path / "own", "own")
+    certificate = own.issue("server")
+    server = other(certificate)
+    proxy = make(server.tls_url(), {"redis.tls_ca": own.cert, "redis.tls_crl": own.revoke(), "archive.url": ""})
+    assert answer(proxy, "SET", "a", "b") == "OK"
+    own.revoke(own.issue("another"))
+    with server.client() as behind:
+        behind.client_kill_filter(_type="normal", skipme=True)
+        assert eventually(lambda: answer(proxy, "GET", "a") == b"b")
+        own.revoke(certificate)
+        behind.client_kill_filter(_type="normal", skipme=True)
+    eventually(lambda: "TLS: the certificate is refused: certificate revoked" in str(answer(proxy, "GET", "a")))
+
+
+@pytest.mark.sanitize
 def test_unverified_only_by_order(make, other, authority):
     """redis.tls_verify=no takes any certificate, and says so; switched on again at run time it counts at once."""
     server = other(authority.issue("named", "DNS:redis.example.com"))

@@ -45,6 +45,17 @@ class Authority:
         openssl(*sign, "-days", days, "-extfile", extensions, "-out", cert)
         return Certificate(cert, key)
 
+    def revoke(self, *certificates):
+        """The revocation list that names these, as a file. It replaces the one of before."""
+        index, conf, crl = self.folder / "index.txt", self.folder / "crl.cnf", self.folder / "crl.pem"
+        index.touch()
+        conf.write_text(f"[ca]\ndefault_ca=own\n[own]\ndatabase={index}\ndefault_md=sha256\ndefault_crl_days=2\n")
+        sign = ["ca", "-batch", "-config", conf, "-keyfile", self.key, "-cert", self.cert]
+        for certificate in certificates:
+            openssl(*sign, "-revoke", certificate.cert)
+        openssl(*sign, "-gencrl", "-out", crl)
+        return crl
+
     def trusting(self, client=None, host=True):
         """A context for clients that trust whom this authority vouches for."""
         context = ssl.create_default_context(cafile=str(self.cert))

@@ -69,6 +69,7 @@ static struct tls_options options(const struct world *w, enum tls_role role)
                                 .key = server ? w->key : "",
                                 .password = "",
                                 .ca = server ? "" : w->cert,
+                                .crl = "",
                                 .demand = server ? TLS_DEMAND_NO : TLS_DEMAND_YES,
                                 .ciphers = ""};
 }
