@@ -43,10 +43,10 @@ struct op_step {
     const struct command *cmd; /* NULL: not in the table */
     call_fn fn;                /* NULL: the archive does not have it */
     size_t argv, argc;         /* into op->argv */
-    struct slice script;       /* of EVAL and its kin: what runs, which outlives the op's end; p NULL: nobody knows it */
-    bool conditional;          /* a reply of 0, -1 or nil means that nothing was written */
-    bool
-        if_written; /* runs only when the last step without this has written something; answers 0 otherwise */
+    struct slice
+        script; /* of EVAL and its kin: what runs, which outlives the op's end; p NULL: nobody knows it */
+    bool conditional; /* a reply of 0, -1 or nil means that nothing was written */
+    bool if_written;  /* runs only if the last step without this has written; answers 0 otherwise */
 };
 
 struct key_lane;
@@ -64,9 +64,8 @@ struct op_key {
     /* OP_COPY: the key was not in Redis before: no document, or a dead one, comes before it. That its version was made anew does
      * not say so: it may have been written when none were kept. */
     bool fresh;
-    int64_t copied; /* OP_COPY: the version that Redis gave; the one before it must be there */
-    int64_t
-        watched; /* the version that it must have; -1: any; below: it must not be there. OP_WATCH: as it is */
+    int64_t copied;  /* OP_COPY: the version that Redis gave; the one before it must be there */
+    int64_t watched; /* the version it must have; -1: any; below: it must not be there. OP_WATCH: as it is */
 };
 
 struct op {
@@ -114,22 +113,20 @@ struct op {
     struct op_memory *memory; /* given out by op_get */
     bool scripted;            /* some step is a script */
     struct scope *scope;      /* what its scripts may touch; counted, NULL: no keys */
-    struct slice *wanted;     /* keys that its script has used and that are not its own yet: it runs again, with them */
+    struct slice *wanted;     /* keys that its script has used and that are not its own yet */
     size_t nwanted;
-    unsigned restarts;        /* how often it did */
-    char *published;          /* requests of PUBLISH that its scripts have made: for Redis, when the op is done */
+    char *published; /* requests of PUBLISH that its scripts have made: for Redis, when the op is done */
     size_t published_len, published_cap;
-    unsigned publishes;
-    bool pinned;              /* parking has put an id in place of each "$" */
+    unsigned publishes, restarts; /* how many those are; how often it ran again */
+    bool pinned;                  /* parking has put an id in place of each "$" */
     struct op_step few_steps[OP_FEW_STEPS];
     struct slice few_argv[OP_FEW_ARGS];
     struct op_key few_keys[OP_FEW_KEYS];
     char bytes[]; /* the requests */
 };
 
-/* requests: one or more requests as arrays of bulks (never inline), each parsed before and so known to be whole, and with a number
- * of arguments that its row allows. OP_WATCH: one, of which all arguments are keys. Steps may be changed until the op is
- * submitted. */
+/* requests: one or more, as arrays of bulks (never inline), parsed before and so known to be whole, with as many arguments as their
+ * rows allow. OP_WATCH: one, of which all arguments are keys. Steps may be changed until the op is submitted. */
 struct op *op_new(enum op_form form, enum resp resp, struct slice requests);
 void op_free(struct op *own_op);
 /* The executor has had the op: another one that it has not, of the same commands, versions of keys and name. */
@@ -144,7 +141,6 @@ void op_take_wanted(struct op *op);
 char *op_get(struct op *op, size_t n);
 /* The key's place in op->keys, op->nkeys when it isn't one. */
 size_t op_find_key(const struct op *op, struct slice key);
-
 /* A script has published something. What is thrown away with the reply is not published. */
 void op_publish(struct op *op, struct slice request);
 void op_reply_add(struct op *op, const char *p, size_t n);
