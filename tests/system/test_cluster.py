@@ -13,7 +13,7 @@ from harness.writers import Client, Keys, Writer
 pytestmark = pytest.mark.timeout(120)
 
 CONFIG = {"policies": [{"name": "conv", "match": "conv:*", "ttl": "1h", "max_messages": 3, "dual_write": False}]}
-SETTINGS = {"redis.probe_interval": "50ms", "proxy.threads": 2}
+SETTINGS = {"redis.probe_interval": "50ms", "proxy.threads": 2, "redis.timeout": "5s", "redis.connect_timeout": "5s"}
 CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same slot"
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(120)
 CONFIG = {"policies": [{"name": "conv", "match": "conv:*", "ttl": "1h", "max_messages": 3, "primary": "mongo", "dual_write": False},
                        {"name": "chat", "match": "chat:*", "ttl": "1h", "max_messages": 3, "dual_write": False}]}
 LOADED = {"policies": [{"name": "conv", "match": "conv:*", "ttl": "1h", "max_messages": 0, "primary": "mongo", "dual_write": False}]}
-SETTINGS = {"redis.probe_interval": "50ms", "proxy.threads": 2}
+SETTINGS = {"redis.probe_interval": "50ms", "proxy.threads": 2, "redis.timeout": "5s", "redis.connect_timeout": "5s"}
 
 
 @pytest.fixture(scope="module")

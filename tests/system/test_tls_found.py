@@ -9,7 +9,7 @@ from harness.tls import Authority, TlsRedis
 pytestmark = pytest.mark.timeout(120)
 
 CONFIG = {"policies": [{"name": "conv", "match": "conv:*", "ttl": "1h", "max_messages": 3, "dual_write": False}]}
-SETTINGS = {"redis.probe_interval": "50ms", "proxy.threads": 2, "archive.url": "", "redis.connect_timeout": "1s"}
+SETTINGS = {"redis.probe_interval": "50ms", "proxy.threads": 2, "archive.url": "", "redis.connect_timeout": "2s", "redis.timeout": "5s"}
 
 
 def where(proxy):
