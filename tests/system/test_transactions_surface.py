@@ -175,7 +175,7 @@ def test_commands_of_the_connection_wait_for_exec(pair, name):
 
 INSIDE = {
     "kill": "MULTI\nCLIENT KILL 1.2.3.4:5\nCLIENT KILL ID 0\nCLIENT KILL ID 12345678\nSET {k}s 1\nEXEC\nGET {k}s",
-    "kill oneself": "MULTI\nSET {k}s 1\nCLIENT KILL SKIPME no TYPE normal LADDR {laddr}\nSET {k}s 2\nEXEC",
+    "kill oneself": "MULTI\nSET {k}s 1\nCLIENT KILL SKIPME no TYPE normal ID {own}\nSET {k}s 2\nEXEC",
     "list": "MULTI\nCLIENT LIST ID 99999999\nCLIENT LIST TYPE foo\nCLIENT LIST TYPE\nSET {k}s 1\nEXEC\nGET {k}s",
     "pause": "MULTI\nCLIENT PAUSE 1\nCLIENT PAUSE x\nCLIENT UNPAUSE\nCLIENT UNBLOCK 99999999\nINCR {k}s\nEXEC\nGET {k}s",
     "reply on": "MULTI\nCLIENT REPLY ON\nCLIENT REPLY x\nSET {k}s 1\nEXEC\nPING",
@@ -196,10 +196,10 @@ INSIDE = {
 def test_what_the_proxy_answers_stands_in_its_place(pair, name, resp):
     """In RESP2 a client that is subscribed reads its messages: so the confirmations of one SUBSCRIBE, in EXEC's array, are two values."""
     one, _, prefix = pair
-    for line in INSIDE[name].format(k=prefix, resp=resp, laddr="{laddr}").splitlines():
+    own = {side: side.cmd("CLIENT", "ID") for side in (one.ours, one.theirs)}
+    for line in INSIDE[name].format(k=prefix, resp=resp, own="{own}").splitlines():
         for side in (one.ours, one.theirs):
-            laddr = "%s:%d" % side.sock.getpeername()
-            side.send_cmd(*line.format(laddr=laddr).split())
+            side.send_cmd(*line.format(own=own[side]).split())
         if line == "EXEC" and name in ("subscribe", "kill oneself"):
             read = [raw_exec(side, resp, name) for side in (one.ours, one.theirs)]
         else:
