@@ -57,6 +57,7 @@ void agreement_amend(struct placement *p)
     if (gone != NULL) {
         agreement_begin(p);
         ledger_remove_member(&p->next, gone);
+        sync_reclaim(p->sync);
         log_event(LOG_WARN, "proxy_gone", LOG_STR("proxy", gone));
     }
     for (size_t i = 0; i < p->nspots; i++) {

@@ -55,7 +55,7 @@ struct sync {
     int64_t epoch;
     _Atomic uint64_t turn; /* from 1 */
     _Atomic bool closing;
-    _Atomic bool claims_left; /* the urgent side could not give its claims back: the worker does */
+    _Atomic bool claims_left; /* by the urgent side, or a proxy that is gone: the worker gives them back */
     const struct settings *settings;
     struct ask *asks, **asks_end;
     int64_t waiting;

@@ -372,6 +372,11 @@ static void add_handed(struct handoff_counts *sum, const struct handoff_counts *
     sum->failed += h->failed;
 }
 
+void sync_reclaim(struct sync *s)
+{
+    atomic_store(&s->claims_left, true);
+}
+
 void sync_report(struct sync *s, struct sync_report *ret)
 {
     memset(ret, 0, sizeof *ret);

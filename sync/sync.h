@@ -68,6 +68,9 @@ void sync_handoff(struct sync *s, int64_t epoch, const struct slice *keys, size_
                   void *ctx);
 void sync_copy(struct sync *s, int64_t epoch, const struct slice *keys, size_t n, sync_done done, void *ctx);
 
+/* Another proxy is gone: what it had claimed is given back, so that this one carries it. */
+void sync_reclaim(struct sync *s);
+
 void sync_report(struct sync *s, struct sync_report *ret);
 struct moves *sync_moves(struct sync *s);
 struct warm *sync_warm(struct sync *s);

@@ -150,6 +150,16 @@ def test_a_proxy_is_killed_then_redis(world):
     world.check(patience=LEASE + 12)  # measured 3.5 to 6.8 s: a lease, and a machine that does other things
 
 
+def test_what_a_killed_proxy_had_claimed_is_carried_by_another(world):
+    """Redis acts all the time, so nobody catches up: only its end gives the claims back."""
+    world.some_load()
+    world.proxies[2].kill()
+    with world.redis.client() as behind:
+        behind.sadd("cvp:busy:killed", KEYS[0])
+        eventually(lambda: not behind.exists("cvp:busy:killed"), 30)
+    world.check(patience=LEASE + 12)
+
+
 def test_a_paused_proxy_wakes_up_in_another_world(world):
     """It slept while the archive took over, and Redis came back; what it had in hand is not acknowledged on its old word."""
     world.some_load()
