@@ -113,6 +113,7 @@ static void set_ledger(struct placement *p, struct ledger *own_fresh)
     pthread_mutex_lock(&p->lock);
     ledger_done(&p->ledger);
     p->ledger = *own_fresh;
+    atomic_store(&p->epoch, p->ledger.epoch);
     pthread_mutex_unlock(&p->lock);
     members_follow(&p->members, &p->ledger, clock_mono_us());
     errands_members(p->errands, &p->ledger);

@@ -109,10 +109,22 @@ static bool is_lost(enum err e)
     return e != ERR_NONE && !can_wait(e, false);
 }
 
+/* The Redis that was asked is still the one that has the write: a proxy that slept may have asked another. Its lease may be new while the
+ * loop has yet to hear of the epoch that came with it. */
+static bool is_of_now(const struct slot *slot)
+{
+    const struct loop *l = slot->loop;
+    int64_t epoch = block_epoch(slot->block);
+
+    return epoch == l->acting.epoch && placement_is_now(server_placement(l->server), epoch);
+}
+
 /* Redis has the write, and the archive has it, can't have it now, or may lack it while Redis may be lost. */
 static void conclude(struct slot *slot, enum err e)
 {
-    if (e != ERR_NONE && !can_wait(e, block_redis_is_there(slot->block))) {
+    bool acked = e == ERR_NONE || (is_of_now(slot) && can_wait(e, block_redis_is_there(slot->block)));
+
+    if (!acked) {
         /* Redis has been lost meanwhile. It has the write: whoever tried again might have it twice. */
         slot_fail(slot, ERR_REDISLOST, "copying it to the archive");
         return;
@@ -145,13 +157,6 @@ static void conclude_unheard(struct loop *l, struct op *own_op, unsigned turn, e
     else
         op_free(own_op);
     hold_leave(l, turn);
-}
-
-/* The Redis that was asked is still the one that has the write: a proxy that slept may have asked another. */
-static bool is_of_now(const struct slot *slot)
-{
-    const struct loop *l = slot->loop;
-    return block_epoch(slot->block) == l->acting.epoch && placement_is_leased(server_placement(l->server));
 }
 
 static void take_copied(struct loop *l, void *own_wait)

@@ -525,6 +525,11 @@ bool placement_is_leased(const struct placement *p)
     return p == NULL || facts_leased(p);
 }
 
+bool placement_is_now(const struct placement *p, int64_t epoch)
+{
+    return p == NULL || (facts_leased(p) && atomic_load(&p->epoch) == epoch);
+}
+
 void placement_trouble(struct placement *p, char *text, size_t cap)
 {
     pthread_mutex_lock(&p->lock);

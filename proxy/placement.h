@@ -63,6 +63,8 @@ void placement_quiet(struct placement *p, unsigned loop, uint64_t serial);
 void placement_caught_up(struct placement *p, int64_t epoch);
 /* What this process was told last may still be relied upon: otherwise nothing is acknowledged (I6). */
 bool placement_is_leased(const struct placement *p);
+/* And it was told in this epoch. */
+bool placement_is_now(const struct placement *p, int64_t epoch);
 /* Whether the archive answers for the policy at this position. */
 bool placement_is_archive(struct placement *p, size_t policy);
 /* What loops are told, for policies in the order of settings; p NULL: there is no archive. */

@@ -44,6 +44,7 @@ struct placement {
     struct members members;
     struct member_word word;
     int64_t word_version, rounded_us; /* mono: when the last round was begun */
+    _Atomic int64_t epoch;            /* the ledger's, told before the lease that came with it */
     _Atomic int64_t lease_us;         /* boot clock: until then what the ledger said may be relied upon */
 
     /* Redis */

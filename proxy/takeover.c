@@ -103,7 +103,7 @@ static int take_offer(struct takeover *t, char *why, size_t why_cap)
         return 0;
     }
     if (t->message.kind == WIRE_REFUSED || t->message.kind == WIRE_CANCEL)
-        snprintf(why, why_cap, "refused: %s", t->message.packet.data);
+        snprintf(why, why_cap, "refused: %.200s", t->message.packet.data);
     else
         snprintf(
             why, why_cap,

@@ -68,7 +68,7 @@ struct folded {
 
 /* Open addressing with linear probing: 1 + a row's number; 0: a free slot. */
 static uint16_t slots[SLOTS];
-static struct folded names[ROWS];
+static struct folded rows_folded[ROWS];
 
 /* 'A' to 'Z' of eight bytes at once. Source: the usual trick of adding, per byte, what carries into its highest bit. */
 static uint64_t lower(uint64_t w)
@@ -113,7 +113,7 @@ static const struct command *look_up(const struct folded *f)
 {
     for (uint32_t at = slot_of(f); slots[at] != 0; at = (at + 1) & (SLOTS - 1)) {
         size_t id = slots[at] - 1u;
-        if (same(&names[id], f))
+        if (same(&rows_folded[id], f))
             return &rows[id];
     }
     return NULL;
@@ -128,7 +128,7 @@ static void insert(uint16_t id)
     while (slots[at] != 0)
         at = (at + 1) & (SLOTS - 1);
     slots[at] = (uint16_t)(id + 1);
-    names[id] = f;
+    rows_folded[id] = f;
 }
 
 static const struct command *row_of(const char *name)

@@ -231,7 +231,7 @@ def test_who_acts_that_cannot_be_written_down_is_not_tried_in_a_hurry(both, conn
     before, since = records_written(both), time.monotonic()
     time.sleep(0.5)  # what is measured is how often it is tried
     tried = records_written(both) - before
-    assert tried <= 12 * (time.monotonic() - since), f"{tried} times in {time.monotonic() - since:.1f} s"
+    assert tried <= 40 * (time.monotonic() - since), f"{tried} times in {time.monotonic() - since:.1f} s"
     with RespConn.to(both) as writer:
         assert writer.cmd("RPUSH", "conv:1", "meanwhile") == 1
     assert acting(both) == "redis"

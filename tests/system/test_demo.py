@@ -185,13 +185,13 @@ def through_the_tiers(stack):
 
     with RespConn.to(Endpoint(stack.ports["proxy"])) as conn:
         conn.cmd("RPUSH", keys[0], "a", "b")
-        eventually(swept, 20, 0.5)
+        eventually(swept, 60, 0.5)
         for key in keys[1:]:
             conn.cmd("RPUSH", key, "a", "b")
-        eventually(lambda: post(stack, "tiers", {"key": keys[1], "to": "warm"}), 20)
-        eventually(lambda: {"warm", "cold"} <= there(), 20)
+        eventually(lambda: post(stack, "tiers", {"key": keys[1], "to": "warm"}), 60)
+        eventually(lambda: {"warm", "cold"} <= there(), 60)
         assert all(conn.cmd("LRANGE", key, 0, -1) == [b"a", b"b"] for key in keys)
-        eventually(lambda: "working" in there(), 20)
+        eventually(lambda: "working" in there(), 60)
 
 
 def more_to_see(stack):

@@ -26,6 +26,7 @@ def stores(fresh_proxy, fresh_redis):
     """(client of the proxy, client of Redis): Redis acts, and holds the proxy's keys."""
     settled(fresh_proxy)
     real, client = fresh_redis.client(decode_responses=True), fresh_proxy.client(decode_responses=True)
+    client.config_set("redis.timeout", "10s")  # nothing here is about a Redis that answers too late
     client.rpush("conv:0", "x")
     for name, make in OWN.items():
         if not real.exists(name):

@@ -16,6 +16,7 @@ KEYS = [f"conv:{i}" for i in range(6)]
 CLIENTS = 6
 SETTINGS = {"failover.return_after": "500ms", "redis.probe_interval": "100ms"}
 POLICY = {"name": "conv", "match": "conv:*", "ttl": "1h", "max_messages": 0}
+ARCHIVE_TIMEOUT = 4  # seconds: the default of archive.timeout
 LEASE = 3.5  # seconds after which a silent proxy's lease is over: proxy/members.h
 
 
@@ -161,13 +162,16 @@ def test_what_a_killed_proxy_had_claimed_is_carried_by_another(world):
 
 
 def test_a_paused_proxy_wakes_up_in_another_world(world):
-    """It slept while the archive took over, and Redis came back; what it had in hand is not acknowledged on its old word."""
+    """It slept while the archive took over, and Redis came back; what it had in hand is not acknowledged on its old word. It sleeps for longer
+    than it would wait for the archive, without which it acknowledges otherwise."""
     world.some_load()
     world.proxies[0].pause()
+    patience = time.monotonic() + 2 * ARCHIVE_TIMEOUT
     world.redis.kill()
     others = world.proxies[1:]
     eventually(lambda: all(p.get_json("/healthz")["placement"][0]["phase"] == "archive" for p in others), 30)
     world.redis.restart(empty=True)
     eventually(lambda: all(p.get_json("/healthz")["placement"][0]["phase"] == "redis" for p in others), 30)
+    eventually(lambda: time.monotonic() > patience, 15)
     world.proxies[0].resume()
     world.check(patience=60)

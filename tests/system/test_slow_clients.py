@@ -349,7 +349,7 @@ def refused(proxy):
 
 def test_idle_timeout_closes_the_silent_only(redis_server, make_proxy):
     """Silent is who sends nothing and is owed nothing."""
-    settings = {**PROXY_SETTINGS, "redis.slow_timeout": "20s"}
+    settings = {**PROXY_SETTINGS, "redis.slow_timeout": "20s", "script.timeout": "20s"}
     proxy = make_proxy(redis_server.url, settings=settings).start()
     with RespConn.to(proxy, timeout=20) as idle, RespConn.to(proxy) as busy, RespConn.to(proxy, timeout=20) as waiting:
         eventually(lambda: proxy.metrics()["convproxy_clients_connected"] == 3)

@@ -91,10 +91,13 @@ static void commit_keys(struct bench *b, size_t first, size_t step, size_t n)
     for (size_t i = 0; i < n; i++) {
         size_t k = (first + i * step) % b->keys;
         struct slice key = name_of(b, k);
-        writes[i] = (struct archive_write){
-            {key, archive_hash(key), b->versions[k] + 1, 2000000000000, OBJECT_STRING, false},
-            b->versions[k],
-            b->docs[i]};
+        writes[i] = (struct archive_write){.entry = {.key = key,
+                                                     .hash = archive_hash(key),
+                                                     .version = b->versions[k] + 1,
+                                                     .expire_ms = 2000000000000,
+                                                     .type = OBJECT_STRING},
+                                           .expected = b->versions[k],
+                                           .doc = b->docs[i]};
         b->versions[k]++;
     }
     check(b, archive_commit(b->h, writes, n));
